@@ -1,0 +1,28 @@
+# VideoBERT-in-a-box: from a list of videos to a pretrained joint video-language model.
+#
+# A stage has one name: the rule, workflow/rules/X.smk, videobert/X.py, the section X of config.yaml, results/X/.
+# Stages that work shard by shard have a rule X_shard, one job a shard; X itself waits for all of them and gathers what
+# became of each video in results/ledger/X.parquet. Data flows down the list of includes and never up.
+
+
+configfile: "config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/corpus.smk"
+include: "workflow/rules/download.smk"
+include: "workflow/rules/transcribe.smk"
+include: "workflow/rules/frames.smk"
+include: "workflow/rules/features.smk"
+include: "workflow/rules/codebook.smk"
+include: "workflow/rules/vocabulary.smk"
+include: "workflow/rules/tokens.smk"
+include: "workflow/rules/pretrain.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.report.output,

@@ -1,0 +1,146 @@
+"""How results are written: whole or not at all, and each saying how it was made.
+
+Every output goes to a temporary name beside its own and is renamed when complete, so that a killed job leaves nothing
+half-written where a later stage would read it. Every output carries a note, `made`: the stage, the version of the
+stage's meaning, its settings, the packages that shaped it and the hashes of its inputs. Parquet and safetensors files
+carry it in their metadata, JSON files under the key "made". No date, host name or absolute path goes into it: the same
+settings and the same inputs give the same bytes.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from videobert.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# Row-wise consumers never gain from dictionaries of floats and ids; zstd alone is smaller and faster here.
+PARQUET = {"compression": "zstd", "use_dictionary": False}
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path` (file or folder, same suffix); renames it to `path` if the block succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The leading dot hides it from readers of the folder; the suffix stays, since encoders choose formats by it.
+    temporary = path.with_name(f".{uuid.uuid4().hex[:8]}-{path.name}")
+    try:
+        yield temporary
+        if temporary.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        os.replace(temporary, path)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+def sha256(path: Path) -> str:
+    """Hash of a file's bytes. Raises UserError when the file is missing."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: the stage that makes it has not run, or the file was deleted") from None
+
+
+def made_by(
+    stage: str,
+    version_: int,
+    settings: dict[str, Any],
+    inputs: dict[str, Path | list[Path]],
+    packages: tuple[str, ...] = (),
+    **facts: Any,
+) -> dict[str, Any]:
+    """The note of how an output is made.
+
+    Args:
+        stage: the stage's name.
+        version_: the stage's VERSION.
+        settings: the settings that shape the output (no paths, no devices, nothing that leaves the bytes alone).
+        inputs: name -> file or files; their hashes go into the note, in the order given.
+        packages: distributions whose version can change the output.
+        facts: anything else a later stage must know (the hash of weights, a number of dimensions).
+    """
+
+    def hashes(paths: Path | list[Path]) -> str | list[str]:
+        return [sha256(path) for path in paths] if isinstance(paths, list) else sha256(paths)
+
+    return {
+        "stage": stage,
+        "version": version_,
+        "settings": settings,
+        "inputs": {name: hashes(paths) for name, paths in inputs.items()},
+        "packages": {name: version(name) for name in packages},
+        **facts,
+    }
+
+
+def write_table(table: "pa.Table", path: Path, made: dict[str, Any]) -> None:
+    """Writes a Parquet file with the note in its metadata."""
+    import pyarrow.parquet as pq
+
+    table = table.replace_schema_metadata({"made": json.dumps(made, sort_keys=True)})
+    with atomic(path) as temporary:
+        pq.write_table(table, temporary, **PARQUET)
+
+
+def read_table(path: Path, columns: list[str] | None = None) -> "pa.Table":
+    """Reads a Parquet file of ours. Raises UserError that names the file when it is missing or broken."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        # One file, read as it lies: a path with "=" in it must not be taken for a partitioned data set.
+        return pq.ParquetFile(path).read(columns=columns)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: the stage that makes it has not run, or the file was deleted") from None
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{path} is not a readable Parquet file ({error}); delete it and run again") from None
+
+
+def write_json(data: dict[str, Any], path: Path, made: dict[str, Any]) -> None:
+    """Writes a JSON file, keys sorted, with the note under "made"."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps({**data, "made": made}, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def made(path: Path) -> dict[str, Any]:
+    """The note of a Parquet, safetensors or JSON file of ours ({} when it has none)."""
+    if path.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        return json.loads((pq.read_schema(path).metadata or {}).get(b"made", b"{}"))
+    if path.suffix == ".safetensors":
+        from safetensors import safe_open
+
+        with safe_open(path, "np") as file:
+            return json.loads((file.metadata() or {}).get("made", "{}"))
+    return json.loads(path.read_text()).get("made", {})
+
+
+def agreed(paths: list[Path], fact: str) -> Any:
+    """The value of one fact that all these files were made with.
+
+    Raises UserError that names two files when they disagree: features of two networks or tokens of two codebooks do
+    not fit together, and nothing downstream could tell.
+    """
+    first, *others = paths
+    value = made(first).get(fact)
+    for other in others:
+        if made(other).get(fact) != value:
+            raise UserError(
+                f"{other} was made with {fact} = {made(other).get(fact)!r}, but {first} with {value!r}: "
+                f"they do not fit together; delete the older one and run again"
+            )
+    return value

@@ -1,0 +1,24 @@
+# The list of videos: clean ids, shards that stay, the split.
+
+from videobert.corpus import VERSION as CORPUS
+
+
+rule corpus:
+    input:
+        videos=config["corpus"]["videos"],
+    output:
+        manifest=MANIFEST,
+        ledger=f"{RESULTS}/ledger/corpus.parquet",
+    params:
+        version=CORPUS,
+        settings=flags({key: value for key, value in config["corpus"].items() if key != "videos"}),
+        register=REGISTER,
+    log:
+        f"{RESULTS}/logs/corpus.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/corpus.tsv"
+    conda:
+        "../../envs/corpus.yaml"
+    shell:
+        "python -m videobert corpus --videos {input.videos:q} --output {output.manifest:q} --ledger {output.ledger:q}"
+        " --register {params.register:q} {params.settings} > {log:q} 2>&1"

@@ -1,0 +1,43 @@
+# The videos: fetched, linked or rendered.
+
+from videobert.download import VERSION as DOWNLOAD
+
+
+rule download_shard:
+    output:
+        f"{RESULTS}/download/{{shard}}/ledger.parquet",
+    params:
+        version=DOWNLOAD,
+        settings=settings("download"),
+        # The job reads the list, yet the list is no input: `sources` tells what is new for this shard, so that videos
+        # appended elsewhere in the list rerun nothing. (Nor is the manifest, as ancient(): Snakemake 9.27 then forgets
+        # jobs with missing or outdated outputs whenever the manifest itself is to be remade.)
+        sources=lambda wildcards: digest(SHARDS[wildcards.shard]),
+        register=REGISTER,
+    log:
+        f"{RESULTS}/logs/download/{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/download/{{shard}}.tsv"
+    conda:
+        "../../envs/download.yaml"
+    shell:
+        "python -m videobert download --videos {config[corpus][videos]:q} --register {params.register:q}"
+        " --shard_size {config[corpus][shard_size]} --shard {wildcards.shard} --output {output:q}"
+        " {params.settings} > {log:q} 2>&1"
+
+
+rule download:
+    input:
+        ledgers=each_shard("download/{shard}/ledger.parquet"),
+        manifest=MANIFEST,
+    output:
+        f"{RESULTS}/ledger/download.parquet",
+    params:
+        results=RESULTS,
+    log:
+        f"{RESULTS}/logs/download.log",
+    conda:
+        "../../envs/corpus.yaml"
+    shell:
+        "python -m videobert ledger --results {params.results:q} --stage download --manifest {input.manifest:q}"
+        " --output {output:q} > {log:q} 2>&1"

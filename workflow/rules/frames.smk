@@ -1,0 +1,39 @@
+# Media to normalised frames: one size, one rate, one codec.
+
+from videobert.frames import VERSION as FRAMES
+
+
+rule frames_shard:
+    input:
+        download=f"{RESULTS}/download/{{shard}}/ledger.parquet",
+    output:
+        f"{RESULTS}/frames/{{shard}}/ledger.parquet",
+    params:
+        version=FRAMES,
+        settings=settings("frames"),
+    log:
+        f"{RESULTS}/logs/frames/{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/frames/{{shard}}.tsv"
+    conda:
+        "../../envs/frames.yaml"
+    shell:
+        "python -m videobert frames --download {input.download:q} --output {output:q} {params.settings}"
+        " > {log:q} 2>&1"
+
+
+rule frames:
+    input:
+        ledgers=each_shard("frames/{shard}/ledger.parquet"),
+        manifest=MANIFEST,
+    output:
+        f"{RESULTS}/ledger/frames.parquet",
+    params:
+        results=RESULTS,
+    log:
+        f"{RESULTS}/logs/frames.log",
+    conda:
+        "../../envs/corpus.yaml"
+    shell:
+        "python -m videobert ledger --results {params.results:q} --stage frames --manifest {input.manifest:q}"
+        " --output {output:q} > {log:q} 2>&1"

@@ -1,0 +1,35 @@
+# Tokens to a pretrained model.
+
+from videobert.pretrain import VERSION as PRETRAIN
+
+
+rule pretrain:
+    input:
+        tokens=each_shard("tokens/{shard}.parquet"),
+        codebook=rules.codebook.output.centroids,
+        vocabulary=rules.vocabulary.output.tokenizer,
+        manifest=MANIFEST,
+    output:
+        # Named one by one: a folder declared as output would be deleted, checkpoints and all, when the job is killed.
+        model=f"{RESULTS}/pretrain/model.safetensors",
+        config=f"{RESULTS}/pretrain/config.json",
+        curve=f"{RESULTS}/pretrain/training.json",
+    params:
+        version=PRETRAIN,
+        settings=settings("pretrain"),
+        tokens=f"{RESULTS}/tokens",
+        codebook=f"{RESULTS}/codebook",
+        vocabulary=f"{RESULTS}/vocabulary",
+        folder=f"{RESULTS}/pretrain",
+    log:
+        f"{RESULTS}/logs/pretrain.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/pretrain.tsv"
+    conda:
+        "../../envs/pretrain.yaml"
+    threads: config["pretrain"]["threads"]
+    shell:
+        "python -m videobert pretrain --tokens {params.tokens:q} --codebook {params.codebook:q}"
+        " --vocabulary {params.vocabulary:q} --manifest {input.manifest:q} --output {params.folder:q}"
+        " {params.settings} --device {config[pretrain][device]} --threads {config[pretrain][threads]}"
+        " 2>&1 | tee {log:q}"

@@ -1,0 +1,26 @@
+# The WordPiece vocabulary of the text.
+
+from videobert.vocabulary import VERSION as VOCABULARY
+
+
+rule vocabulary:
+    input:
+        transcribe=each_shard("transcribe/{shard}.parquet"),
+        manifest=MANIFEST,
+    output:
+        tokenizer=f"{RESULTS}/vocabulary/tokenizer.json",
+        made=f"{RESULTS}/vocabulary/made.json",
+    params:
+        version=VOCABULARY,
+        settings=settings("vocabulary"),
+        transcribe=f"{RESULTS}/transcribe",
+        folder=f"{RESULTS}/vocabulary",
+    log:
+        f"{RESULTS}/logs/vocabulary.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/vocabulary.tsv"
+    conda:
+        "../../envs/vocabulary.yaml"
+    shell:
+        "python -m videobert vocabulary --transcribe {params.transcribe:q} --manifest {input.manifest:q}"
+        " --output {params.folder:q} {params.settings} > {log:q} 2>&1"
