@@ -55,7 +55,9 @@ def main(arguments: list[str] | None = None) -> None:
     from jsonargparse import auto_cli, set_parsing_settings
 
     from videobert.errors import UserError
+    from videobert.process import end_with_workflow
 
+    end_with_workflow()
     set_parsing_settings(docstring_parse_attribute_docstrings=False)
     function = getattr(importlib.import_module(f"videobert.{stage}"), stage)
     try:

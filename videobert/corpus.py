@@ -34,7 +34,9 @@ SPLITS = ("train", "validation", "test")
 LONGEST_ID = 64
 
 
-def corpus(videos: Path, output: Path, ledger: Path, register: Path, shard_size: int, test_fraction: float, seed: int) -> None:
+def corpus(
+    videos: Path, output: Path, ledger: Path, register: Path, shard_size: int, test_fraction: float, seed: int
+) -> None:
     """Read the list of videos and write the manifest: a row for each video, with id, shard and split.
 
     Args:
@@ -222,7 +224,9 @@ def _youtube(source: str) -> str:
     if host == "youtu.be":
         return url.path.strip("/")
     if host == "youtube.com":
-        return parse_qs(url.query).get("v", [""])[0] or (re.match(r"/(?:shorts|embed)/([^/]+)", url.path) or ["", ""])[1]
+        return (
+            parse_qs(url.query).get("v", [""])[0] or (re.match(r"/(?:shorts|embed)/([^/]+)", url.path) or ["", ""])[1]
+        )
     return ""
 
 

@@ -111,7 +111,11 @@ def ledger(results: Path, stage: str, manifest: Path, output: Path) -> None:
 def path_of(results: Path, stage: str, shard: str) -> Path:
     """Where the ledger of a stage's shard lies: with the media in its folder, else hidden from readers of the tables."""
     folder = results / stage
-    return folder / shard / "ledger.parquet" if stage in ("download", "frames") else folder / "_ledger" / f"{shard}.parquet"
+    return (
+        folder / shard / "ledger.parquet"
+        if stage in ("download", "frames")
+        else folder / "_ledger" / f"{shard}.parquet"
+    )
 
 
 def _open_journal(journal: Path, made: dict[str, Any]) -> None:

@@ -11,11 +11,6 @@ rule codebook:
         centroids=f"{RESULTS}/codebook/centroids.safetensors",
         statistics=f"{RESULTS}/codebook/statistics.json",
         atlas=f"{RESULTS}/codebook/atlas.parquet",
-    params:
-        version=CODEBOOK,
-        settings=settings("codebook"),
-        features=f"{RESULTS}/features",
-        folder=f"{RESULTS}/codebook",
     log:
         f"{RESULTS}/logs/codebook.log",
     benchmark:
@@ -23,6 +18,11 @@ rule codebook:
     conda:
         "../../envs/codebook.yaml"
     threads: config["codebook"]["threads"]
+    params:
+        version=CODEBOOK,
+        settings=settings("codebook"),
+        features=f"{RESULTS}/features",
+        folder=f"{RESULTS}/codebook",
     shell:
         "python -m videobert codebook --features {params.features:q} --manifest {input.manifest:q}"
         " --output {params.folder:q} {params.settings} --threads {config[codebook][threads]} > {log:q} 2>&1"

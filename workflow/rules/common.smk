@@ -13,6 +13,9 @@ sys.path.insert(0, workflow.basedir)
 from videobert.config import check, flags
 from videobert.corpus import digest, plan, shards
 from videobert.errors import UserError
+from videobert.process import WORKFLOW, hold
+
+os.environ[WORKFLOW] = str(os.getpid())
 
 try:
     check(config, Path(workflow.basedir) / "workflow/schemas/config.schema.yaml")
@@ -21,13 +24,25 @@ try:
     REGISTER = f"{RESULTS}/corpus/register.parquet"
     # The shards are known when this file is parsed; each carries a digest of its own sources as a parameter, so that
     # appended videos rerun nothing of the others. (A checkpoint, or the manifest as every job's input, would.)
-    SHARDS = shards(plan(register=Path(REGISTER), **{**config["corpus"], "videos": Path(config["corpus"]["videos"])})[0])
+    SHARDS = shards(
+        plan(register=Path(REGISTER), **{**config["corpus"], "videos": Path(config["corpus"]["videos"])})[0]
+    )
 except UserError as error:
     sys.exit(str(error))
 
 
+LOCKS = []
+
 # The stages that work shard by shard.
 SHARDED = ["download", "transcribe", "frames", "features", "tokens"]
+
+
+# Not when this file is parsed: a dry run may look while another run works.
+onstart:
+    try:
+        LOCKS.append(hold(Path(".snakemake/workflow.lock")))
+    except UserError as error:
+        sys.exit(str(error))
 
 
 wildcard_constraints:

@@ -9,16 +9,16 @@ rule corpus:
     output:
         manifest=MANIFEST,
         ledger=f"{RESULTS}/ledger/corpus.parquet",
-    params:
-        version=CORPUS,
-        settings=flags({key: value for key, value in config["corpus"].items() if key != "videos"}),
-        register=REGISTER,
     log:
         f"{RESULTS}/logs/corpus.log",
     benchmark:
         f"{RESULTS}/benchmarks/corpus.tsv"
     conda:
         "../../envs/corpus.yaml"
+    params:
+        version=CORPUS,
+        settings=flags({key: value for key, value in config["corpus"].items() if key != "videos"}),
+        register=REGISTER,
     shell:
         "python -m videobert corpus --videos {input.videos:q} --output {output.manifest:q} --ledger {output.ledger:q}"
         " --register {params.register:q} {params.settings} > {log:q} 2>&1"

@@ -6,6 +6,12 @@ from videobert.download import VERSION as DOWNLOAD
 rule download_shard:
     output:
         f"{RESULTS}/download/{{shard}}/ledger.parquet",
+    log:
+        f"{RESULTS}/logs/download/{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/download/{{shard}}.tsv"
+    conda:
+        "../../envs/download.yaml"
     params:
         version=DOWNLOAD,
         settings=settings("download"),
@@ -14,12 +20,6 @@ rule download_shard:
         # jobs with missing or outdated outputs whenever the manifest itself is to be remade.)
         sources=lambda wildcards: digest(SHARDS[wildcards.shard]),
         register=REGISTER,
-    log:
-        f"{RESULTS}/logs/download/{{shard}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/download/{{shard}}.tsv"
-    conda:
-        "../../envs/download.yaml"
     shell:
         "python -m videobert download --videos {config[corpus][videos]:q} --register {params.register:q}"
         " --shard_size {config[corpus][shard_size]} --shard {wildcards.shard} --output {output:q}"
@@ -32,12 +32,12 @@ rule download:
         manifest=MANIFEST,
     output:
         f"{RESULTS}/ledger/download.parquet",
-    params:
-        results=RESULTS,
     log:
         f"{RESULTS}/logs/download.log",
     conda:
         "../../envs/corpus.yaml"
+    params:
+        results=RESULTS,
     shell:
         "python -m videobert ledger --results {params.results:q} --stage download --manifest {input.manifest:q}"
         " --output {output:q} > {log:q} 2>&1"

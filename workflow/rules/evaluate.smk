@@ -10,11 +10,6 @@ rule evaluate:
         manifest=MANIFEST,
     output:
         metrics=f"{RESULTS}/evaluate/metrics.json",
-    params:
-        version=EVALUATE,
-        settings=settings("evaluate"),
-        tokens=f"{RESULTS}/tokens",
-        pretrain=f"{RESULTS}/pretrain",
     log:
         f"{RESULTS}/logs/evaluate.log",
     benchmark:
@@ -22,6 +17,11 @@ rule evaluate:
     conda:
         "../../envs/evaluate.yaml"
     threads: config["evaluate"]["threads"]
+    params:
+        version=EVALUATE,
+        settings=settings("evaluate"),
+        tokens=f"{RESULTS}/tokens",
+        pretrain=f"{RESULTS}/pretrain",
     shell:
         "python -m videobert evaluate --pretrain {params.pretrain:q} --tokens {params.tokens:q}"
         " --manifest {input.manifest:q} --output {output.metrics:q} {params.settings}"

@@ -9,9 +9,6 @@ rule features_shard:
     output:
         table=f"{RESULTS}/features/{{shard}}.parquet",
         ledger=f"{RESULTS}/features/_ledger/{{shard}}.parquet",
-    params:
-        version=FEATURES,
-        settings=settings("features"),
     log:
         f"{RESULTS}/logs/features/{{shard}}.log",
     benchmark:
@@ -19,6 +16,9 @@ rule features_shard:
     conda:
         "../../envs/features.yaml"
     threads: config["features"]["threads"]
+    params:
+        version=FEATURES,
+        settings=settings("features"),
     shell:
         "python -m videobert features --frames {input.frames:q} --output {output.table:q}"
         " --ledger {output.ledger:q} {params.settings} --device {config[features][device]}"
@@ -31,12 +31,12 @@ rule features:
         manifest=MANIFEST,
     output:
         f"{RESULTS}/ledger/features.parquet",
-    params:
-        results=RESULTS,
     log:
         f"{RESULTS}/logs/features.log",
     conda:
         "../../envs/corpus.yaml"
+    params:
+        results=RESULTS,
     shell:
         "python -m videobert ledger --results {params.results:q} --stage features --manifest {input.manifest:q}"
         " --output {output:q} > {log:q} 2>&1"

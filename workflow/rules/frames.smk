@@ -8,15 +8,15 @@ rule frames_shard:
         download=f"{RESULTS}/download/{{shard}}/ledger.parquet",
     output:
         f"{RESULTS}/frames/{{shard}}/ledger.parquet",
-    params:
-        version=FRAMES,
-        settings=settings("frames"),
     log:
         f"{RESULTS}/logs/frames/{{shard}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/frames/{{shard}}.tsv"
     conda:
         "../../envs/frames.yaml"
+    params:
+        version=FRAMES,
+        settings=settings("frames"),
     shell:
         "python -m videobert frames --download {input.download:q} --output {output:q} {params.settings}"
         " > {log:q} 2>&1"
@@ -28,12 +28,12 @@ rule frames:
         manifest=MANIFEST,
     output:
         f"{RESULTS}/ledger/frames.parquet",
-    params:
-        results=RESULTS,
     log:
         f"{RESULTS}/logs/frames.log",
     conda:
         "../../envs/corpus.yaml"
+    params:
+        results=RESULTS,
     shell:
         "python -m videobert ledger --results {params.results:q} --stage frames --manifest {input.manifest:q}"
         " --output {output:q} > {log:q} 2>&1"

@@ -14,13 +14,6 @@ rule pretrain:
         model=f"{RESULTS}/pretrain/model.safetensors",
         config=f"{RESULTS}/pretrain/config.json",
         curve=f"{RESULTS}/pretrain/training.json",
-    params:
-        version=PRETRAIN,
-        settings=settings("pretrain"),
-        tokens=f"{RESULTS}/tokens",
-        codebook=f"{RESULTS}/codebook",
-        vocabulary=f"{RESULTS}/vocabulary",
-        folder=f"{RESULTS}/pretrain",
     log:
         f"{RESULTS}/logs/pretrain.log",
     benchmark:
@@ -28,6 +21,13 @@ rule pretrain:
     conda:
         "../../envs/pretrain.yaml"
     threads: config["pretrain"]["threads"]
+    params:
+        version=PRETRAIN,
+        settings=settings("pretrain"),
+        tokens=f"{RESULTS}/tokens",
+        codebook=f"{RESULTS}/codebook",
+        vocabulary=f"{RESULTS}/vocabulary",
+        folder=f"{RESULTS}/pretrain",
     shell:
         "python -m videobert pretrain --tokens {params.tokens:q} --codebook {params.codebook:q}"
         " --vocabulary {params.vocabulary:q} --manifest {input.manifest:q} --output {params.folder:q}"

@@ -11,20 +11,18 @@ rule report:
         curve=rules.pretrain.output.curve,
         metrics=rules.evaluate.output.metrics,
     output:
-        page=report(
-            f"{RESULTS}/report/index.html", caption="../report/report.rst", category="Report"
-        ),
+        page=report(f"{RESULTS}/report/index.html", caption="../report/report.rst", category="Report"),
         summary=f"{RESULTS}/report/summary.txt",
-    params:
-        version=REPORT,
-        settings=settings("report"),
-        results=RESULTS,
     log:
         f"{RESULTS}/logs/report.log",
     benchmark:
         f"{RESULTS}/benchmarks/report.tsv"
     conda:
         "../../envs/report.yaml"
+    params:
+        version=REPORT,
+        settings=settings("report"),
+        results=RESULTS,
     shell:
         "python -m videobert report --results {params.results:q} --output {output.page:q}"
         " --summary {output.summary:q} {params.settings} > {log:q} 2>&1"

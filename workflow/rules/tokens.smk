@@ -14,17 +14,17 @@ rule tokens_shard:
     output:
         table=f"{RESULTS}/tokens/{{shard}}.parquet",
         ledger=f"{RESULTS}/tokens/_ledger/{{shard}}.parquet",
-    params:
-        version=TOKENS,
-        settings=settings("tokens"),
-        codebook=f"{RESULTS}/codebook",
-        vocabulary=f"{RESULTS}/vocabulary",
     log:
         f"{RESULTS}/logs/tokens/{{shard}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/tokens/{{shard}}.tsv"
     conda:
         "../../envs/tokens.yaml"
+    params:
+        version=TOKENS,
+        settings=settings("tokens"),
+        codebook=f"{RESULTS}/codebook",
+        vocabulary=f"{RESULTS}/vocabulary",
     shell:
         "python -m videobert tokens --transcribe {input.transcribe:q} --features {input.features:q}"
         " --codebook {params.codebook:q} --vocabulary {params.vocabulary:q} --manifest {input.manifest:q}"
@@ -38,12 +38,12 @@ rule tokens:
         manifest=MANIFEST,
     output:
         f"{RESULTS}/ledger/tokens.parquet",
-    params:
-        results=RESULTS,
     log:
         f"{RESULTS}/logs/tokens.log",
     conda:
         "../../envs/corpus.yaml"
+    params:
+        results=RESULTS,
     shell:
         "python -m videobert ledger --results {params.results:q} --stage tokens --manifest {input.manifest:q}"
         " --output {output:q} > {log:q} 2>&1"

@@ -9,9 +9,6 @@ rule transcribe_shard:
     output:
         table=f"{RESULTS}/transcribe/{{shard}}.parquet",
         ledger=f"{RESULTS}/transcribe/_ledger/{{shard}}.parquet",
-    params:
-        version=TRANSCRIBE,
-        settings=settings("transcribe"),
     log:
         f"{RESULTS}/logs/transcribe/{{shard}}.log",
     benchmark:
@@ -19,6 +16,9 @@ rule transcribe_shard:
     conda:
         "../../envs/transcribe.yaml"
     threads: config["transcribe"]["threads"]
+    params:
+        version=TRANSCRIBE,
+        settings=settings("transcribe"),
     shell:
         "python -m videobert transcribe --download {input.download:q} --output {output.table:q}"
         " --ledger {output.ledger:q} {params.settings} --device {config[transcribe][device]}"
@@ -31,12 +31,12 @@ rule transcribe:
         manifest=MANIFEST,
     output:
         f"{RESULTS}/ledger/transcribe.parquet",
-    params:
-        results=RESULTS,
     log:
         f"{RESULTS}/logs/transcribe.log",
     conda:
         "../../envs/corpus.yaml"
+    params:
+        results=RESULTS,
     shell:
         "python -m videobert ledger --results {params.results:q} --stage transcribe --manifest {input.manifest:q}"
         " --output {output:q} > {log:q} 2>&1"

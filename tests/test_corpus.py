@@ -1,0 +1,148 @@
+"""The list of videos: ids, duplicates, splits, and shards that stay where they are."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from videobert.artefact import read_table
+from videobert.corpus import LONGEST_ID, corpus, digest, plan, read_list, rows_of, shards, split_of
+from videobert.errors import UserError
+
+
+def write(path: Path, rows: list[dict[str, str]]) -> Path:
+    with open(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, sorted({key for row in rows for key in row}), delimiter="\t")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def run(folder: Path, videos: Path, shard_size: int = 3, test_fraction: float = 0.2, seed: int = 0) -> list[dict]:
+    arguments = {"shard_size": shard_size, "test_fraction": test_fraction, "seed": seed}
+    corpus(videos, folder / "manifest.parquet", folder / "ledger.parquet", folder / "register.parquet", **arguments)
+    return read_table(folder / "manifest.parquet").to_pylist()
+
+
+def kitchen(*numbers: int) -> list[dict[str, str]]:
+    return [{"source": f"kitchen:{number}"} for number in numbers]
+
+
+def test_reads_tsv_csv_and_parquet_alike(tmp_path):
+    import pandas as pd
+
+    table = pd.DataFrame({"source": ["kitchen:1", "kitchen:2"], "title": ["Crêpes, hot", ""]})
+    table.to_csv(tmp_path / "a.tsv", sep="\t", index=False)
+    table.to_csv(tmp_path / "a.csv", index=False, encoding="utf-8-sig")
+    table.to_parquet(tmp_path / "a.parquet")
+    expected = read_list(tmp_path / "a.tsv")
+    assert list(expected["title"]) == ["Crêpes, hot", ""]
+    assert expected.equals(read_list(tmp_path / "a.csv"))
+    assert expected.equals(read_list(tmp_path / "a.parquet"))
+
+
+def test_ids_are_clean_unique_and_short(tmp_path):
+    sources = [
+        "/a/../x; rm -rf ~.mp4",
+        "/b/x; rm -rf ~.mp4",
+        "https://youtu.be/-_aB3",
+        f"/c/{'long' * 50}.mp4",
+        "kitchen:7",
+    ]
+    rows = run(tmp_path, write(tmp_path / "list.tsv", [{"source": source} for source in sources]))
+    ids = [row["video_id"] for row in rows]
+    assert len(set(map(str.lower, ids))) == len(sources)
+    assert all(set(name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") for name in ids)
+    assert all(len(name) <= LONGEST_ID for name in ids)
+    assert "-_aB3" in ids  # YouTube's id as it is: annotations know it by that
+    assert "kitchen-7" in ids
+
+
+def test_a_video_listed_twice_is_one_video_and_reported(tmp_path):
+    sources = [
+        "https://www.youtube.com/watch?v=abc",
+        "https://youtu.be/abc?t=3",
+        "kitchen:7",
+        "kitchen:007",
+        "",
+        "gopher:x",
+    ]
+    rows = run(tmp_path, write(tmp_path / "list.tsv", [{"source": source, "title": "t"} for source in sources]))
+    assert [row["video_id"] for row in rows] == ["abc", "kitchen-7"]
+    ledger = {
+        row["source"]: (row["status"], row["reason"]) for row in read_table(tmp_path / "ledger.parquet").to_pylist()
+    }
+    assert ledger["https://youtu.be/abc?t=3"] == ("duplicate", "the same video as abc")
+    assert ledger["kitchen:007"] == ("duplicate", "the same video as kitchen-7")
+    assert ledger[""][0] == ledger["gopher:x"][0] == "unusable"
+
+
+def test_appended_videos_leave_the_shards_alone(tmp_path):
+    first = run(tmp_path, write(tmp_path / "list.tsv", kitchen(*range(7))))
+    # New rows on top, one old row gone: everything that stays has its shard, and digests tell who has work.
+    second = run(tmp_path, write(tmp_path / "list.tsv", kitchen(100, 101, *range(1, 7))))
+    before, after = ({row["video_id"]: row["shard"] for row in rows} for rows in (first, second))
+    assert all(after[video] == before[video] for video in after if video in before)
+    assert {after["kitchen-100"], after["kitchen-101"]} == {"0003"}
+    digests = [{shard: digest(rows) for shard, rows in shards(plan_).items()} for plan_ in (first, second)]
+    assert [shard for shard in digests[0] if digests[0][shard] != digests[1].get(shard)] == ["0000"]
+    # A video that comes back finds its place again.
+    third = run(tmp_path, write(tmp_path / "list.tsv", kitchen(*range(7))))
+    assert {row["video_id"]: row["shard"] for row in third} == before
+
+
+def test_the_plan_is_the_same_before_and_after_it_is_written(tmp_path):
+    videos = write(tmp_path / "list.tsv", kitchen(*range(5)))
+    before = plan(videos, tmp_path / "register.parquet", 3, 0.2, 0)
+    assert run(tmp_path, videos) == before[0]
+    assert plan(videos, tmp_path / "register.parquet", 3, 0.2, 0) == before
+    assert [row["video_id"] for row in rows_of("0001", videos, tmp_path / "register.parquet", 3)] == [
+        "kitchen-3",
+        "kitchen-4",
+    ]
+
+
+def test_the_split_is_a_seeded_hash_of_the_id_unless_given(tmp_path):
+    rows = kitchen(*range(400))
+    rows[5]["split"] = "validation"
+    manifest = run(tmp_path, write(tmp_path / "list.tsv", rows), seed=1)
+    assert manifest[5]["split"] == "validation"
+    assert all(row["split"] == split_of(row["video_id"], 0.2, 1) for row in manifest if row["split"] != "validation")
+    assert 0.14 < sum(row["split"] == "test" for row in manifest) / 400 < 0.26
+    assert {split_of(f"v{i}", 0.2, 1) == split_of(f"v{i}", 0.2, 2) for i in range(50)} == {True, False}
+
+
+def test_a_mended_file_is_taken_in_again(tmp_path):
+    video = tmp_path / "a.mp4"
+    video.write_bytes(b"broken")
+    rows = run(tmp_path, write(tmp_path / "list.tsv", [{"source": str(video)}]))
+    before = digest(rows)
+    video.write_bytes(b"whole and longer")
+    assert digest(rows) != before
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("none.tsv", None, "none.tsv does not exist"),
+        ("list.txt", "source\nkitchen:1\n", "is not a .tsv, .csv or .parquet file"),
+        ("list.tsv", "", "cannot be read"),
+        ("list.csv", "url,title\nx,y\n", "has no column named source; its columns are: url, title"),
+        (
+            "list.tsv",
+            "source\tsplit\nkitchen:1\tTrain\n",
+            "row 2: split is 'Train'; allowed are train, validation, test",
+        ),
+        ("list.tsv", "source\n/no/such/file.mp4\n", "no usable video"),
+        ("list.tsv", "source\ttitle\n\tx\n", "no usable video"),
+        ("list.parquet", "no parquet", "cannot be read"),
+    ],
+)
+def test_a_list_that_cannot_be_used_is_one_line(tmp_path, name, content, message):
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(UserError) as error:
+        run(tmp_path, tmp_path / name)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "manifest.parquet").exists()

@@ -1,0 +1,320 @@
+"""The pipeline as a user meets it: what reruns after a change, what survives a kill, what a broken video costs.
+
+All of it runs Snakemake for real, on the small project of conftest.py.
+"""
+
+import hashlib
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+from conftest import command, configure, copy, environment, project, snakemake
+
+from videobert.artefact import read_table
+
+STAGES = ["corpus", "download", "transcribe", "frames", "features", "codebook", "vocabulary", "tokens"]
+STAGES += ["pretrain", "evaluate", "report"]
+# What lies below each stage, itself included.
+BELOW = {
+    "corpus": " ".join(STAGES),  # of download to features just the ledgers are gathered again
+    "download": "download transcribe frames features codebook vocabulary tokens pretrain evaluate report",
+    "transcribe": "transcribe vocabulary tokens pretrain evaluate report",
+    "frames": "frames features codebook tokens pretrain evaluate report",
+    "features": "features codebook tokens pretrain evaluate report",
+    "codebook": "codebook tokens pretrain evaluate report",
+    "vocabulary": "vocabulary tokens pretrain evaluate report",
+    "tokens": "tokens pretrain evaluate report",
+    "pretrain": "pretrain evaluate report",
+    "evaluate": "evaluate report",
+    "report": "report",
+}
+CHANGES = [
+    ("corpus", "test_fraction", 0.3),
+    ("corpus", "seed", 1),
+    ("download", "format", "best"),
+    ("download", "captions", ["de"]),
+    ("transcribe", "beam_size", 2),
+    ("transcribe", "engine", "captions"),
+    ("frames", "fps", 10),
+    ("frames", "crf", 20),
+    ("features", "clip_frames", 20),
+    ("features", "precision", "bfloat16"),
+    ("codebook", "branching", 3),
+    ("codebook", "seed", 1),
+    ("vocabulary", "size", 250),
+    ("tokens", "segment_length", 8),
+    ("pretrain", "max_steps", 70),
+    ("pretrain", "text_weight", 0.5),
+    ("pretrain", "seed", 1),
+    ("evaluate", "template", "just [MASK] the [MASK]"),
+    ("evaluate", "seed", 1),
+    ("report", "words", 5),
+    ("transcribe", "threads", 2),
+    ("features", "device", "cpu"),
+    ("pretrain", "threads", 2),
+]
+
+
+def planned(folder: Path, *arguments: str) -> dict[str, int]:
+    """What a dry run says would run: rule -> number of jobs."""
+    said = snakemake(folder, "-n", *arguments).stdout
+    table = said.split("Job stats:")[1].split("\n\n")[0] if "Job stats:" in said else ""
+    return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE) if rule != "total"}
+
+
+def stages(rules: dict[str, int]) -> set[str]:
+    return {rule.removesuffix("_shard") for rule in rules}
+
+
+def artefacts(folder: Path) -> dict[str, str]:
+    """Hash of every artefact. Logs, timings, what shows timings, and the event files of TensorBoard may differ."""
+    results = folder / "results"
+    aside = ("logs", "benchmarks", "report", "pretrain/runs")
+    return {
+        str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(results.rglob("*"))
+        if path.is_file() and not str(path.relative_to(results)).startswith(aside)
+    }
+
+
+# --- what reruns ---
+
+
+def test_a_second_run_does_nothing(finished):
+    assert planned(finished, "report") == {}
+    assert (
+        "Nothing to be done" in snakemake(finished, "-n", "report").stderr + snakemake(finished, "-n", "report").stdout
+    )
+
+
+@pytest.mark.parametrize(("section", "key", "value"), CHANGES, ids=lambda value: str(value)[:20])
+def test_a_change_reruns_its_stage_and_those_below(finished, tmp_path, section, key, value):
+    rules = planned(finished, "report", "--configfile", overlay(tmp_path, section, key, value))
+    place = key in ("threads", "device")  # where a stage runs is no part of what it makes
+    assert stages(rules) == (set() if place else set(BELOW[section].split()))
+    if section == "corpus":
+        assert not {"download_shard", "transcribe_shard", "frames_shard", "features_shard"} & set(rules)
+
+
+def overlay(tmp_path: Path, section: str, key: str, value: object) -> str:
+    path = tmp_path / "overlay.yaml"
+    path.write_text(yaml.safe_dump({section: {key: value}}))
+    return str(path)
+
+
+def test_another_shard_size_makes_everything_anew(finished, tmp_path):
+    rules = planned(finished, "report", "--configfile", overlay(tmp_path, "corpus", "shard_size", 4))
+    assert stages(rules) == set(STAGES)
+    assert rules["download_shard"] == 3
+
+
+def test_another_results_folder_stands_beside(finished, tmp_path):
+    (tmp_path / "x.yaml").write_text("results: results/other\n")
+    assert stages(planned(finished, "report", "--configfile", tmp_path / "x.yaml")) == set(STAGES)
+    assert planned(finished, "report") == {}
+
+
+def test_appended_videos_leave_finished_shards_alone(finished, tmp_path):
+    folder = copy(finished, tmp_path / "project")
+    with open(folder / "videos.tsv", "a") as videos:
+        videos.write("kitchen:3\ttrain\n")
+    rules = planned(folder, "report")
+    sharded = ["download_shard", "transcribe_shard", "frames_shard", "features_shard"]
+    assert {rule: rules[rule] for rule in sharded} == dict.fromkeys(sharded, 1)
+    before = artefacts(folder)
+    snakemake(folder, "features", "transcribe")
+    after = artefacts(folder)
+    old = [name for name in before if re.search(r"(download|transcribe|frames|features)/.*000[01]", name)]
+    assert old
+    assert all(before[name] == after[name] for name in old)
+    assert read_table(folder / "results/features/0002.parquet")["video_id"].unique().to_pylist() == ["kitchen-3"]
+
+
+def test_an_excluded_video_reruns_from_tokens_down_and_is_gone(finished, tmp_path):
+    folder = copy(finished, tmp_path / "project")
+    (folder / "exclude.txt").write_text("kitchen-1  # asked to be taken out\n")
+    configure(folder, tokens={"exclude": "exclude.txt"})
+    assert stages(planned(folder, "report")) == set(BELOW["tokens"].split())
+    snakemake(folder, "tokens")
+    for shard in ("0000", "0001"):
+        assert "kitchen-1" not in read_table(folder / f"results/tokens/{shard}.parquet")["video_id"].to_pylist()
+    fates = {row["video_id"]: row["status"] for row in read_table(folder / "results/ledger/tokens.parquet").to_pylist()}
+    assert fates["kitchen-1"] == "excluded"
+    assert fates["kitchen-0"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("file", "first"),
+    [
+        ("features/0000.parquet", "features"),
+        ("codebook/centroids.safetensors", "codebook"),
+        ("pretrain/model.safetensors", "pretrain"),
+        ("evaluate/metrics.json", "evaluate"),
+        ("report/index.html", "report"),
+    ],
+)
+def test_a_deleted_file_is_made_again_and_no_more(finished, tmp_path, file, first):
+    folder = copy(finished, tmp_path / "project")
+    (folder / "results" / file).unlink()
+    rules = planned(folder, "report")
+    assert stages(rules) == set(BELOW[first].split())
+    assert rules.get("features_shard", 0) == (first == "features")  # one shard of the two
+
+
+def test_a_deleted_file_comes_back_the_same(finished, tmp_path):
+    folder = copy(finished, tmp_path / "project")
+    (folder / "results/features/0001.parquet").unlink()
+    (folder / "results/vocabulary/tokenizer.json").unlink()
+    snakemake(folder, "evaluate")
+    assert artefacts(folder) == artefacts(finished)
+
+
+def test_every_stage_is_a_target(finished):
+    for stage in STAGES:
+        assert planned(finished, stage) == {}, stage
+
+
+def test_the_papers_configuration_is_planned():
+    from conftest import ROOT
+
+    rules = planned(ROOT, "--configfile", ROOT / "configs/paper.yaml")
+    assert stages(rules) - {"all"} == set(STAGES)
+
+
+# --- kills ---
+
+
+def killed(folder: Path, stage: str, what: str) -> None:
+    """Starts the workflow up to `stage` and kills the job of that stage, or Snakemake itself, while the job works."""
+    process = subprocess.Popen(
+        command(folder, stage), env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        job = _job(process, stage)
+        _progress(folder, stage, job)
+        job.kill() if what == "job" else process.send_signal(signal.SIGKILL)
+        process.wait(300)
+    finally:
+        process.kill()
+    assert process.returncode != 0
+    if what == "snakemake":
+        job.wait(10)  # no orphan goes on writing
+
+
+def _job(process: subprocess.Popen, stage: str) -> psutil.Process:
+    """The process that does the stage's work."""
+    while process.poll() is None:
+        for child in psutil.Process(process.pid).children(recursive=True):
+            try:
+                if child.cmdline()[1:4] == ["-m", "videobert", stage]:
+                    return child
+            except psutil.Error:
+                continue
+        time.sleep(0.02)
+    raise AssertionError(f"{stage} did not start")
+
+
+def _progress(folder: Path, stage: str, job: psutil.Process) -> None:
+    """Waits until the job has begun to write (a first video, a first checkpoint), or for a second of work."""
+    signs = {"download": "download/0*/.journal/*.json", "pretrain": "pretrain/checkpoints/checkpoint-*"}
+    for stage_ in ("transcribe", "features"):
+        signs[stage_] = f"{stage_}/.journal/0*/*.json"
+    signs["frames"] = "frames/0*/.journal/*.json"
+    end = time.monotonic() + (60 if stage in signs else 1)
+    while time.monotonic() < end and job.is_running():
+        if stage in signs and list((folder / "results").glob(signs[stage])):
+            return
+        time.sleep(0.02)
+
+
+def test_killed_at_each_stage_the_same_command_finishes_with_the_same_bytes(finished, tmp_path, files):
+    """Also shows that two runs in two folders give the same bytes."""
+    folder = project(tmp_path / "project", files)
+    for number, stage in enumerate(STAGES):
+        killed(folder, stage, ("job", "snakemake")[number % 2])
+        snakemake(folder, stage)
+    assert artefacts(folder) == artefacts(finished)
+    assert planned(folder, "report") == {}
+    assert not list((folder / "results").rglob(".journal/*/*.json"))
+
+
+@pytest.mark.parametrize("stage", ["download", "pretrain"])
+def test_killed_the_other_way_round(finished, tmp_path, files, stage):
+    """The two stages that keep the most: here Snakemake and the job change places."""
+    folder = project(tmp_path / "project", files) if stage == "download" else copy(finished, tmp_path / "project")
+    if stage == "pretrain":
+        (folder / "results/pretrain/model.safetensors").unlink()
+    killed(folder, stage, "snakemake" if stage == "download" else "job")
+    snakemake(folder, stage)
+    ours, theirs = artefacts(folder), artefacts(finished)
+    assert {name: ours[name] for name in ours if name.startswith(stage)} == {
+        name: theirs[name] for name in theirs if name.startswith(stage)
+    }
+
+
+def test_two_workflows_in_one_folder_do_not_mix(finished, tmp_path):
+    from videobert.process import hold
+
+    folder = copy(finished, tmp_path / "project")
+    (folder / "results/report/index.html").unlink()
+    with hold(folder / ".snakemake/workflow.lock"):
+        said = snakemake(folder, "report", check=False)
+    assert said.returncode != 0
+    assert f"another snakemake (process {os.getpid()}) works in this folder" in said.stderr
+    assert not (folder / "results/report/index.html").exists()
+
+
+# --- bad input ---
+
+
+def test_a_broken_video_is_a_row_in_the_ledger_and_the_others_are_there(finished):
+    def fates(stage: str) -> dict[str, tuple[str, str]]:
+        rows = read_table(finished / f"results/ledger/{stage}.parquet").to_pylist()
+        return {row["video_id"]: (row["status"], row["reason"]) for row in rows}
+
+    download = fates("download")
+    assert download["missing"][0] == "gone"
+    assert download["empty"][0] == download["text"][0] == "unusable"
+    assert all(reason for status, reason in download.values() if status != "ok")
+    assert fates("transcribe")["mute"][0] == "no_audio"
+    assert fates("transcribe")["kitchen-7"][0] == "no_speech"
+    features = read_table(finished / "results/features/0000.parquet")["video_id"].unique().to_pylist()
+    assert {"kitchen-0", "kitchen-4", "kitchen-7", "mute"} <= set(features)
+    tokens = read_table(finished / "results/tokens/0000.parquet", ["video_id", "kind"]).to_pylist()
+    assert {row["kind"] for row in tokens if row["video_id"] == "mute"} == {"video"}
+
+
+@pytest.mark.parametrize(
+    ("sections", "stage", "message"),
+    [
+        ({"frames": {"fps": 0}}, "report", "frames.fps is 0, but must be at least 1"),
+        ({"corpus": {"videos": "nowhere.tsv"}}, "report", "nowhere.tsv does not exist"),
+        ({"codebook": {"branching": 12, "depth": 4}}, "codebook", "20736 words"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing_half_written(finished, tmp_path, sections, stage, message):
+    folder = copy(finished, tmp_path / "project")
+    configure(folder, **sections)
+    said = snakemake(folder, stage, check=False)
+    assert said.returncode != 0
+    assert message in said.stdout + said.stderr
+    assert "Traceback" not in said.stdout + said.stderr
+    assert not list((folder / "results").rglob(".*-*.parquet"))
+
+
+def test_a_train_split_without_speech_is_said_plainly(finished, tmp_path):
+    folder = copy(finished, tmp_path / "project")
+    lines = (folder / "videos.tsv").read_text().splitlines()
+    silent = ("kitchen:7", "files/mute.mp4")
+    moved = [line.split("\t")[0] + ("\ttrain" if line.startswith(silent) else "\ttest") for line in lines[1:]]
+    (folder / "videos.tsv").write_text("\n".join([lines[0], *moved]) + "\n")
+    said = snakemake(folder, "vocabulary", check=False)
+    assert said.returncode != 0
+    assert "no speech in the" in said.stdout + said.stderr
+    assert "vocabulary.tokenizer" in said.stdout + said.stderr

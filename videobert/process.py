@@ -1,0 +1,53 @@
+"""One workflow at a time in a folder, and no job that outlives it.
+
+A killed Snakemake leaves its lock behind, and jobs that go on writing. A machine that was switched off at night should
+take the same command in the morning, so instead of Snakemake's lock files (`nolock` in profiles/default) the workflow
+holds a lock of the operating system, which ends with the process however it ends; and each job looks every second
+whether the workflow that started it is still there.
+"""
+
+import fcntl
+import os
+import threading
+import time
+from pathlib import Path
+from typing import TextIO
+
+from videobert.errors import UserError
+
+WORKFLOW = "VIDEOBERT_WORKFLOW"  # the process id of the Snakemake that started a job, in the job's environment
+
+
+def hold(path: Path) -> TextIO:
+    """Takes the lock of a working directory until the process ends (or the file is closed).
+
+    Raises UserError that names the holder when another workflow runs there.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = open(path, "a+")  # noqa: SIM115 (it stays open as long as the process lives)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read().strip() or "unknown"
+        raise UserError(f"another snakemake (process {holder}) works in this folder: wait for it, or stop it") from None
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return file
+
+
+def end_with_workflow() -> None:
+    """Ends this process when the workflow that started it is gone; does nothing outside a workflow."""
+    workflow = int(os.environ.get(WORKFLOW, 0))
+    if workflow:
+        threading.Thread(target=_watch, args=(workflow,), daemon=True).start()
+
+
+def _watch(workflow: int) -> None:
+    while True:
+        try:
+            os.kill(workflow, 0)
+        except ProcessLookupError:
+            os._exit(1)
+        time.sleep(1)
