@@ -1,3 +1,14 @@
 """VideoBERT-in-a-box: from a list of videos to a pretrained joint video-language model."""
 
+from typing import Any
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """`from videobert import VideoBertForPreTraining`, without torch for those who do not ask for it."""
+    if name in ("VideoBertConfig", "VideoBertForPreTraining"):
+        from videobert import model
+
+        return getattr(model, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

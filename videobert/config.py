@@ -42,6 +42,11 @@ def _misfits(config: dict[str, Any]) -> list[str]:
     """What no schema can say: keys that must fit together."""
     model, template = config["pretrain"], config["evaluate"]["template"]
     lines = []
+    if model["save_steps"] % model["logging_steps"]:
+        lines.append(
+            f"pretrain.save_steps is {model['save_steps']}, but must be a multiple of pretrain.logging_steps, "
+            f"which is {model['logging_steps']}"
+        )
     if model["hidden_size"] % model["num_attention_heads"]:
         lines.append(
             f"pretrain.hidden_size is {model['hidden_size']}, but must be a multiple of pretrain.num_attention_heads, "

@@ -19,7 +19,7 @@ import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlparse
+from urllib.parse import parse_qs, unquote, urlparse
 
 from videobert.artefact import made_by, read_table, write_table
 from videobert.errors import UserError
@@ -179,7 +179,7 @@ def manifest_of(path: Path) -> dict[str, dict[str, Any]]:
 def local_path(source: str) -> Path | None:
     """The path that a source names, or None when it is a URL or kitchen:N."""
     if source.startswith("file://"):
-        return Path(urlparse(source).path)
+        return Path(unquote(urlparse(source).path))
     return None if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", source) else Path(source)
 
 

@@ -25,4 +25,4 @@ rule evaluate:
     shell:
         "python -m videobert evaluate --pretrain {params.pretrain:q} --tokens {params.tokens:q}"
         " --manifest {input.manifest:q} --output {output.metrics:q} {params.settings}"
-        " --threads {config[evaluate][threads]} > {log:q} 2>&1"
+        " --device {config[evaluate][device]} --threads {config[evaluate][threads]} > {log:q} 2>&1"

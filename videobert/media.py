@@ -1,0 +1,145 @@
+"""Opening what strangers made: probing media, hearing their sound, finding ffmpeg.
+
+A downloaded file may be cut off, mislabelled or hostile: a playlist named `.mp4` would have the demuxer read other files
+of this machine, or call a server. So every file is opened by the `file:` protocol alone and as one of the containers that
+videos come in; playlists, concatenation scripts and the like are refused by name. What cannot be opened is a `Loss`.
+
+Time zero is the start of the container, for sound as for pictures: a sound track that begins late is preceded by
+silence, so that the seconds of a sentence and the seconds of a clip are the same seconds.
+"""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from videobert.errors import Loss
+
+if TYPE_CHECKING:
+    import av
+    import av.container
+    import av.stream
+    import numpy as np
+
+# The demuxers that may open a stranger's file, by libavformat's names; no playlists (hls, concat), no image sequences.
+CONTAINERS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,wav,mp3,aac,flac"
+SAFE = {"protocol_whitelist": "file,pipe", "format_whitelist": CONTAINERS}
+SAMPLE_RATE = 16_000
+
+
+def ffmpeg_binary() -> str:
+    """The system's ffmpeg when there is one, else the one that comes with imageio-ffmpeg."""
+    if system := shutil.which("ffmpeg"):
+        return system
+    import imageio_ffmpeg
+
+    return imageio_ffmpeg.get_ffmpeg_exe()
+
+
+def ffmpeg_version() -> str:
+    """The version of `ffmpeg_binary`, which shapes what it encodes."""
+    import subprocess
+
+    said = subprocess.run([ffmpeg_binary(), "-version"], capture_output=True, text=True, check=True).stdout
+    return said.split()[2]  # "ffmpeg version N ..."
+
+
+def probe(path: Path) -> dict[str, Any]:
+    """What a media file holds: `duration` in seconds (0.0 when the file does not say), `width` and `height` in pixels
+    (0 without pictures), `has_audio`, `has_video`.
+
+    Raises Loss("unusable") when it is no media file, or holds neither pictures nor sound.
+    """
+    import av
+
+    with _open(path) as container:
+        video, sound = picture_stream(container), next(iter(container.streams.audio), None)
+        if video is None and sound is None:
+            raise Loss("unusable", "neither a picture nor a sound stream")
+        if container.duration is not None:
+            duration = container.duration / av.time_base
+        else:
+            stream = video or sound
+            duration = float(stream.duration * stream.time_base) if stream.duration else 0.0
+        return {
+            "duration": max(duration, 0.0),
+            "width": video.codec_context.width if video else 0,
+            "height": video.codec_context.height if video else 0,
+            "has_audio": sound is not None,
+            "has_video": video is not None,
+        }
+
+
+def audio(path: Path) -> "np.ndarray":
+    """The first sound track as float32 [samples], mono, 16 kHz; of a broken track, what decodes.
+
+    Raises Loss("no_audio") when there is no track or nothing of it decodes, Loss("unusable") when the file does not open.
+    """
+    import av
+    import numpy as np
+
+    with _open(path) as container:
+        if not container.streams.audio:
+            raise Loss("no_audio", "no sound stream")
+        start, longest = (container.start_time or 0) / av.time_base, (container.duration or 0) / av.time_base
+        resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+        pieces: list[np.ndarray] = []
+        position, heard = 0, False
+        for frame in _decode(container.demux(audio=0)):
+            # A late start or lost packets become silence; jitter does not, nor do timestamps beyond the file's end.
+            gap = round(min((frame.time or 0.0) - start, longest) * SAMPLE_RATE) - position
+            if gap > SAMPLE_RATE // 10:
+                pieces.append(np.zeros(gap, np.float32))
+                position += gap
+            for sound in resampler.resample(frame):
+                pieces.append(sound.to_ndarray()[0])
+                position += sound.samples
+                heard = True
+        if not heard:
+            raise Loss("no_audio", "nothing of the sound stream decodes")
+        return np.concatenate(pieces + [out.to_ndarray()[0] for out in resampler.resample(None)])
+
+
+def _decode(packets: "Iterator[av.Packet]") -> "Iterator[av.AudioFrame]":
+    """The frames of all packets that decode, up to where the file breaks off."""
+    import av
+
+    try:
+        for packet in packets:
+            try:
+                yield from packet.decode()
+            except av.error.InvalidDataError:
+                continue
+    except av.FFmpegError:
+        return
+
+
+def count_frames(path: Path) -> int:
+    """The number of pictures in a video file of ours, without decoding it. Raises Loss("unusable")."""
+    with _open(path) as container:
+        return sum(packet.size > 0 for packet in container.demux(video=0))
+
+
+def pictures(path: Path) -> "Iterator[np.ndarray]":
+    """The pictures of a video of ours, uint8 [height, width, 3], RGB, one after the other."""
+    with _open(path) as container:
+        container.streams.video[0].thread_type = "NONE"
+        for frame in container.decode(video=0):
+            yield frame.to_ndarray(format="rgb24")
+
+
+def picture_stream(container: "av.container.InputContainer") -> "av.stream.Stream | None":
+    """The first stream of moving pictures; a cover picture in a sound file is none."""
+    from av.stream import Disposition
+
+    streams = (stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic)
+    return next((stream for stream in streams if stream.codec_context and stream.codec_context.width), None)
+
+
+def _open(path: Path) -> "av.container.InputContainer":
+    import av
+
+    try:
+        return av.open(f"file:{path}", container_options=SAFE, metadata_errors="replace")
+    except av.FFmpegError as error:
+        raise Loss("unusable", f"not a readable media file: {error.strerror}") from None
