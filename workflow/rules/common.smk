@@ -46,7 +46,7 @@ onstart:
 
 
 wildcard_constraints:
-    shard=r"\d{4,}",
+    shard=r"\d+",
 
 
 def each_shard(pattern):

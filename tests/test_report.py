@@ -1,0 +1,425 @@
+"""The report, on a small results folder made by hand: what it says, what it must never do, what may be missing."""
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from videobert.artefact import write_json, write_table
+from videobert.report import clock, duration, number, percent, report, size, strip
+
+HOSTILE = '<script>alert("title")</script>'
+HASH = "0123456789abcdef" * 4
+SENTENCE = "first we slice the <b>tomato</b>."
+# video_id: (shard, split, title)
+VIDEOS = {
+    "good": ("0000", "train", "a good film"),
+    "mute": ("0000", "train", HOSTILE),
+    "gone": ("0000", "train", ""),
+    "broken": ("0001", "train", "a broken file"),
+    "test": ("0001", "test", "Tomatoes & onions"),
+}
+
+
+def note(stage, **facts):
+    packages = {"numpy": "2.4.6"}
+    return {
+        "stage": stage,
+        "version": 3,
+        "settings": {"size": 7},
+        "inputs": {"it": HASH},
+        "packages": packages,
+        **facts,
+    }
+
+
+def film(path: Path, seconds: float = 6.0, value: int = 0) -> None:
+    """A video as the stage frames writes it: each second has a shade of its own."""
+    import av
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=20)
+        stream.width = stream.height = 224
+        stream.pix_fmt = "yuv420p"
+        for index in range(round(20 * seconds)):
+            picture = np.full((224, 224, 3), (value + 40 * (index // 20)) % 256, np.uint8)
+            for packet in stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")):
+                container.mux(packet)
+        for packet in stream.encode(None):
+            container.mux(packet)
+
+
+def ledger(path: Path, stage: str, rows: list[dict]) -> None:
+    write_table(pa.Table.from_pylist(rows), path, note(stage))
+
+
+def gathered(results: Path, stage: str, outcomes: dict[str, tuple[str, str]], **extra) -> None:
+    """results/ledger/{stage}.parquet: a row for each (status, reason)."""
+    rows = [
+        {"shard": VIDEOS[video][0], "video_id": video, "status": status, "reason": reason, **extra}
+        for video, (status, reason) in outcomes.items()
+    ]
+    ledger(results / "ledger" / f"{stage}.parquet", stage, rows)
+
+
+def vocabulary(path: Path) -> None:
+    from tokenizers import Tokenizer, models
+
+    words = ["[PAD]", "the", "##s", "now", "we", "slice", "tomato", "wait", "and"]
+    Tokenizer(models.WordPiece(dict(zip(words, range(len(words)))), unk_token="[PAD]")).save(str(path))
+
+
+def benchmark(path: Path, seconds: float, memory: str = "100.5") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
+        f"{seconds}\t0:00:01\t{memory}\t1\t1\t1\t0\t0\t90\t{2 * seconds}\n"
+    )
+
+
+@pytest.fixture(scope="session")
+def made_results(tmp_path_factory) -> Path:
+    """A finished run of five videos and a double: one is gone, one is broken, one is silent, one is for testing."""
+    results = tmp_path_factory.mktemp("run") / "results"
+    manifest = [
+        {"video_id": video, "source": f"kitchen:{place}", "shard": shard, "split": split, "title": "", "license": ""}
+        for place, (video, (shard, split, _)) in enumerate(VIDEOS.items())
+    ]
+    ledger(results / "corpus" / "manifest.parquet", "corpus", manifest)
+    ok = ("ok", "")
+    listed = [{"video_id": video, "status": "ok", "reason": "", "source": "kitchen:1"} for video in VIDEOS]
+    double = {"video_id": "row-7", "status": "duplicate", "reason": "the same video as good", "source": "kitchen:00"}
+    ledger(results / "ledger" / "corpus.parquet", "corpus", [*listed, double])
+    fetched = dict.fromkeys(VIDEOS, ok) | {"gone": ("gone", "Video unavailable <i>for ever</i>")}
+    gathered(results, "download", fetched)
+    came = ("good", "mute", "broken", "test")
+    gathered(results, "transcribe", dict.fromkeys(came, ok) | {"mute": ("no_speech", "nobody speaks")})
+    decoded = dict.fromkeys(came, ok) | {
+        "broken": ("unusable", "no frame in it"),
+        "mute": ("ok", "partial: 3.0 of 6.0 s decode"),
+    }
+    gathered(results, "frames", decoded)
+    gathered(results, "features", {"good": ok, "mute": ok, "test": ok})
+    empty = ("empty", "neither a sentence nor a clip")
+    gathered(results, "tokens", dict.fromkeys(VIDEOS, ok) | {"gone": empty, "broken": ("ok", "")})
+
+    for shard in ("0000", "0001"):
+        inside = [video for video in VIDEOS if VIDEOS[video][0] == shard]
+        rows = [{"video_id": video, "status": fetched[video][0], "title": VIDEOS[video][2]} for video in inside]
+        ledger(results / "download" / shard / "ledger.parquet", "download", rows)
+        rows = [{"video_id": video, "duration": 6.0} for video in inside if video in ("good", "mute", "test")]
+        ledger(results / "frames" / shard / "ledger.parquet", "frames", rows)
+        sentences = [{"video_id": video, "start": 0.5, "end": 4.0, "text": SENTENCE} for video in inside]
+        ledger(results / "transcribe" / f"{shard}.parquet", "transcribe", sentences)
+        clips = [{"video_id": video, "clip": clip} for video in inside for clip in range(4)]
+        ledger(results / "features" / f"{shard}.parquet", "features", clips)
+        benchmark(results / "benchmarks" / "transcribe" / f"{shard}.tsv", 75.0, "-" if shard == "0000" else "2000")
+        segments = [
+            {"video_id": video, "split": VIDEOS[video][1], "kind": "text-video", "start": 0.5, "end": 4.0}
+            | {"text": SENTENCE, "text_ids": text, "video_ids": seen, "clips": [0, 1, 2]}
+            for video in inside
+            # Of the visual words 2 and 1: "slice" is said with the first only, "the" with both.
+            for text, seen in (([1, 5, 2], [2, 2, 3]), ([1, 5, 6], [0, 3, 2]), ([1, 7, 8], [1, 0, 0]), ([1], [1, 2, 0]))
+        ]
+        ledger(results / "tokens" / f"{shard}.parquet", "tokens", segments)
+    film(results / "frames" / "0000" / "good.mp4")
+    film(results / "frames" / "0001" / "test.mp4", value=20)
+
+    statistics = {
+        "words": 4,
+        "living_words": 4,
+        "used_words": 3,
+        "entropy_bits": 1.2,
+        "perplexity": 2.5,
+        "fitted_on": 8,
+    }
+    statistics |= {"quantisation_error": {"train": 0.125, "test": 0.25}, "counts": [0, 2, 9, 1], "clips": {"train": 12}}
+    write_json(statistics, results / "codebook" / "statistics.json", note("codebook"))
+    nearest = [
+        {"word": word, "rank": rank, "count": count, "video_id": video, "shard": "0000", "clip": rank}
+        | {"start": 1.5 * rank, "end": 1.5 * rank + 1.5, "distance": 0.5}
+        for word, count, video in ((2, 9, "good"), (1, 2, "mute"))
+        for rank in range(3)
+    ]
+    ledger(results / "codebook" / "atlas.parquet", "codebook", nearest)
+    write_json({}, results / "vocabulary" / "made.json", note("vocabulary"))
+    vocabulary(results / "vocabulary" / "tokenizer.json")
+    pretrain = note("pretrain", settings={"max_steps": 1500, "batch_size": 32}) | {
+        "settings": {"max_steps": 1500, "batch_size": 32}
+    }
+    parts = ("loss", "text_loss", "video_loss", "text_video_loss", "alignment_loss")
+    curve = [{"step": step, **dict.fromkeys(parts, 100 / step)} for step in (50, 100, 150)]
+    write_json({"curve": curve}, results / "pretrain" / "training.json", pretrain)
+    write_json(
+        {"num_hidden_layers": 4, "hidden_size": 128, "vocab_size": 901, "visual_words": 4},
+        results / "pretrain" / "config.json",
+        {},
+    )
+    evaluated(results)
+    benchmark(results / "benchmarks" / "pretrain.tsv", 50.0)
+    return results
+
+
+def evaluated(results: Path) -> None:
+    def accuracies(value: float, **more) -> dict:
+        return {"verb_top1": value, "verb_top5": 0.8, "object_top1": 0.3, "object_top5": 0.6, **more}
+
+    zero_shot = {
+        "chance": accuracies(0.0625),
+        "language_prior": accuracies(0.071, count=40),
+        "shuffled_video": accuracies(0.082, count=40),
+        "cross_modal": accuracies(0.613, count=40),
+        "cross_modal_seen": accuracies(0.72, count=30),
+        "cross_modal_held_out": accuracies(0.29, count=10),
+    }
+    masked = {"text_given_video": 0.51, "text_alone": 0.42, "video_given_text": 0.33, "video_alone": 0.21}
+    metrics = {"zero_shot": zero_shot, "masked": masked, "alignment": {"accuracy": 0.876}}
+    write_json(metrics, results / "evaluate" / "metrics.json", note("evaluate"))
+    guesses = {"verb": [["chop", 0.7], ["slice", 0.2]], "object": ["tomato", "onion"]}
+    step = {"video_id": "test", "start": 1.0, "end": 3.0, "verb": "slice", "object": "tomato", "cross_modal": guesses}
+    write_json(
+        {"template": "now [MASK] the [MASK]", "predictions": [step] * 3},
+        results / "evaluate" / "zero_shot.json",
+        note("evaluate"),
+    )
+
+
+@pytest.fixture
+def results(made_results, tmp_path) -> Path:
+    """A copy to break."""
+    return shutil.copytree(made_results, tmp_path / "results")
+
+
+def write(results: Path, words: int = 24, examples: int = 10) -> tuple[str, str]:
+    page, summary = results / "report" / "index.html", results / "report" / "summary.txt"
+    report(results, page, summary, words, examples)
+    return page.read_text(), summary.read_text()
+
+
+class Outline(HTMLParser):
+    """The page as a browser sees it: its tags with attributes, and its text."""
+
+    def __init__(self, page: str):
+        super().__init__()
+        self.tags, self.open, self.words = [], [], []
+        self.feed(page)
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in ("meta", "img", "br", "use", "path"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        if tag not in ("use", "path"):
+            assert self.open and self.open.pop() == tag, f"</{tag}> closes nothing"
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.words.append(data)
+
+
+@pytest.fixture(scope="session")
+def page(made_results) -> str:
+    return write(made_results)[0]
+
+
+@pytest.fixture(scope="session")
+def outline(page) -> Outline:
+    return Outline(page)
+
+
+def test_every_loss_is_there_with_its_reason(outline):
+    for video, status, reason in (
+        ("row-7", "duplicate", "the same video as good"),
+        ("gone", "gone", "Video unavailable <i>for ever</i>"),
+        ("mute", "no_speech", "nobody speaks"),
+        ("broken", "unusable", "no frame in it"),
+        ("mute", "ok", "partial: 3.0 of 6.0 s decode"),
+    ):
+        assert re.search(rf"{video}\b.{{0,60}}{status} {re.escape(reason)}", outline.text), (video, reason)
+
+
+def test_a_video_lost_above_is_not_lost_again_by_tokens(outline):
+    assert "neither a sentence nor a clip" not in outline.text
+
+
+def test_trained_on_are_the_train_videos_that_came_through(outline):
+    # good, mute and broken (which has sentences, yet no frames); two of them have 6 s of frames.
+    assert "A 4-layer VideoBERT, pretrained on 3 videos, 12 s" in outline.text
+
+
+def test_the_funnel_counts(outline):
+    assert re.search(r"list listed 6 .*corpus usable 5 1 1 duplicate", outline.text)
+    assert re.search(r"download downloaded 4 1 1 gone transcribe transcribed 3 1 1 no_speech", outline.text)
+
+
+def test_what_strangers_wrote_is_text(outline, page):
+    assert HOSTILE in outline.text
+    assert SENTENCE in outline.text
+    assert "script" not in {tag for tag, _ in outline.tags}
+    assert not any(name.startswith("on") for _, attributes in outline.tags for name in attributes)
+    assert "<b>tomato" not in page
+
+
+def test_nothing_is_loaded_from_outside(outline, page):
+    loading = [
+        value
+        for _, attributes in outline.tags
+        for name, value in attributes.items()
+        if name in ("src", "href", "xlink:href", "srcset", "action", "data", "poster")
+    ]
+    assert loading
+    assert all(value.startswith(("#", "data:image/jpeg;base64,")) for value in loading)
+    assert not re.search(r"https?:|@import|url\((?!#)", page)
+    assert not {tag for tag, _ in outline.tags} & {"link", "iframe", "object", "embed", "base"}
+
+
+def test_every_link_inside_the_page_has_its_goal(outline):
+    names = [attributes["id"] for _, attributes in outline.tags if "id" in attributes]
+    goals = [attributes[key] for _, attributes in outline.tags for key in ("href", "xlink:href") if key in attributes]
+    assert len(names) == len(set(names))
+    assert {goal.removeprefix("#") for goal in goals} <= set(names)
+
+
+def test_figures_and_controls(outline):
+    text = outline.text
+    assert "Zero-shot verb, top-1 61.3 % without video 7.1 %, with another video 8.2 %, chance 6.2 %" in text
+    assert "Alignment of text and video 87.6 %" in text
+    assert "cross-modal 61.3 % 80.0 % 30.0 % 60.0 %" in text
+    assert "never together (10) 29.0 %" in text
+    assert "masked words, with the video 51.0 % without it 42.0 %" in text
+    assert "another corpus: YouCook II" in text
+    assert "VideoBERT (cross-modal) 3.2 % 43.3 % 13.1 % 33.7 %" in text
+
+
+def test_costs(outline):
+    assert "transcribe 2 2 min 30 s 75 %" in outline.text  # two jobs of 75 s, of 200 s in all
+    assert "5 min 0 s 2.1 GB" in outline.text  # cpu_time; the larger max_rss, in MiB; the other was not measured
+    assert re.search(r"codebook not measured [\d.]+ k?B", outline.text)
+
+
+def test_atlas_and_examples_have_pictures(outline, page):
+    pictures = [attributes for tag, attributes in outline.tags if tag == "img"]
+    assert len(pictures) == 3 + 3  # a strip and two middles of the word that has its video; three examples
+    assert page.count("frames not on disk") == 3  # mute's video is not there
+    assert "2 · 9 clips" in outline.text
+    assert "test videos, taken evenly" in outline.text
+    assert "verb: slice chop 70 % slice ✓ 20 % object: tomato tomato ✓ onion" in outline.text
+
+
+def test_a_visual_word_has_what_is_said_with_it(outline):
+    assert "2 · 9 clips slice, tomato frames not on disk" in outline.text
+    assert "1 · 2 clips wait, and Zero-shot classification" in outline.text
+
+
+def test_a_strip_shows_the_asked_moments(made_results):
+    import base64
+    import io
+
+    from PIL import Image
+
+    uri = strip(made_results / "frames" / "0000" / "good.mp4", [0.5, 2.5, 5.97], side=32)
+    picture = Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1])))
+    assert picture.size == (96, 32)
+    shades = [picture.getpixel((16 + 32 * place, 16))[0] for place in range(3)]
+    assert shades == pytest.approx([0, 80, 200], abs=8)
+    assert strip(made_results / "frames" / "0000" / "nowhere.mp4", [0.5]) is None
+    assert strip(made_results / "pretrain" / "training.json", [0.5]) is None
+
+
+def test_how_it_was_made(outline):
+    assert "numpy 2.4.6" in outline.text
+    assert "input: it 0123456789ab " in outline.text
+    assert HASH[:13] not in outline.text
+
+
+def test_the_same_bytes_twice(made_results, results, page):
+    again, summary = write(results)
+    assert again == page
+    assert summary == write(made_results)[1].replace(str(made_results), str(results))
+
+
+def test_summary(made_results):
+    _, summary = write(made_results)
+    assert "listed 6 -> usable 5 -> downloaded 4" in summary
+    assert re.search(r"download +1 lost: 1 gone", summary)
+    assert "61.3 %" in summary
+    assert "87.6 %" in summary
+    assert "transcribe 2 min 30 s" in summary
+    for path in ("report/index.html", "pretrain", "evaluate/metrics.json"):
+        assert str(made_results / path) in summary
+    assert len(summary.splitlines()) <= 28
+    assert max(map(len, summary.splitlines())) <= 120 + len(str(made_results))
+
+
+def test_without_annotations(results):
+    path = results / "evaluate" / "metrics.json"
+    metrics = json.loads(path.read_text()) | {"zero_shot": {"skipped": "evaluate.annotations is null"}}
+    path.write_text(json.dumps(metrics))
+    # zero_shot.json is still that of the run before: nothing of it may be shown.
+    page, summary = write(results)
+    text = Outline(page).text
+    assert "Zero-shot verb, top-1 not measured" in text
+    assert "Not measured: no annotations" in text
+    assert SENTENCE in text  # the examples are then sentences of the test videos
+    assert "chop" not in text
+    assert "zero-shot   not measured" in summary
+
+
+def test_with_nothing_but_a_manifest(results):
+    for path in results.iterdir():
+        if path.name != "corpus":
+            shutil.rmtree(path)
+    page, summary = write(results)
+    text = Outline(page).text
+    assert text.count("no ledger") == 6
+    assert "not measured" in text
+    assert "No training curve" in text
+    assert "not measured" in summary
+
+
+def test_without_losses(results):
+    for stage in ("corpus", "download", "transcribe", "frames", "features", "tokens"):
+        gathered(results, stage, dict.fromkeys(VIDEOS, ("ok", "")))
+    text = Outline(write(results)[0]).text
+    assert "None: every video of the list came through every stage." in text
+
+
+def test_a_long_list_of_losses_is_cut_and_says_where_the_rest_is(results):
+    rows = [{"shard": "0000", "video_id": f"v{n}", "status": "gone", "reason": "deleted"} for n in range(1307)]
+    ledger(results / "ledger" / "download.parquet", "download", rows)
+    page, _ = write(results)
+    text = Outline(page).text
+    assert "1,307 gone" in text
+    assert "and 1,007 more, in results/ledger/download.parquet" in text
+    assert "v299 " in text
+    assert "v300 " not in text
+
+
+def test_numbers_are_readable():
+    def plain(function, *values):
+        return [function(value).replace("\u00a0", " ") for value in values]
+
+    assert plain(duration, None, 0.26, 9.99, 59.4, 59.7, 3725) == [
+        "–",
+        "0.3 s",
+        "10 s",
+        "59 s",
+        "1 min 0 s",
+        "1 h 2 min",
+    ]
+    assert plain(duration, 3599.7, 23_186 * 3600) == ["1 h 0 min", "23,186 h"]
+    assert plain(size, None, 0, 999, 1500, 2.5e8, 3.2e12) == ["–", "0 B", "999 B", "1.5 kB", "250 MB", "3.2 TB"]
+    assert plain(clock, 0, 62.46, 3599.99) == ["0:00.0", "1:02.5", "60:00.0"]
+    assert plain(number, 1234567, None) == ["1,234,567", "not measured"]
+    assert plain(percent, 0.1234, 0, None) == ["12.3 %", "0.0 %", "–"]
