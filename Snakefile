@@ -1,8 +1,8 @@
 # VideoBERT-in-a-box: from a list of videos to a pretrained joint video-language model.
 #
 # A stage has one name: the rule, workflow/rules/X.smk, videobert/X.py, the section X of config.yaml, results/X/.
-# Stages that work shard by shard have a rule X_shard, one job a shard; X itself waits for all of them and gathers what
-# became of each video in results/ledger/X.parquet. Data flows down the list of includes and never up.
+# Stages that work shard by shard have a rule X_shard, one job a shard, and X_ledger, which gathers what became of each
+# video in results/ledger/X.parquet; X asks for both. Data flows down the list of includes and never up.
 
 
 configfile: "config.yaml"

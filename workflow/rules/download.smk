@@ -26,14 +26,14 @@ rule download_shard:
         " {params.settings} > {log:q} 2>&1"
 
 
-rule download:
+rule download_ledger:
     input:
         ledgers=each_shard("download/{shard}/ledger.parquet"),
         manifest=MANIFEST,
     output:
         f"{RESULTS}/ledger/download.parquet",
     log:
-        f"{RESULTS}/logs/download.log",
+        f"{RESULTS}/logs/ledger/download.log",
     conda:
         "../../envs/corpus.yaml"
     params:
@@ -41,3 +41,8 @@ rule download:
     shell:
         "python -m videobert ledger --results {params.results:q} --stage download --manifest {input.manifest:q}"
         " --output {output:q} > {log:q} 2>&1"
+
+
+rule download:
+    input:
+        rules.download_ledger.output,

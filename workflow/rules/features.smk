@@ -25,14 +25,14 @@ rule features_shard:
         " --threads {config[features][threads]} > {log:q} 2>&1"
 
 
-rule features:
+rule features_ledger:
     input:
         ledgers=each_shard("features/_ledger/{shard}.parquet"),
         manifest=MANIFEST,
     output:
         f"{RESULTS}/ledger/features.parquet",
     log:
-        f"{RESULTS}/logs/features.log",
+        f"{RESULTS}/logs/ledger/features.log",
     conda:
         "../../envs/corpus.yaml"
     params:
@@ -40,3 +40,9 @@ rule features:
     shell:
         "python -m videobert ledger --results {params.results:q} --stage features --manifest {input.manifest:q}"
         " --output {output:q} > {log:q} 2>&1"
+
+
+rule features:
+    input:
+        each_shard("features/{shard}.parquet"),
+        rules.features_ledger.output,

@@ -22,14 +22,14 @@ rule frames_shard:
         " > {log:q} 2>&1"
 
 
-rule frames:
+rule frames_ledger:
     input:
         ledgers=each_shard("frames/{shard}/ledger.parquet"),
         manifest=MANIFEST,
     output:
         f"{RESULTS}/ledger/frames.parquet",
     log:
-        f"{RESULTS}/logs/frames.log",
+        f"{RESULTS}/logs/ledger/frames.log",
     conda:
         "../../envs/corpus.yaml"
     params:
@@ -37,3 +37,8 @@ rule frames:
     shell:
         "python -m videobert ledger --results {params.results:q} --stage frames --manifest {input.manifest:q}"
         " --output {output:q} > {log:q} 2>&1"
+
+
+rule frames:
+    input:
+        rules.frames_ledger.output,

@@ -32,14 +32,14 @@ rule tokens_shard:
         " > {log:q} 2>&1"
 
 
-rule tokens:
+rule tokens_ledger:
     input:
         ledgers=each_shard("tokens/_ledger/{shard}.parquet"),
         manifest=MANIFEST,
     output:
         f"{RESULTS}/ledger/tokens.parquet",
     log:
-        f"{RESULTS}/logs/tokens.log",
+        f"{RESULTS}/logs/ledger/tokens.log",
     conda:
         "../../envs/corpus.yaml"
     params:
@@ -47,3 +47,9 @@ rule tokens:
     shell:
         "python -m videobert ledger --results {params.results:q} --stage tokens --manifest {input.manifest:q}"
         " --output {output:q} > {log:q} 2>&1"
+
+
+rule tokens:
+    input:
+        each_shard("tokens/{shard}.parquet"),
+        rules.tokens_ledger.output,

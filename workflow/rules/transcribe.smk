@@ -25,14 +25,14 @@ rule transcribe_shard:
         " --threads {config[transcribe][threads]} > {log:q} 2>&1"
 
 
-rule transcribe:
+rule transcribe_ledger:
     input:
         ledgers=each_shard("transcribe/_ledger/{shard}.parquet"),
         manifest=MANIFEST,
     output:
         f"{RESULTS}/ledger/transcribe.parquet",
     log:
-        f"{RESULTS}/logs/transcribe.log",
+        f"{RESULTS}/logs/ledger/transcribe.log",
     conda:
         "../../envs/corpus.yaml"
     params:
@@ -40,3 +40,9 @@ rule transcribe:
     shell:
         "python -m videobert ledger --results {params.results:q} --stage transcribe --manifest {input.manifest:q}"
         " --output {output:q} > {log:q} 2>&1"
+
+
+rule transcribe:
+    input:
+        each_shard("transcribe/{shard}.parquet"),
+        rules.transcribe_ledger.output,

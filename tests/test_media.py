@@ -1,0 +1,96 @@
+"""Media of strangers: what is in them, when it is heard, and what is refused."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from videobert.errors import Loss
+from videobert.media import SAMPLE_RATE, audio, probe
+
+
+def write(path: Path, seconds: float = 2.0, late: float = 0.0, picture: bool = True, sound: bool = True) -> None:
+    """A grey video with a tone that begins `late` seconds after the pictures."""
+    with av.open(str(path), "w") as file:
+        if picture:
+            video = file.add_stream("libx264", rate=10)
+            video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        if sound:
+            tone = file.add_stream("aac", rate=44100, layout="stereo")
+        if picture:
+            for _ in range(int(seconds * 10)):
+                grey = np.full((48, 64, 3), 90, np.uint8)
+                file.mux(video.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
+            file.mux(video.encode(None))
+        if sound:
+            for start in range(0, int((seconds - late) * 44100) - 1024, 1024):
+                wave = np.sin(2 * np.pi * 440 * np.arange(start, start + 1024) / 44100) * 0.5
+                stereo = np.stack([wave, wave]).astype(np.float32)
+                frame = av.AudioFrame.from_ndarray(stereo, format="fltp", layout="stereo")
+                frame.sample_rate, frame.time_base = 44100, Fraction(1, 44100)
+                frame.pts = start + round(late * 44100)
+                file.mux(tone.encode(frame))
+            file.mux(tone.encode(None))
+
+
+def test_probe_says_what_is_there(tmp_path):
+    write(tmp_path / "both.mp4")
+    found = probe(tmp_path / "both.mp4")
+    assert found.pop("duration") == pytest.approx(2.0, abs=0.1)
+    assert found == {"width": 64, "height": 48, "has_audio": True, "has_video": True}
+    write(tmp_path / "mute.mkv", sound=False)
+    assert not probe(tmp_path / "mute.mkv")["has_audio"]
+    write(tmp_path / "song.m4a", picture=False)
+    assert (probe(tmp_path / "song.m4a")["has_video"], probe(tmp_path / "song.m4a")["width"]) == (False, 0)
+
+
+@pytest.mark.parametrize("late", [0.0, 0.7])
+def test_sound_is_mono_16_khz_and_keeps_its_time(tmp_path, late):
+    write(tmp_path / "a.mkv", late=late)
+    heard = audio(tmp_path / "a.mkv")
+    assert heard.dtype == np.float32 and heard.ndim == 1
+    assert len(heard) == pytest.approx(2.0 * SAMPLE_RATE, abs=0.1 * SAMPLE_RATE)
+    begins = np.flatnonzero(np.abs(heard) > 0.1)[0] / SAMPLE_RATE
+    assert begins == pytest.approx(late, abs=0.05)
+    spectrum = np.abs(np.fft.rfft(heard[SAMPLE_RATE : SAMPLE_RATE + 8000]))
+    assert spectrum.argmax() * 2 == 440  # bins are 2 Hz wide
+    assert np.abs(heard).max() == pytest.approx(0.5, abs=0.1)
+
+
+def test_of_a_broken_sound_track_the_rest_is_heard_at_its_time(tmp_path):
+    write(tmp_path / "a.ts", seconds=4.0, picture=False)
+    data = bytearray((tmp_path / "a.ts").read_bytes())
+    packets = len(data) // 188
+    for packet in range(packets // 3, packets // 2):  # what is said of the packets stays, what is in them is noise
+        data[188 * packet + 40 : 188 * packet + 188] = np.random.default_rng(packet).bytes(148)
+    (tmp_path / "hole.ts").write_bytes(data)
+    heard = np.abs(audio(tmp_path / "hole.ts"))
+    assert len(heard) == pytest.approx(4.0 * SAMPLE_RATE, abs=0.2 * SAMPLE_RATE)
+    assert heard[: SAMPLE_RATE // 2].max() > 0.3 and heard[-SAMPLE_RATE // 2 :].max() > 0.3
+    (tmp_path / "cut.ts").write_bytes((tmp_path / "a.ts").read_bytes()[: len(data) // 2])
+    assert 1.0 < len(audio(tmp_path / "cut.ts")) / SAMPLE_RATE < 3.0
+
+
+def test_what_cannot_be_heard_says_why(tmp_path):
+    write(tmp_path / "mute.mp4", sound=False)
+    with pytest.raises(Loss, match="no_audio: no sound stream"):
+        audio(tmp_path / "mute.mp4")
+    (tmp_path / "text.mp4").write_text("<html>Please log in</html>" * 50)
+    for function in (audio, probe):
+        with pytest.raises(Loss, match="unusable: not a readable media file"):
+            function(tmp_path / "text.mp4")
+
+
+@pytest.mark.parametrize("name", ["list.m3u8", "list.mp4", "script.ffconcat", "script.mp4"])
+def test_playlists_do_not_open_other_files(tmp_path, name):
+    write(tmp_path / "secret.mp4")
+    text = {
+        "list": "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nsecret.mp4\n#EXT-X-ENDLIST\n",
+        "script": "ffconcat version 1.0\nfile secret.mp4\n",
+    }
+    (tmp_path / name).write_text(text[name.split(".")[0]])
+    for function in (audio, probe):
+        with pytest.raises(Loss, match="unusable"):
+            function(tmp_path / name)

@@ -1,0 +1,139 @@
+"""Decode each video of a shard once, to what the feature network reads: 20 frames a second, a centred square, H.264.
+
+Videos come in every size, rate, codec and colour; after this stage frame i is what the screen showed i/20 s after the
+start, and nothing downstream asks again what the source was. Feature networks change more often than videos, so the
+result is kept: near-lossless, fast to write and many times faster to read than the source.
+
+Colour takes one path: whatever the source says of itself becomes BT.709 in studio range, and is tagged so. The bytes
+depend on the source, the settings and the version of ffmpeg alone. A video that breaks off is kept up to there (status
+ok, the reason says "partial"); one that gives nothing is a row in the ledger.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from videobert.artefact import atomic, made_by, write_table
+from videobert.errors import Loss, UserError
+from videobert.ledger import each, finish, ok
+
+VERSION = 1
+
+# Of a broken video less than this is not worth keeping: one clip of the paper.
+SHORTEST_PART = 1.5
+# What ffmpeg says when the machine, not the video, is at fault.
+MACHINE_FAULTS = ("No space left on device", "Disk quota exceeded", "Cannot allocate memory", "Read-only file system")
+
+
+def frames(download: Path, output: Path, fps: int = 20, size: int = 224, crf: int = 18) -> None:
+    """Decode one shard's videos to square H.264 videos of a fixed frame rate, {video_id}.mp4 beside the ledger.
+
+    Args:
+        download: the shard's download ledger (Parquet); the media lie beside it.
+        output: the ledger to write (Parquet); the videos go into its folder.
+        fps: frames a second.
+        size: width and height in pixels: the video is scaled to cover the square, and cropped to its middle.
+        crf: x264's quality, 0 (lossless) to 51; 18 is near-lossless.
+    """
+    import pyarrow as pa
+
+    from videobert.media import ffmpeg_version
+
+    folder, journal = output.parent, output.parent / ".journal"
+    settings = {"fps": fps, "size": size, "crf": crf}
+    made = made_by("frames", VERSION, settings, {"download": download}, ffmpeg=ffmpeg_version())
+
+    def work(video: dict[str, Any]) -> tuple[dict[str, Any], None]:
+        source = download.parent / video["path"]
+        if not source.is_file():
+            raise UserError(f"{source} is missing, though {download} lists it; delete that ledger and run again")
+        return normalise(source, folder / f"{video['video_id']}.mp4", fps, size, crf), None
+
+    schema = pa.schema([("path", pa.string()), ("frames", pa.int32()), ("duration", pa.float64())])
+    ledger, _ = each(ok(download), work, journal, made, schema)
+    kept = set(ledger["path"].to_pylist())
+    for path in folder.glob("*.mp4"):  # what an earlier run with other videos left, or a killed one half-written
+        if path.name not in kept:
+            path.unlink()
+    write_table(ledger, output, made)
+    finish(journal)
+
+
+def normalise(source: Path, target: Path, fps: int, size: int, crf: int) -> dict[str, Any]:
+    """Writes `source` to `target` at this rate and size; returns the ledger's facts.
+
+    Raises Loss("unusable") when there are no pictures, or too few before the video breaks.
+    """
+    from videobert.media import count_frames, probe
+
+    facts = probe(source)
+    if not facts["has_video"]:
+        raise Loss("unusable", "no video stream")
+    with atomic(target) as temporary:
+        complaint = _ffmpeg(source, temporary, fps, size, crf)
+        count = count_frames(temporary)
+        seconds = count / fps
+        # Sound often outlasts the pictures, so a short result alone is no sign; ffmpeg must have complained as well.
+        partial = bool(complaint) and facts["duration"] - seconds > SHORTEST_PART
+        if count == 0 or (partial and seconds < SHORTEST_PART):
+            raise Loss("unusable", complaint or "no frame in it")
+    reason = f"partial: {seconds:.1f} of {facts['duration']:.1f} s decode ({complaint})" if partial else ""
+    return {"reason": reason, "path": target.name, "frames": count, "duration": seconds}
+
+
+def _ffmpeg(source: Path, target: Path, fps: int, size: int, crf: int) -> str:
+    """Runs ffmpeg; returns the last line of its complaints ("" if it had none)."""
+    import ffmpeg
+
+    from videobert.media import SAFE, ffmpeg_binary
+
+    # "V" is the first video stream that is no cover picture.
+    pictures = (
+        ffmpeg.input(f"file:{source}", threads=1, **SAFE)["V"]
+        .filter("fps", fps)
+        # The centred square is cut in the source's pixels, which need not be square themselves.
+        .filter("crop", "min(iw,ih/sar)", "min(ih,iw*sar)")
+        .filter(
+            "scale", size, size, flags="bicubic+accurate_rnd+bitexact", out_color_matrix="bt709", out_range="limited"
+        )
+        .filter("setsar", 1)
+        .filter("format", "yuv420p")
+    )
+    job = ffmpeg.output(
+        pictures,
+        f"file:{target}",
+        format="mp4",
+        vcodec="libx264",
+        preset="ultrafast",
+        crf=crf,
+        g=30,
+        threads=1,
+        # A constant rate from time zero: a late first frame is shown from the start, so that frame i is at i / fps.
+        r=fps,
+        fps_mode="cfr",
+        colorspace="bt709",
+        color_primaries="bt709",
+        color_trc="bt709",
+        color_range="tv",
+        map_metadata=-1,
+        fflags="+bitexact",
+        **{"flags:v": "+bitexact"},
+    ).global_args("-hide_banner", "-nostdin", "-loglevel", "error", "-filter_complex_threads", "1")
+    try:
+        _, errors = job.run(cmd=ffmpeg_binary(), capture_stderr=True, overwrite_output=True)
+        failed = False
+    except ffmpeg.Error as error:
+        errors, failed = error.stderr, True
+    complaint = _last_line(errors.decode(errors="replace"), source)
+    if any(fault in errors.decode(errors="replace") for fault in MACHINE_FAULTS):
+        raise UserError(f"ffmpeg could not write {target}: {complaint}")
+    if failed:
+        raise Loss("unusable", complaint or "ffmpeg failed without a word")
+    return complaint
+
+
+def _last_line(errors: str, source: Path) -> str:
+    """The last complaint, without memory addresses and paths: the ledger's bytes must not depend on the run."""
+    lines = [line.strip() for line in errors.splitlines() if line.strip()]
+    line = lines[-1] if lines else ""
+    return re.sub(r" @ 0x[0-9a-f]+", "", line).replace(f"file:{source}", source.name).replace(str(source), source.name)
