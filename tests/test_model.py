@@ -1,0 +1,149 @@
+"""The model: saved and loaded to the same bits, heads tied to the tables, losses as a naive computation gives them."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch.nn import functional as F
+from transformers import AutoConfig, AutoModel, AutoModelForPreTraining
+
+from videobert.model import VideoBertConfig, VideoBertForPreTraining, VideoBertModel
+
+WORDS, VISUAL, CLS, SEP, MASK, ARROW = 50, 20, 2, 3, 4, 5
+
+
+def small(**settings) -> VideoBertForPreTraining:
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    config = VideoBertConfig(vocab_size=WORDS, visual_words=VISUAL, max_position_embeddings=24, **sizes | settings)
+    return VideoBertForPreTraining(config).eval()
+
+
+def batch() -> dict[str, torch.Tensor]:
+    """A pair, a text alone, a video alone, a pair of another video; two masks in each but the last."""
+    rows = [
+        ([CLS, 10, MASK, ARROW, 52, MASK, SEP], [0, 0, 0, 0, 1, 1, 1], {2: 11, 5: 53}),
+        ([CLS, MASK, 11, 12, MASK, SEP], [0] * 6, {1: 10, 4: 49}),
+        ([CLS, ARROW, MASK, 69, MASK, SEP], [0, 0, 1, 1, 1, 1], {2: 50, 4: 69}),
+        ([CLS, 10, ARROW, 61, SEP], [0, 0, 0, 1, 1], {}),
+    ]
+    ids, types, mask = (torch.zeros(4, 7, dtype=torch.long) for _ in range(3))
+    labels = torch.full((4, 7), -100)
+    for row, (tokens, kinds, targets) in enumerate(rows):
+        ids[row, : len(tokens)], types[row, : len(tokens)] = torch.tensor(tokens), torch.tensor(kinds)
+        mask[row, : len(tokens)] = 1
+        for place, label in targets.items():
+            labels[row, place] = label
+    alignment = torch.tensor([1, -100, -100, 0])
+    return {"input_ids": ids, "token_type_ids": types, "attention_mask": mask, "labels": labels, "alignment": alignment}
+
+
+def test_a_saved_model_gives_the_same_bits(tmp_path):
+    model, inputs = small(text_weight=0.5), batch()
+    model.save_pretrained(tmp_path)
+    before = model(**inputs)
+    for loaded in (
+        VideoBertForPreTraining.from_pretrained(tmp_path),
+        AutoModelForPreTraining.from_pretrained(tmp_path),
+    ):
+        after = loaded.eval()(**inputs)
+        assert set(before) == set(after)
+        assert all(torch.equal(before[name], after[name]) for name in before)
+        assert loaded.text_decoder.weight is loaded.videobert.embeddings.text.weight
+        assert loaded.video_decoder.weight is loaded.videobert.embeddings.video.weight
+    assert AutoConfig.from_pretrained(tmp_path).text_weight == 0.5
+    encoder = AutoModel.from_pretrained(tmp_path).eval()
+    assert isinstance(encoder, VideoBertModel)
+    del inputs["labels"], inputs["alignment"]
+    assert torch.equal(encoder(**inputs).last_hidden_state, before.last_hidden_state)
+
+
+def test_the_package_offers_the_model_without_importing_torch_first():
+    code = "import sys, videobert; assert 'torch' not in sys.modules; print(videobert.VideoBertForPreTraining.__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "VideoBertForPreTraining", done.stderr
+
+
+def test_decoders_follow_the_tables():
+    model, inputs = small(), batch()
+    before = model(**inputs)
+    with torch.no_grad():
+        model.videobert.embeddings.video.weight[7] += 1.0  # not a word of the batch: only the decoder sees it
+    after = model(**inputs)
+    assert torch.equal(before.last_hidden_state, after.last_hidden_state)
+    assert torch.equal(before.text_logits, after.text_logits)
+    changed = (before.video_logits != after.video_logits).any(0)
+    assert changed.nonzero().flatten().tolist() == [7]
+
+
+def test_losses_are_those_of_a_naive_computation():
+    weights = {"text_weight": 0.5, "video_weight": 2.0, "text_video_weight": 3.0, "alignment_weight": 0.25}
+    model, inputs = small(**weights), batch()
+    output = model(**inputs)
+    hidden = output.last_hidden_state
+    text = F.linear(model.text_transform(hidden), model.videobert.embeddings.text.weight, model.text_bias)
+    video = F.linear(model.video_transform(hidden), model.videobert.embeddings.video.weight, model.video_bias)
+
+    def negative(logits, row, place, label):
+        return -logits[row, place].log_softmax(-1)[label]
+
+    expected = {
+        "text_loss": (negative(text, 1, 1, 10) + negative(text, 1, 4, 49)) / 2,
+        "video_loss": (negative(video, 2, 2, 0) + negative(video, 2, 4, 19)) / 2,
+        "text_video_loss": (negative(text, 0, 2, 11) + negative(video, 0, 5, 3)) / 2,
+        "alignment_loss": -(F.logsigmoid(output.alignment_logits[0]) + F.logsigmoid(-output.alignment_logits[3])) / 2,
+    }
+    for name, value in expected.items():
+        torch.testing.assert_close(output[name], value)
+    # Two masked tokens in each objective, six in all.
+    total = sum(weights[f"{name}_weight"] * expected[f"{name}_loss"] / 3 for name in ("text", "video", "text_video"))
+    torch.testing.assert_close(output.loss, total + weights["alignment_weight"] * expected["alignment_loss"])
+
+
+def test_token_types_are_read_from_the_ids():
+    model, inputs = small(), batch()
+    row = inputs["input_ids"][3:, :5]
+    given = model(row, token_type_ids=inputs["token_type_ids"][3:, :5]).last_hidden_state
+    assert torch.equal(model(row).last_hidden_state, given)
+
+
+def test_padding_changes_nothing():
+    model, inputs = small(), batch()
+    together = model(**inputs).last_hidden_state
+    for row in range(4):
+        length = int(inputs["attention_mask"][row].sum())
+        alone = model(
+            inputs["input_ids"][row : row + 1, :length], token_type_ids=inputs["token_type_ids"][row : row + 1, :length]
+        )
+        torch.testing.assert_close(alone.last_hidden_state[0], together[row, :length], rtol=1e-5, atol=1e-5)
+
+
+def test_the_modalities_see_each_other():
+    model, inputs = small(), batch()
+    before = model(**inputs).last_hidden_state
+    inputs["input_ids"][0, 4] = 53
+    assert not torch.allclose(before[0, 2], model(**inputs).last_hidden_state[0, 2])
+
+
+@pytest.mark.parametrize("kept", [[0], [1], [2], [3]])
+def test_every_parameter_gets_a_gradient_from_any_batch(kept):
+    """Distributed training waits for each of them."""
+    model = small().train()
+    model(**{name: tensor[kept] for name, tensor in batch().items()}).loss.backward()
+    assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
+
+
+@pytest.mark.parametrize("dimension", [16, 32, 48])
+def test_visual_embeddings_start_from_the_centroids(dimension):
+    model = small()
+    centroids = torch.randn(VISUAL, dimension, generator=torch.Generator().manual_seed(1))
+    centroids[1] = centroids[0] + 0.01
+    model.start_from_centroids(centroids + 5.0, seed=0)
+    table = model.videobert.embeddings.video.weight.detach()
+    assert abs(table.std().item() / model.config.initializer_range - 1) < 0.05
+    distances = torch.cdist(table, table)
+    assert distances[0].argsort()[1] == 1
+    if dimension <= 32:  # a rotation: all distances are kept, up to one scale
+        ratio = distances[distances > 0] / torch.cdist(centroids, centroids)[distances > 0]
+        torch.testing.assert_close(ratio, ratio[0].expand_as(ratio), rtol=1e-3, atol=1e-4)

@@ -1,0 +1,264 @@
+"""Pretraining: examples are pure functions of their index, a killed run ends in the same bits, mixtures are refused."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from synthetic import world
+
+from videobert.artefact import made
+from videobert.errors import UserError
+from videobert.pretrain import Examples, last_checkpoint, pretrain
+from videobert.sequences import IGNORE, read_segments, token_files, vocabulary
+
+VISUAL = 96
+SETTINGS = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "max_length": 32,
+    "dropout": 0.1,
+    "text_weight": 1.0,
+    "video_weight": 1.0,
+    "text_video_weight": 1.0,
+    "alignment_weight": 1.0,
+    "mask_probability": 0.3,
+    "video_mask_probability": 0.2,
+    "max_steps": 60,
+    "batch_size": 8,
+    "learning_rate": 0.001,
+    "warmup_steps": 5,
+    "weight_decay": 0.01,
+    "save_steps": 10,
+    "logging_steps": 10,
+    "bf16": False,
+    "device": "cpu",
+    "seed": 0,
+    "threads": 1,
+    "video_stride": 1,
+    "lookahead": 0,
+}
+FILES = ["config.json", "made.json", "model.safetensors", "tokenizer.json", "training.json", "training.png"]
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory) -> dict[str, Path]:
+    return world(tmp_path_factory.mktemp("world"), videos=20, words=VISUAL)
+
+
+@pytest.fixture(scope="module")
+def finished(paths, tmp_path_factory) -> Path:
+    """A run that nothing disturbed."""
+    output = tmp_path_factory.mktemp("pretrain")
+    pretrain(**paths, output=output, **SETTINGS)
+    return output
+
+
+def examples(paths, **settings) -> Examples:
+    segments = read_segments(token_files(paths["tokens"], paths["manifest"]), "train")
+    return Examples(segments, vocabulary(paths["vocabulary"] / "tokenizer.json", VISUAL), {**SETTINGS, **settings})
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}
+
+
+def same(one: tuple, other: tuple) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_an_example_is_a_pure_function_of_seed_and_index(paths):
+    forwards, backwards = examples(paths), examples(paths)
+    there = [forwards[index] for index in range(0, 480, 7)]
+    back = [backwards[index] for index in reversed(range(0, 480, 7))][::-1]
+    assert all(same(one, other) for one, other in zip(there, back, strict=True))
+    other = examples(paths, seed=1)
+    assert not all(same(other[index], forwards[index]) for index in range(10))
+
+
+def test_an_epoch_visits_every_row_in_each_of_its_kinds(paths):
+    data = examples(paths)
+    first = [data._visit(index) for index in range(len(data.rows))]
+    second = [data._visit(index + len(data.rows)) for index in range(len(data.rows))]
+    assert sorted(first) == sorted(second) == list(range(len(data.rows)))
+    assert first != second
+
+
+def test_weight_zero_leaves_an_objective_out(paths):
+    only = examples(paths, text_weight=0.0, video_weight=0.0, alignment_weight=0.0)
+    for index in range(100):
+        _, types, labels, alignment = only[index]
+        assert types.any() and (labels != IGNORE).any() and alignment == IGNORE
+    with pytest.raises(UserError, match="weight above 0"):
+        examples(paths, text_weight=0.0, video_weight=0.0, alignment_weight=0.0, text_video_weight=0.0)
+
+
+def test_layout_and_masks(paths):
+    data = examples(paths, mask_probability=0.3, video_mask_probability=0.2)
+    words = data.words
+    counts = {0: [0, 0], 1: [0, 0]}
+    fates = {"mask": 0, "kept": 0, "other": 0}
+    kinds = set()
+    for index in range(3000):
+        ids, types, labels, alignment = data[index]
+        assert len(ids) == len(types) == len(labels) <= SETTINGS["max_length"]
+        assert ids[0] == words.cls and ids[-1] == words.sep
+        has_text, has_video = int(ids[1] != words.video), int(types.any())
+        kinds.add((has_text, has_video, alignment))
+        if has_video:
+            arrow = len(types) - types.sum() - 1
+            assert ids[arrow] == words.video and labels[arrow] == IGNORE
+        assert labels[0] == labels[-1] == IGNORE
+        if alignment != IGNORE:
+            assert (labels == IGNORE).all()
+            continue
+        for type_, present in ((0, has_text), (1, has_video)):
+            inner = types == type_
+            inner[[0, -1]] = False
+            if has_video:
+                inner[arrow] = False
+            chosen = inner & (labels != IGNORE)
+            assert chosen.any() == bool(present)
+            counts[type_][0] += chosen.sum()
+            counts[type_][1] += inner.sum()
+            low, high = ((0, words.words), (words.words, words.words + VISUAL))[type_]
+            assert ((labels[chosen] >= low) & (labels[chosen] < high)).all()
+            visible = chosen & (ids != words.mask)
+            assert ((ids[visible] >= low) & (ids[visible] < high)).all()
+            fates["mask"] += (ids[chosen] == words.mask).sum()
+            fates["kept"] += (ids[visible] == labels[visible]).sum()
+            fates["other"] += (ids[visible] != labels[visible]).sum()
+            assert (ids[inner & ~chosen] != words.mask).all()
+    assert kinds == {(1, 1, IGNORE), (1, 1, 1), (1, 1, 0), (1, 0, IGNORE), (0, 1, IGNORE)}
+    total = sum(fates.values())
+    assert abs(fates["mask"] / total - 0.8) < 0.03
+    assert abs(fates["kept"] / total - 0.1) < 0.02
+    assert abs(counts[0][0] / counts[0][1] - 0.3) < 0.03
+    assert counts[1][0] / counts[1][1] > 0.18  # a little more than asked for: at least one in each
+
+
+def test_visual_words_are_thinned_by_a_stride(paths):
+    pairs = {"text_weight": 0.0, "video_weight": 0.0, "text_video_weight": 0.0}
+    data = examples(paths, video_stride=3, **pairs)
+    lengths = set()
+    for index in range(600):
+        ids, types, _, alignment = data[index]
+        if alignment == 1:
+            whole = data.segments.visual_words_of(data.rows[data._visit(index)]) + data.words.words
+            kept = ids[types == 1][:-1]
+            strides = [whole[first::step] for step in (1, 2, 3) for first in range(min(step, len(whole)))]
+            assert len(kept) and any(np.array_equal(kept, words) for words in strides)
+            lengths.add(len(kept) / len(whole))
+    assert len(lengths) > 3
+
+
+def test_other_partners_come_from_other_videos(paths):
+    data = examples(paths)
+    random = np.random.default_rng(0)
+    for row in data.pairs:
+        other = data._of_another_video(row, random)
+        assert data.segments.group[other] != data.segments.group[row] and data.segments.paired[other]
+
+
+def test_the_output_is_a_model_folder(finished, paths):
+    from transformers import AutoModelForPreTraining, AutoTokenizer
+
+    model = AutoModelForPreTraining.from_pretrained(finished)
+    assert model.config.visual_words == VISUAL and model.config.vocab_size == len(
+        AutoTokenizer.from_pretrained(finished)
+    )
+    note = made(finished / "model.safetensors")
+    assert note == json.loads((finished / "made.json").read_text())["made"]
+    assert (
+        note["inputs"]["codebook"]
+        == hashlib.sha256((paths["codebook"] / "centroids.safetensors").read_bytes()).hexdigest()
+    )
+    assert str(paths["tokens"].parent) not in "".join(
+        (finished / name).read_text() for name in FILES if name.endswith("json")
+    )
+    assert sorted(path.name for path in finished.iterdir()) == sorted([*FILES, "tokenizer_config.json", "runs"])
+    curve = json.loads((finished / "training.json").read_text())["curve"]
+    assert [point["step"] for point in curve] == list(range(10, 61, 10))
+    assert set(curve[-1]) == {
+        "step",
+        "loss",
+        "text_loss",
+        "video_loss",
+        "text_video_loss",
+        "alignment_loss",
+        "learning_rate",
+    }
+    assert curve[-1]["text_loss"] < curve[0]["text_loss"] - 0.5
+
+
+def test_a_killed_run_goes_on_and_ends_in_the_same_bits(finished, paths, tmp_path):
+    """Killed twice: after a checkpoint, and with a half-written one lying there."""
+    output = tmp_path / "pretrain"
+    arguments = {**paths, "output": output, **SETTINGS}
+    code = f"from pathlib import Path, PosixPath; from videobert.pretrain import pretrain; pretrain(**{arguments!r})"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL, env=environment)
+    deadline = time.time() + 120
+    while not list(output.glob("checkpoints/checkpoint-*/whole")):
+        assert process.poll() is None and time.time() < deadline
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (output / "model.safetensors").exists()
+    checkpoints = sorted((output / "checkpoints").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    broken = output / "checkpoints" / "checkpoint-55"
+    shutil.copytree(checkpoints[0], broken)
+    (broken / "whole").unlink()
+    (broken / "model.safetensors").write_bytes(b"half")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "going on from checkpoint-" in done.stderr and "checkpoint-55" not in done.stderr
+    assert digests(output) == digests(finished)
+    assert not (output / "checkpoints").exists()
+
+
+def test_checkpoints_of_other_settings_are_thrown_away(tmp_path, capsys):
+    folder = tmp_path / "checkpoints"
+    assert last_checkpoint(folder, {"seed": 0}) is None
+    for step in (10, 200):
+        (folder / f"checkpoint-{step}").mkdir()
+        (folder / f"checkpoint-{step}" / "whole").touch()
+    assert last_checkpoint(folder, {"seed": 0}).name == "checkpoint-200"
+    assert capsys.readouterr().err == ""
+    assert last_checkpoint(folder, {"seed": 1}) is None
+    assert "thrown away" in capsys.readouterr().err and not list(folder.glob("checkpoint-*"))
+
+
+def test_what_does_not_fit_together_is_refused(paths, tmp_path):
+    other = world(tmp_path / "other", videos=4, words=VISUAL, seed=1)
+    with pytest.raises(UserError, match="made with another"):
+        pretrain(**{**paths, "codebook": other["codebook"]}, output=tmp_path / "out", **SETTINGS)
+    with pytest.raises(UserError, match="multiple of logging_steps"):
+        pretrain(**paths, output=tmp_path / "out", **{**SETTINGS, "save_steps": 15})
+    if not torch.cuda.is_available():
+        with pytest.raises(UserError, match="finds no GPU"):
+            pretrain(**paths, output=tmp_path / "out", **{**SETTINGS, "device": "cuda"})
+
+
+def test_an_empty_train_split_is_explained(tmp_path):
+    import pyarrow as pa
+
+    from videobert.artefact import read_table, write_table
+
+    paths = world(tmp_path / "world", videos=2, shards=1)
+    file = paths["tokens"] / "0000.parquet"
+    note, table = made(file), read_table(file)
+    split = table.schema.get_field_index("split")
+    write_table(table.set_column(split, "split", pa.array(["test"] * len(table))), file, note)
+    with pytest.raises(UserError, match="test_fraction"):
+        pretrain(**paths, output=tmp_path / "out", **SETTINGS)

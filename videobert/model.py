@@ -1,0 +1,282 @@
+"""VideoBERT: one transformer encoder over words and visual words (Sun et al. 2019, arXiv:1904.01766, section 3.2).
+
+The input is `[CLS] text [>] video [SEP]`; a row of text alone is `[CLS] text [SEP]`, of video alone
+`[CLS] [>] video [SEP]`. Ids are joint: 0..V-1 are the text vocabulary (with all special tokens), visual word w is
+V + w. Each modality has its own table of embeddings; positions, token types (0 text, 1 video) and the encoder are
+shared and are BERT's, taken from transformers. On top stand a head for masked words, a head for masked visual words
+(separate transforms, decoders tied to the two tables, each a softmax over its own modality) and an alignment head on
+[CLS]. Logits are computed at masked positions only: with 20,736 visual words the full logits would cost more than the
+encoder. The paper leaves the weights of its objectives open; here they are four settings of the config.
+
+Importing this module registers the classes with transformers' AutoConfig, AutoModel and AutoModelForPreTraining.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import AutoConfig, AutoModel, AutoModelForPreTraining, BertConfig, PreTrainedModel
+from transformers import initialization as init
+from transformers.masking_utils import create_bidirectional_mask
+from transformers.modeling_outputs import BaseModelOutput
+from transformers.models.bert.modeling_bert import BertEncoder, BertPredictionHeadTransform
+from transformers.utils import ModelOutput
+
+TEXT, VIDEO = 0, 1
+IGNORE = -100
+
+
+class VideoBertConfig(BertConfig):
+    """BERT's configuration (`vocab_size` counts the text vocabulary), with `visual_words`, the loss weights, and how the
+    model was trained to see a sentence's video: with up to `lookahead` clips that follow it."""
+
+    model_type = "videobert"
+
+    visual_words: int = 20736
+    text_weight: float = 1.0
+    video_weight: float = 1.0
+    text_video_weight: float = 1.0
+    alignment_weight: float = 1.0
+    lookahead: int = 0
+
+
+@dataclass
+class VideoBertForPreTrainingOutput(ModelOutput):
+    """What `VideoBertForPreTraining` returns. Each loss is a mean; a part without a target in the batch is None.
+
+    Attributes:
+        loss: the mean over all masked tokens, each times its objective's weight, plus the weighted alignment loss.
+        text_loss: masked words of text-only rows.
+        video_loss: masked visual words of video-only rows.
+        text_video_loss: masked words and visual words of rows with both.
+        alignment_loss: does the text belong to the video?
+        text_logits: (masked words of the batch in row-major order, vocab_size).
+        video_logits: (masked visual words of the batch in row-major order, visual_words).
+        alignment_logits: (batch,), positive when text and video belong together.
+        last_hidden_state: (batch, length, hidden_size).
+    """
+
+    loss: torch.Tensor | None = None
+    text_loss: torch.Tensor | None = None
+    video_loss: torch.Tensor | None = None
+    text_video_loss: torch.Tensor | None = None
+    alignment_loss: torch.Tensor | None = None
+    text_logits: torch.Tensor | None = None
+    video_logits: torch.Tensor | None = None
+    alignment_logits: torch.Tensor | None = None
+    last_hidden_state: torch.Tensor | None = None
+
+
+class VideoBertEmbeddings(nn.Module):
+    """Sum of word or visual word, position and token type; then LayerNorm and dropout, as in BERT."""
+
+    def __init__(self, config: VideoBertConfig):
+        super().__init__()
+        self.text = nn.Embedding(config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id)
+        self.video = nn.Embedding(config.visual_words, config.hidden_size)
+        self.position = nn.Embedding(config.max_position_embeddings, config.hidden_size)
+        self.token_type = nn.Embedding(config.type_vocab_size, config.hidden_size)
+        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, input_ids: torch.Tensor, token_type_ids: torch.Tensor) -> torch.Tensor:
+        # Each id is looked up in both tables, with a harmless index in the one it does not belong to: two lookups
+        # cost less than building the joint table, and boolean indexing would make a GPU wait for the mask's count.
+        words = self.text.num_embeddings
+        visual = (input_ids >= words).unsqueeze(-1)
+        text = self.text(input_ids.clamp(max=words - 1))
+        video = self.video((input_ids - words).clamp(min=0))
+        positions = self.position.weight[: input_ids.shape[1]]
+        tokens = torch.where(visual, video, text)
+        return self.dropout(self.LayerNorm(tokens + positions + self.token_type(token_type_ids)))
+
+
+class VideoBertPreTrainedModel(PreTrainedModel):
+    config_class = VideoBertConfig
+    base_model_prefix = "videobert"
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_attention_backend = True
+    _no_split_modules = ["VideoBertEmbeddings", "BertLayer"]
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, VideoBertForPreTraining):
+            init.zeros_(module.text_bias)
+            init.zeros_(module.video_bias)
+
+
+class VideoBertModel(VideoBertPreTrainedModel):
+    """Embeddings and encoder: joint ids to hidden states."""
+
+    def __init__(self, config: VideoBertConfig):
+        super().__init__(config)
+        self.embeddings = VideoBertEmbeddings(config)
+        self.encoder = BertEncoder(config)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        return self.embeddings.text
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        self.embeddings.text = value
+
+    def token_types(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """Joint ids to token types: 1 from the first visual word on."""
+        return (input_ids >= self.config.vocab_size).long().cummax(1).values
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+    ) -> BaseModelOutput:
+        """See `VideoBertForPreTraining.forward`. Returns `last_hidden_state` of shape (batch, length, hidden_size)."""
+        if token_type_ids is None:
+            token_type_ids = self.token_types(input_ids)
+        hidden = self.embeddings(input_ids, token_type_ids)
+        mask = create_bidirectional_mask(config=self.config, inputs_embeds=hidden, attention_mask=attention_mask)
+        return self.encoder(hidden, attention_mask=mask)
+
+
+class VideoBertForPreTraining(VideoBertPreTrainedModel):
+    """VideoBERT with its three heads and the weighted sum of its objectives."""
+
+    _tied_weights_keys = {
+        "text_decoder.weight": "videobert.embeddings.text.weight",
+        "video_decoder.weight": "videobert.embeddings.video.weight",
+    }
+
+    def __init__(self, config: VideoBertConfig):
+        super().__init__(config)
+        self.videobert = VideoBertModel(config)
+        self.text_transform = BertPredictionHeadTransform(config)
+        self.video_transform = BertPredictionHeadTransform(config)
+        self.text_decoder = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.video_decoder = nn.Linear(config.hidden_size, config.visual_words, bias=False)
+        self.text_bias = nn.Parameter(torch.zeros(config.vocab_size))
+        self.video_bias = nn.Parameter(torch.zeros(config.visual_words))
+        self.alignment = nn.Linear(config.hidden_size, 1)
+        self.post_init()
+
+    def get_output_embeddings(self) -> nn.Linear:
+        return self.text_decoder
+
+    def set_output_embeddings(self, value: nn.Linear) -> None:
+        self.text_decoder = value
+
+    def text_logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Hidden states (..., hidden_size) to scores of the words (..., vocab_size)."""
+        return self.text_decoder(self.text_transform(hidden)) + self.text_bias
+
+    def video_logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Hidden states (..., hidden_size) to scores of the visual words (..., visual_words)."""
+        return self.video_decoder(self.video_transform(hidden)) + self.video_bias
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        alignment: torch.Tensor | None = None,
+    ) -> VideoBertForPreTrainingOutput:
+        """Encodes joint sequences; with targets, computes the losses.
+
+        Args:
+            input_ids: (batch, length) joint ids.
+            attention_mask: (batch, length), 1 for tokens, 0 for padding; all ones when left out.
+            token_type_ids: (batch, length), 0 for [CLS], text and [>], 1 for video and its [SEP]. Needed when the
+                first visual word is masked (a mask has no modality of its own); otherwise derived from the ids.
+            labels: (batch, length) joint ids where a token is to be predicted, -100 elsewhere.
+            alignment: (batch,) 1 when text and video belong together, 0 when not, -100 for no target.
+        """
+        if attention_mask is None:
+            attention_mask = torch.ones_like(input_ids)
+        if token_type_ids is None:
+            token_type_ids = self.videobert.token_types(input_ids)
+        hidden = self.videobert(input_ids, attention_mask, token_type_ids).last_hidden_state
+        output = VideoBertForPreTrainingOutput(
+            alignment_logits=self.alignment(hidden[:, 0]).squeeze(-1), last_hidden_state=hidden
+        )
+        if labels is not None or alignment is not None:
+            # Never without the alignment head, for the same reason as below.
+            output.loss = 0.0 * output.alignment_logits.float().sum()
+        if labels is not None:
+            output.loss = output.loss + self._masked_losses(output, attention_mask, token_type_ids, labels)
+        if alignment is not None:
+            known = alignment != IGNORE
+            if known.any():
+                scores, truth = output.alignment_logits[known].float(), alignment[known].float()
+                output.alignment_loss = F.binary_cross_entropy_with_logits(scores, truth)
+                output.loss = output.loss + self.config.alignment_weight * output.alignment_loss
+        return output
+
+    def _masked_losses(
+        self,
+        output: VideoBertForPreTrainingOutput,
+        attention_mask: torch.Tensor,
+        token_type_ids: torch.Tensor,
+        labels: torch.Tensor,
+    ) -> torch.Tensor:
+        words = self.config.vocab_size
+        hidden = output.last_hidden_state
+        # What a row holds is read from its token types: a video row has type 1, and every row with text has more of
+        # type 0 than [CLS] and [>].
+        has_video = token_type_ids.bool().any(1)
+        has_text = ~has_video | ((attention_mask.bool() & (token_type_ids == TEXT)).sum(1) > 2)
+        rows = torch.arange(len(labels), device=labels.device).unsqueeze(1).expand_as(labels)
+
+        masked = (labels >= 0) & (labels < words)
+        output.text_logits = self.text_logits(hidden[masked])
+        text = F.cross_entropy(output.text_logits.float(), labels[masked], reduction="none")
+        text_paired = has_video[rows[masked]]
+
+        masked = labels >= words
+        output.video_logits = self.video_logits(hidden[masked])
+        video = F.cross_entropy(output.video_logits.float(), labels[masked] - words, reduction="none")
+        video_paired = has_text[rows[masked]]
+
+        parts = {
+            "text_loss": text[~text_paired],
+            "video_loss": video[~video_paired],
+            "text_video_loss": torch.cat([text[text_paired], video[video_paired]]),
+        }
+        # Every masked token counts the same, times its objective's weight. (A sum of the objectives' means would give
+        # the few tokens of the rarest objective as much say as all others together, and its noise drowns the rest.)
+        tokens = max(1, len(text) + len(video))
+        # A zero of everything: distributed training waits for each parameter's gradient.
+        loss = 0.0 * (output.text_logits.float().sum() + output.video_logits.float().sum())
+        for name, losses in parts.items():
+            loss = loss + getattr(self.config, name.replace("loss", "weight")) * losses.sum() / tokens
+            output[name] = losses.mean() if len(losses) else None
+        return loss
+
+    @torch.no_grad()
+    def start_from_centroids(self, centroids: torch.Tensor, seed: int) -> None:
+        """Starts the visual embeddings from the codebook: similar visual words start near each other (section 3.2).
+
+        The centroids are centred, rotated by a random orthonormal projection to the hidden size (which keeps distances
+        when it is at least the centroids' dimension, and nearly so below), and scaled to the initialiser's range.
+
+        Args:
+            centroids: (visual_words, dimension) float; dead leaves hold their parent's.
+            seed: seed of the projection.
+        """
+        centroids = centroids.double()
+        alive = centroids.isfinite().all(1)
+        centroids = torch.where(alive.unsqueeze(1), centroids - centroids[alive].mean(0), 0.0)
+        generator = torch.Generator().manual_seed(seed)
+        size = max(centroids.shape[1], self.config.hidden_size)
+        rotation, _ = torch.linalg.qr(torch.randn(size, size, generator=generator, dtype=torch.float64))
+        table = centroids @ rotation[: centroids.shape[1], : self.config.hidden_size]
+        table *= self.config.initializer_range / table[alive].std().clamp(min=1e-12)
+        self.videobert.embeddings.video.weight.copy_(table)
+
+
+AutoConfig.register("videobert", VideoBertConfig)
+AutoModel.register(VideoBertConfig, VideoBertModel)
+AutoModelForPreTraining.register(VideoBertConfig, VideoBertForPreTraining)

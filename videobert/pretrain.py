@@ -1,0 +1,434 @@
+"""Pretraining: masked words, masked visual words and alignment, trained with transformers' Trainer.
+
+An epoch visits each sentence that has clips twice with words and visual words masked, once whole with its own video and
+once whole with that of a sentence of another video (alignment 1 and 0), and once alone (text only); and each window of
+video once (video only). An objective of weight 0 leaves its visits out. Before anything else the visual words are
+thinned by a random stride, as in the paper, so that the model is used to actions of any speed. Example i of the whole
+run is a pure function of (seed, i): its epoch, its place in that epoch's permutation, the masks, the other video. So
+the run is the same on one process or four, and a run that goes on from a checkpoint skips to where it was without
+replaying anything.
+
+Checkpoints lie in `checkpoints` of the output folder, which no rule declares, so that they survive a killed job; the
+same command then goes on from the last whole one, on a CPU to the same bits. `runs` holds TensorBoard's event files,
+with dates and host names in them: they are for watching, not part of the result. Under `torchrun` the Trainer shares
+each batch among the processes.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from videobert.artefact import atomic, made_by, write_json
+from videobert.codebook import Codebook, load
+from videobert.errors import UserError
+from videobert.sequences import (
+    IGNORE,
+    Segments,
+    Vocabulary,
+    fits,
+    lay_out,
+    lay_out_labels,
+    mask_tokens,
+    pad_examples,
+    read_segments,
+    shorten,
+    token_files,
+)
+from videobert.sequences import (
+    vocabulary as read_vocabulary,
+)
+
+if TYPE_CHECKING:
+    from transformers import Trainer, TrainingArguments
+
+VERSION = 1
+
+PAIR, OWN, OTHER, TEXT_ONLY, VIDEO_ONLY = range(5)
+PARTS = ("text_loss", "video_loss", "text_video_loss", "alignment_loss")
+# A checkpoint is whole when this file, written last, is in it.
+WHOLE = "whole"
+
+
+def pretrain(
+    tokens: Path,
+    codebook: Path,
+    vocabulary: Path,
+    manifest: Path,
+    output: Path,
+    hidden_size: int,
+    num_hidden_layers: int,
+    num_attention_heads: int,
+    intermediate_size: int,
+    max_length: int,
+    dropout: float,
+    text_weight: float,
+    video_weight: float,
+    text_video_weight: float,
+    alignment_weight: float,
+    mask_probability: float,
+    video_mask_probability: float,
+    max_steps: int,
+    batch_size: int,
+    learning_rate: float,
+    warmup_steps: int,
+    weight_decay: float,
+    save_steps: int,
+    logging_steps: int,
+    bf16: bool,
+    device: Literal["auto", "cpu", "cuda"],
+    seed: int,
+    threads: int,
+    video_stride: int,
+    lookahead: int,
+) -> None:
+    """Pretrain the joint video-language model on the train split.
+
+    Args:
+        tokens: folder of the token tables, one for each shard.
+        codebook: folder of the codebook; its centroids start the visual embeddings.
+        vocabulary: folder of the tokenizer; it is copied to the model.
+        manifest: the manifest, which names the shards.
+        output: folder of the model: config, weights, tokenizer, training curve.
+        hidden_size: width of the encoder.
+        num_hidden_layers: layers of the encoder.
+        num_attention_heads: attention heads of a layer.
+        intermediate_size: width of the feed-forward layers.
+        max_length: longest sequence, special tokens included; longer ones are cut.
+        dropout: dropout of hidden states and attention.
+        text_weight: weight of a masked token in a text-only sequence.
+        video_weight: weight of a masked token in a video-only sequence.
+        text_video_weight: weight of a masked token in a sequence of text and video.
+        alignment_weight: weight of the mean alignment loss, beside the weighted mean over all masked tokens.
+        mask_probability: share of the words that are masked.
+        video_mask_probability: share of the visual words that are masked.
+        max_steps: steps of the optimiser.
+        batch_size: sequences in a step, over all processes.
+        learning_rate: peak learning rate; it rises over the warm-up, then falls linearly to zero.
+        warmup_steps: steps of the warm-up.
+        weight_decay: weight decay of AdamW.
+        save_steps: steps between checkpoints; a multiple of logging_steps.
+        logging_steps: steps between points of the training curve.
+        bf16: compute in bfloat16 where it is safe (autocast).
+        device: where to train; auto takes a GPU when there is one.
+        seed: seed of weights, order, masks and dropout.
+        threads: CPU threads.
+        video_stride: visual words are thinned by a random step of 1 to this many (the paper: 5; 1 keeps them all).
+        lookahead: clips after a sentence that may join its segment, a random number of them, as far as the next
+            sentence; speech runs ahead of sight.
+    """
+    if save_steps % logging_steps:
+        raise UserError(f"pretrain.save_steps ({save_steps}) must be a multiple of logging_steps ({logging_steps})")
+    settings = {
+        name: value
+        for name, value in locals().items()
+        if name not in ("tokens", "codebook", "vocabulary", "manifest", "output", "save_steps", "device", "threads")
+    }
+    files = token_files(tokens, manifest)
+    centroids, tokenizer = codebook / "centroids.safetensors", vocabulary / "tokenizer.json"
+    fits(files, "codebook_sha256", centroids)
+    fits(files, "vocabulary_sha256", tokenizer)
+    made = made_by(
+        "pretrain",
+        VERSION,
+        settings,
+        {"tokens": files, "codebook": centroids, "vocabulary": tokenizer},
+        packages=("torch", "transformers"),
+    )
+    segments = read_segments(files, "train", lookahead)
+    if not len(segments):
+        raise UserError(
+            f"no token row in {tokens} belongs to the split train: give more videos, "
+            "or lower corpus.test_fraction, or set the column split in the list of videos"
+        )
+
+    import torch
+
+    torch.set_num_threads(threads)
+    tree = load(codebook)
+    words = read_vocabulary(tokenizer, tree.words)
+    examples = Examples(segments, words, settings)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("pretrain.device is cuda, but torch finds no GPU here; set it to auto or cpu")
+    arguments = _arguments(output, settings, save_steps, device)
+    model = _model(settings, words, tree)
+    trainer = _trainer(model, arguments, examples, output / "runs", made)
+    with arguments.main_process_first():
+        last = last_checkpoint(output / "checkpoints", made, clean=arguments.process_index == 0)
+    if last:
+        print(f"pretrain: going on from {last.name}", file=sys.stderr)
+    trainer.train(resume_from_checkpoint=str(last) if last else None)
+    if arguments.process_index == 0:
+        _write(trainer, vocabulary, output, made)
+        shutil.rmtree(output / "checkpoints")
+
+
+class Examples:
+    """The whole run's examples, as a map-style data set: example i is a pure function of (seed, i)."""
+
+    def __init__(self, segments: Segments, words: Vocabulary, settings: dict[str, Any]):
+        self.segments = segments
+        self.words = words
+        self.choices = words.choices()
+        self.settings = settings
+        has_text = np.diff(segments.text_offsets) > 0
+        has_video = np.diff(segments.video_offsets) > 0
+        self.pairs = np.flatnonzero(segments.paired & has_text & has_video)
+        texts = np.flatnonzero(segments.paired & has_text)
+        windows = np.flatnonzero(~segments.paired & has_video)
+        visits = []
+        if settings["text_video_weight"]:
+            visits += [(PAIR, self.pairs)] * 2
+        if settings["alignment_weight"] and len(np.unique(segments.group[self.pairs])) > 1:
+            visits += [(OWN, self.pairs), (OTHER, self.pairs)]
+        if settings["text_weight"]:
+            visits.append((TEXT_ONLY, texts))
+        if settings["video_weight"]:
+            visits.append((VIDEO_ONLY, windows))
+        self.rows = np.concatenate([rows for _, rows in visits] or [[]]).astype(np.int64)
+        self.kinds = np.concatenate([np.full(len(rows), kind) for kind, rows in visits] or [[]]).astype(np.int8)
+        if not len(self.rows):
+            raise UserError(
+                "no train row serves an objective of weight above 0: raise one of pretrain.text_weight, video_weight, "
+                "text_video_weight, or give videos with speech"
+            )
+        self._epoch, self._order = -1, np.empty(0, np.int64)
+
+    def __len__(self) -> int:
+        return self.settings["max_steps"] * self.settings["batch_size"]
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+        """(joint ids, token types, labels, alignment) of one example."""
+        random = np.random.default_rng([self.settings["seed"], 1, index])
+        visit = self._visit(index)
+        kind, row = self.kinds[visit], self.rows[visit]
+        text, video = self.segments.words_of(row), self.segments.visual_words_of(row)
+        if kind == TEXT_ONLY:
+            video = video[:0]
+        elif kind == VIDEO_ONLY:
+            text = text[:0]
+        elif kind == OTHER:
+            row = self._of_another_video(row, random)
+            video = self.segments.visual_words_of(row)
+        if kind in (PAIR, OWN, OTHER):
+            own = self.segments.own[row]
+            video = video[: own + random.integers(len(video) - own + 1)]
+        if len(video):
+            stride = random.integers(1, self.settings["video_stride"] + 1)
+            video = video[random.integers(min(stride, len(video))) :: stride]
+        text, video = shorten(text, video + self.words.words, self.settings["max_length"])
+        if kind in (OWN, OTHER):
+            # Compared as they are: with the verb masked nobody could tell, and nothing is to be predicted from a wrong
+            # partner, which would teach the model to ignore the other modality.
+            ids, types = lay_out(text, video, self.words)
+            return ids, types, np.full(len(ids), IGNORE), int(kind == OWN)
+        text_labels, video_labels = text, video
+        if len(text):
+            probability = self.settings["mask_probability"]
+            text, text_labels = mask_tokens(text, probability, self.choices[0], self.words.mask, random)
+        if len(video):
+            probability = self.settings["video_mask_probability"]
+            video, video_labels = mask_tokens(video, probability, self.choices[1], self.words.mask, random)
+        return *lay_out(text, video, self.words), lay_out_labels(text_labels, video_labels), IGNORE
+
+    def _visit(self, index: int) -> int:
+        epoch, place = divmod(index, len(self.rows))
+        if epoch != self._epoch:
+            self._order = np.random.default_rng([self.settings["seed"], 0, epoch]).permutation(len(self.rows))
+            self._epoch = epoch
+        return self._order[place]
+
+    def _of_another_video(self, row: int, random: np.random.Generator) -> int:
+        while True:
+            other = self.pairs[random.integers(len(self.pairs))]
+            if self.segments.group[other] != self.segments.group[row]:
+                return other
+
+    def collate(self, rows: list[tuple[np.ndarray, np.ndarray, np.ndarray, int]]) -> dict[str, Any]:
+        return pad_examples(rows, self.words)
+
+
+def last_checkpoint(folder: Path, made: dict[str, Any], clean: bool = True) -> Path | None:
+    """The last whole checkpoint of a run with this note. With `clean`, removes broken ones and those of other runs."""
+    mark = folder / "made"
+    key = hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()
+    if clean:
+        if list(folder.glob("checkpoint-*")) and (not mark.exists() or mark.read_text() != key):
+            print(f"pretrain: settings or inputs have changed, so {folder} is thrown away", file=sys.stderr)
+            shutil.rmtree(folder)
+        for broken in [path for path in folder.glob("checkpoint-*") if not (path / WHOLE).exists()]:
+            shutil.rmtree(broken)
+        with atomic(mark) as temporary:
+            temporary.write_text(key)
+    return max(
+        (path.parent for path in folder.glob(f"checkpoint-*/{WHOLE}")),
+        key=lambda path: int(path.name.split("-")[1]),
+        default=None,
+    )
+
+
+def _model(settings: dict[str, Any], words: Vocabulary, tree: Codebook) -> Any:
+    import torch
+
+    from videobert.model import VideoBertConfig, VideoBertForPreTraining
+
+    torch.manual_seed(settings["seed"])
+    same = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+    weights = ("text_weight", "video_weight", "text_video_weight", "alignment_weight")
+    config = VideoBertConfig(
+        vocab_size=words.words,
+        visual_words=words.visual_words,
+        max_position_embeddings=settings["max_length"],
+        hidden_dropout_prob=settings["dropout"],
+        attention_probs_dropout_prob=settings["dropout"],
+        pad_token_id=words.pad,
+        # BERT-Large's 0.02, at other widths too: what a layer gives shrinks with the width, and a narrow encoder that
+        # starts with 0.02 needs many steps before its attention moves anything.
+        initializer_range=round(0.02 * (1024 / settings["hidden_size"]) ** 0.5, 6),
+        lookahead=settings["lookahead"],
+        **{name: settings[name] for name in same + weights},
+    )
+    model = VideoBertForPreTraining(config)
+    model.start_from_centroids(torch.from_numpy(tree.centroids[-1]), settings["seed"])
+    return model
+
+
+def _arguments(output: Path, settings: dict[str, Any], save_steps: int, device: str) -> "TrainingArguments":
+    import torch
+    from transformers import TrainingArguments
+
+    processes = int(os.environ.get("WORLD_SIZE", 1))
+    if settings["batch_size"] % processes:
+        size = settings["batch_size"]
+        raise UserError(f"pretrain.batch_size ({size}) must be a multiple of the {processes} processes")
+    arguments = TrainingArguments(
+        output_dir=str(output / "checkpoints"),
+        max_steps=settings["max_steps"],
+        per_device_train_batch_size=settings["batch_size"] // processes,
+        learning_rate=settings["learning_rate"],
+        warmup_steps=settings["warmup_steps"],
+        weight_decay=settings["weight_decay"],
+        lr_scheduler_type="linear",
+        logging_steps=settings["logging_steps"],
+        save_steps=save_steps,
+        save_total_limit=2,
+        seed=settings["seed"],
+        bf16=settings["bf16"],
+        use_cpu=device == "cpu" or not torch.cuda.is_available(),
+        train_sampling_strategy="sequential",
+        remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available() and device != "cpu",
+        report_to="none",
+    )
+    # Several GPUs are used through torchrun; without it the Trainer would wrap the model in DataParallel, which
+    # multiplies the batch.
+    if arguments.n_gpu > 1:
+        arguments._n_gpu = 1
+    return arguments
+
+
+def _trainer(
+    model: Any, arguments: "TrainingArguments", examples: Examples, runs: Path, made: dict[str, Any]
+) -> "Trainer":
+    import torch
+    from torch.utils.tensorboard import SummaryWriter
+    from transformers import Trainer, TrainerCallback
+    from transformers.integrations import TensorBoardCallback
+
+    class ByObjective(Trainer):
+        """A Trainer that logs the loss of each objective beside their sum."""
+
+        sums = None  # of each part, then the number of batches that had it; on the device: no waiting in a step
+
+        def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+            output = model(**inputs)
+            nothing = torch.zeros((), device=output.loss.device)
+            parts = [output.get(name) for name in PARTS]
+            values = [nothing if part is None else part.detach().float() for part in parts]
+            row = torch.stack([*values, *[nothing + (part is not None) for part in parts]])
+            self.sums = row if self.sums is None else self.sums + row
+            return (output.loss, output) if return_outputs else output.loss
+
+        def log(self, logs, start_time=None):
+            if "loss" in logs and self.sums is not None:
+                sums = self.accelerator.reduce(self.sums, "sum").tolist()
+                for name, value, count in zip(PARTS, sums[: len(PARTS)], sums[len(PARTS) :], strict=True):
+                    if count:
+                        logs[name] = value / count
+                self.sums = None
+            super().log(logs, start_time)
+
+    class Marker(TrainerCallback):
+        """Marks a checkpoint as whole: the Trainer writes its files in place, and a kill may leave any part of them."""
+
+        def on_save(self, args, state, control, **kwargs):
+            if torch.distributed.is_initialized():
+                torch.distributed.barrier()
+            if state.is_world_process_zero:
+                with atomic(Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE) as temporary:
+                    temporary.touch()
+
+    callbacks: list[Any] = [Marker()]
+    if arguments.process_index == 0:
+        callbacks.append(TensorBoardCallback(SummaryWriter(str(runs))))
+    return ByObjective(model, arguments, data_collator=examples.collate, train_dataset=examples, callbacks=callbacks)
+
+
+def _write(trainer: "Trainer", vocabulary: Path, output: Path, made: dict[str, Any]) -> None:
+    """Writes the model folder, each file whole, the weights last."""
+
+    for path in sorted(vocabulary.glob("*.json")) + sorted(vocabulary.glob("*.txt")):
+        if path.name.startswith(("tokenizer", "special_tokens_map", "vocab")):
+            with atomic(output / path.name) as temporary:
+                shutil.copyfile(path, temporary)
+    keys = ("loss", *PARTS, "learning_rate")
+    curve = [
+        {"step": entry["step"], **{key: round(entry[key], 6) for key in keys if key in entry}}
+        for entry in trainer.state.log_history
+        if "loss" in entry
+    ]
+    write_json({"curve": curve}, output / "training.json", made)
+    _plot(curve, output / "training.png")
+    write_json({}, output / "made.json", made)
+    with atomic(output / ".saved") as folder:
+        trainer.model.save_pretrained(folder)
+        config, weights = folder / "config.json", folder / "model.safetensors"
+        with atomic(output / "config.json") as temporary:
+            shutil.copyfile(config, temporary)
+        with atomic(output / "model.safetensors") as temporary:
+            temporary.write_bytes(_noted(weights.read_bytes(), made))
+    shutil.rmtree(output / ".saved")
+
+
+def _noted(data: bytes, made: dict[str, Any]) -> bytes:
+    """Safetensors bytes with the note beside transformers' own metadata.
+
+    The header is written here because the library writes several metadata keys in a random order.
+    """
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    header["__metadata__"] = {"format": "pt", "made": json.dumps(made, sort_keys=True)}
+    text = json.dumps(header, sort_keys=True).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[8 + size :]
+
+
+def _plot(curve: list[dict[str, Any]], path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    for name in ("loss", *PARTS):
+        points = [(entry["step"], entry[name]) for entry in curve if name in entry]
+        if points:
+            axes.plot(*zip(*points, strict=True), label=name.replace("_", " "))
+    axes.set(xlabel="step", ylabel="loss", ylim=(0, None))
+    axes.grid(alpha=0.3)
+    axes.legend()
+    with atomic(path) as temporary:
+        figure.savefig(temporary, metadata={"Software": None})
