@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path` (file or folder, same suffix); renames it to `path` if the block succeeds."""

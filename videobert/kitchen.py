@@ -180,8 +180,7 @@ def phrase(pairs: list[tuple[str, str]], rng: random.Random) -> list[str]:
         heads[0] = rng.choice(OPENING)
     if rng.random() < 0.6:
         heads[-1] = rng.choice(CLOSING)
-    # Most of a step is talked over: what is said must overlap with what is seen for long enough to hold a clip or two.
-    tails = [f" {', '.join(rng.sample(TAILS, rng.choice([1, 2])))}" for _ in pairs]
+    tails = [f" {rng.choice(TAILS)}" for _ in pairs]
     sentences = [
         f"{head} {verb} the {thing}{tail}." for head, (verb, thing), tail in zip(heads, pairs, tails, strict=True)
     ]
