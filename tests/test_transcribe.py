@@ -17,7 +17,7 @@ import torch
 from openai_checkpoint import write_openai_checkpoint
 
 from videobert import kitchen
-from videobert.artefact import made, read_table, write_table
+from videobert.artefact import made, read_table
 from videobert.download import download
 from videobert.errors import UserError
 from videobert.transcribe import _engine, read_captions, sentences, transcribe
@@ -46,11 +46,11 @@ def shard(tmp_path_factory) -> Path:
             for step in kitchen.script(NUMBER).steps
         )
     )
-    rows = [{"video_id": "talk", "source": f"kitchen:{NUMBER}", "captions": str(captions)}]
-    rows += [{"video_id": name, "source": str(folder / f"{name}.mp4"), "captions": ""} for name in tracks]
-    rows = [row | {"shard": "0000", "split": "train", "title": "", "license": ""} for row in rows]
-    write_table(pa.Table.from_pylist(rows), folder / "manifest.parquet", {})
-    download(folder / "manifest.parquet", "0000", folder / "media" / "ledger.parquet", "b", ["en"])
+    rows = [("talk", f"kitchen:{NUMBER}", captions), *((name, folder / f"{name}.mp4", "") for name in tracks)]
+    videos = folder / "videos.tsv"
+    videos.write_text("\n".join("\t".join(map(str, row)) for row in [("id", "source", "captions"), *rows]) + "\n")
+    output = folder / "media" / "ledger.parquet"
+    download(videos, folder / "register.parquet", len(rows), "0000", output, "b", ["en"])
     return folder / "media" / "ledger.parquet"
 
 
