@@ -92,7 +92,9 @@ def test_the_keys_of_the_figures(measured):
         assert set(figures["zero_shot"][row]) >= {"verb_top1", "verb_top5", "object_top1", "object_top5"}
     prediction = json.loads((measured.parent / "zero_shot.json").read_text())["predictions"][0]
     assert set(prediction) >= {"video_id", "start", "end", "verb", "object", "seen", "cross_modal", "language_prior"}
-    assert len(prediction["cross_modal"]["verb"]) == 5 and set(prediction["cross_modal"]["verb"]) <= set(kitchen.VERBS)
+    verbs, probabilities = zip(*prediction["cross_modal"]["verb"], strict=True)
+    assert len(verbs) == 5 and set(verbs) <= set(kitchen.VERBS)
+    assert list(probabilities) == sorted(probabilities, reverse=True) and 0 < sum(probabilities) <= 1
 
 
 def test_accuracies_follow_from_the_predictions(measured):
@@ -105,13 +107,13 @@ def test_accuracies_follow_from_the_predictions(measured):
     }
     for name in ("cross_modal", "language_prior", "shuffled_video"):
         for part in ("verb", "object"):
-            first = [step[name][part][0] == step[part] for step in details["predictions"]]
-            top = [step[part] in step[name][part] for step in details["predictions"]]
+            first = [step[name][part][0][0] == step[part] for step in details["predictions"]]
+            top = [step[part] in dict(step[name][part]) for step in details["predictions"]]
             assert details["results"][name][f"{part}_top1"] == pytest.approx(np.mean(first), abs=1e-6)
             assert details["results"][name][f"{part}_top5"] == pytest.approx(np.mean(top), abs=1e-6)
     assert all(step["seen"] == ((step["verb"], step["object"]) in train) for step in details["predictions"])
     # Without a video every question is the same, so every answer is.
-    assert len({tuple(step["language_prior"]["verb"]) for step in details["predictions"]}) == 1
+    assert len({tuple(dict(step["language_prior"]["verb"])) for step in details["predictions"]}) == 1
 
 
 def test_the_same_bytes_twice(measured, paths, tmp_path):
@@ -165,7 +167,8 @@ def test_labels_of_several_pieces_are_ranked_by_the_mean_of_their_masks(paths):
                 first = 1 + len(before) + (0 if slot == 0 else 1 + len(the))
                 logits = judge.model.text_logits(hidden[first : first + len(pieces)]).log_softmax(-1)
             scores[label] = logits[range(len(pieces)), pieces].mean().item()
-        assert ranked[part][0] == sorted(scores, key=scores.get, reverse=True)
+        assert [label for label, _ in ranked[part][0]] == sorted(scores, key=scores.get, reverse=True)
+        assert sum(probability for _, probability in ranked[part][0]) == pytest.approx(1)
 
 
 def test_a_step_has_the_clips_whose_middle_lies_in_it():

@@ -181,7 +181,7 @@ def evaluated(results: Path) -> None:
     masked = {"text_given_video": 0.51, "text_alone": 0.42, "video_given_text": 0.33, "video_alone": 0.21}
     metrics = {"zero_shot": zero_shot, "masked": masked, "alignment": {"accuracy": 0.876}}
     write_json(metrics, results / "evaluate" / "metrics.json", note("evaluate"))
-    guesses = {"verb": [["chop", 0.7], ["slice", 0.2]], "object": ["tomato", "onion"]}
+    guesses = {"verb": [["chop", 0.7], ["slice", 0.2]], "object": [["tomato", 0.6], ["onion", 0.3]]}
     step = {"video_id": "test", "start": 1.0, "end": 3.0, "verb": "slice", "object": "tomato", "cross_modal": guesses}
     write_json(
         {"template": "now [MASK] the [MASK]", "predictions": [step] * 3},
@@ -314,7 +314,7 @@ def test_atlas_and_examples_have_pictures(outline, page):
     assert page.count("frames not on disk") == 3  # mute's video is not there
     assert "2 · 9 clips" in outline.text
     assert "test videos, taken evenly" in outline.text
-    assert "verb: slice chop 70 % slice ✓ 20 % object: tomato tomato ✓ onion" in outline.text
+    assert "verb: slice chop 70 % slice ✓ 20 % object: tomato tomato ✓ 60 % onion 30 %" in outline.text
 
 
 def test_a_visual_word_has_what_is_said_with_it(outline):

@@ -357,8 +357,8 @@ def _words_between(middles: np.ndarray, words: np.ndarray, start: float, end: fl
 
 def _ranked(
     judge: Judge, template: str, labels: dict[str, list[str]], videos: list[np.ndarray]
-) -> dict[str, list[list[str]]]:
-    """For each video, the verbs and the objects, best first."""
+) -> dict[str, list[list[tuple[str, float]]]]:
+    """For each video, (label, probability among the labels) of the verbs and of the objects, best first."""
     ranked = {}
     for slot, (part, names) in enumerate(labels.items()):
         pieces = [judge.pieces(name) for name in names]
@@ -371,8 +371,12 @@ def _ranked(
             for index, piece in enumerate(pieces):
                 if len(piece) == count:
                     scores[:, index] = answers[:, np.arange(count), piece].mean(1)
+        shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+        shares /= shares.sum(axis=1, keepdims=True)
         order = np.argsort(-scores, axis=1, kind="stable")
-        ranked[part] = [[names[index] for index in row] for row in order]
+        ranked[part] = [
+            [(names[index], float(share[index])) for index in row] for row, share in zip(order, shares, strict=True)
+        ]
     return ranked
 
 
@@ -387,10 +391,11 @@ def _chance(labels: dict[str, list[str]]) -> dict[str, float]:
     return {f"{part}_top{top}": min(1.0, top / len(names)) for part, names in labels.items() for top in (1, TOP)}
 
 
-def _accuracies(steps: list[Step], ranked: dict[str, list[list[str]]]) -> dict[str, Any]:
+def _accuracies(steps: list[Step], ranked: dict[str, list[list[tuple[str, float]]]]) -> dict[str, Any]:
     result: dict[str, Any] = {"count": len(steps)}
     for part, rankings in ranked.items():
-        places = [ranking.index(getattr(step, part)) for step, ranking in zip(steps, rankings, strict=True)]
+        names = [[label for label, _ in ranking] for ranking in rankings]
+        places = [names_.index(getattr(step, part)) for step, names_ in zip(steps, names, strict=True)]
         for top in (1, TOP):
             result[f"{part}_top{top}"] = float(np.mean([place < top for place in places]))
     return result
@@ -402,7 +407,7 @@ def _accuracies(steps: list[Step], ranked: dict[str, list[list[str]]]) -> dict[s
 def _rounded(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _rounded(item) for key, item in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_rounded(item) for item in value]
     return round(value, DIGITS) if isinstance(value, float) else value
 

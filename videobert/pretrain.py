@@ -5,8 +5,8 @@ once whole with that of a sentence of another video (alignment 1 and 0), and onc
 video once (video only). An objective of weight 0 leaves its visits out. Before anything else the visual words are
 thinned by a random stride, as in the paper, so that the model is used to actions of any speed. Example i of the whole
 run is a pure function of (seed, i): its epoch, its place in that epoch's permutation, the masks, the other video. So
-the run is the same on one process or four, and a run that goes on from a checkpoint skips to where it was without
-replaying anything.
+a run that goes on from a checkpoint skips to where it was without replaying anything. Several processes see the same
+examples, but each takes the mean of its own share, so their weights differ from those of one.
 
 Checkpoints lie in `checkpoints` of the output folder, which no rule declares, so that they survive a killed job; the
 same command then goes on from the last whole one, on a CPU to the same bits. `runs` holds TensorBoard's event files,

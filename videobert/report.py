@@ -400,17 +400,8 @@ def _example(results: Path, shard: str, title: str, step: dict[str, Any]) -> dic
         "end": step["end"],
         "text": step["text"] if "text" in step else _heard(results, shard, step),
         "picture": strip(_video(results, shard, step["video_id"]), _moments(step["start"], step["end"], 4)),
-        "guesses": [
-            (part, step[part], [_guess(item) for item in step["cross_modal"][part]])
-            for part in ("verb", "object")
-            if part in step
-        ],
+        "guesses": [(part, step[part], step["cross_modal"][part]) for part in ("verb", "object") if part in step],
     }
-
-
-def _guess(item: Any) -> tuple[str, float | None]:
-    """(label, probability), where the evaluation kept it."""
-    return (item, None) if isinstance(item, str) else tuple(item)
 
 
 def _test_sentences(results: Path, shards: list[str]) -> list[dict[str, Any]]:

@@ -5,8 +5,8 @@ words. Such a row is of the kind "text-video". A sentence too short for any clip
 kind "video" are consecutive windows of a fixed number of clips over every video, narrated or not, so that each clip
 stands in one of them: the material of the video-only objective.
 
-Text and video ids stand bare, each in its own numbering; pretraining adds [CLS], [>] and [SEP], joins neighbours and
-drops visual words at random. A video on the list of excluded ids gives no row at all. The whole shard is done at once:
+Text and video ids stand bare, each in its own numbering; pretraining adds [CLS], [>] and [SEP], and
+thins the visual words. A video on the list of excluded ids gives no row at all. The whole shard is done at once:
 it takes seconds, and there is nothing to resume.
 """
 
