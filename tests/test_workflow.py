@@ -217,12 +217,12 @@ def _job(process: subprocess.Popen, stage: str) -> psutil.Process:
 
 
 def _progress(folder: Path, stage: str, job: psutil.Process) -> None:
-    """Waits until the job has begun to write (a first video, a first checkpoint), or for a second of work."""
+    """Waits until the job has begun to write (a first video, a first checkpoint); some take less than a second."""
     signs = {"download": "download/0*/.journal/*.json", "pretrain": "pretrain/checkpoints/checkpoint-*"}
     for stage_ in ("transcribe", "features"):
         signs[stage_] = f"{stage_}/.journal/0*/*.json"
     signs["frames"] = "frames/0*/.journal/*.json"
-    end = time.monotonic() + (60 if stage in signs else 1)
+    end = time.monotonic() + (60 if stage in signs else 0.1)
     while time.monotonic() < end and job.is_running():
         if stage in signs and list((folder / "results").glob(signs[stage])):
             return
