@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-VERSION = 1
+VERSION = 2
 
 
 def features(

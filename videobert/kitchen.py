@@ -214,7 +214,7 @@ def clip(verb: str, object: str, seed: int, frames: int = 30, size: tuple[int, i
 
     Args:
         verb: one of `VERBS`.
-        object: something that goes with it, see `COMBINATIONS`.
+        object: one of `OBJECTS`; what nobody would do with it (flip the salt) is drawn all the same.
         seed: background, look, place, pace and moment are drawn from it.
         frames: pictures, 20 a second.
         size: height and width; other shapes than 3:4 squeeze the picture.
@@ -227,8 +227,8 @@ def clip(verb: str, object: str, seed: int, frames: int = 30, size: tuple[int, i
 
     from videobert import kitchen_drawing as drawing
 
-    if (verb, object) not in COMBINATIONS:
-        raise ValueError(f"nobody can {verb} the {object}: see COMBINATIONS")
+    if verb not in VERBS or object not in OBJECTS:
+        raise ValueError(f"the kitchen cannot {verb} the {object}: see VERBS and OBJECTS")
     rng = random.Random(f"clip {verb} {object} {seed}")
     look = drawing.look(rng)
     duration = rng.uniform(SHORTEST_STEP, 7.4)

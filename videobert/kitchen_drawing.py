@@ -1003,13 +1003,8 @@ def flip(s: Stage) -> Moment:
         flat = max(0.16, 0.3 * abs(face) + 0.14) if 0 < roll < 360 * turns else 0.3
         tilt = 18 * math.sin(math.radians(roll))
         browned = (sides + (face < 0)) % 2
-        size = {"pancake": 44, "egg": 42, "bread": 36, "chicken": 40}[s.food]
-        colour = {
-            "pancake": food.skin,
-            "egg": food.flesh,
-            "bread": food.flesh,
-            "chicken": mix(food.flesh, GOLDEN, 0.25),
-        }[s.food]
+        size = {"pancake": 44, "egg": 42, "bread": 36}.get(s.food, 40)
+        colour = {"pancake": food.skin, "chicken": mix(food.flesh, GOLDEN, 0.25)}.get(s.food, food.flesh)
         colour = mix(colour, GOLDEN, 0.35 if browned and s.food != "egg" else 0.0)
         rim = food.skin if s.food == "bread" else shade(colour, 0.78)
         if s.food == "bread":
