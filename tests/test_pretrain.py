@@ -11,14 +11,15 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
-from synthetic import world
+from synthetic import SCHEMA, world
 
-from videobert.artefact import made
+from videobert.artefact import made, write_table
 from videobert.errors import UserError
 from videobert.pretrain import Examples, last_checkpoint, pretrain
-from videobert.sequences import IGNORE, read_segments, token_files, vocabulary
+from videobert.sequences import IGNORE, Segments, Vocabulary, read_segments, token_files, vocabulary
 
 VISUAL = 96
 SETTINGS = {
@@ -47,6 +48,7 @@ SETTINGS = {
     "threads": 1,
     "video_stride": 1,
     "lookahead": 0,
+    "concatenation": 0.0,
 }
 FILES = ["config.json", "made.json", "model.safetensors", "tokenizer.json", "training.json", "training.png"]
 
@@ -166,8 +168,81 @@ def test_other_partners_come_from_other_videos(paths):
     data = examples(paths)
     random = np.random.default_rng(0)
     for row in data.pairs:
-        other = data._of_another_video(row, random)
+        other = data._of_another_video(row, data.pairs, random)
         assert data.segments.group[other] != data.segments.group[row] and data.segments.paired[other]
+
+
+# A video of 20 clips whose visual words are their numbers, and one of 20 that goes on counting. Sentences: text ids, clips.
+SAID = {
+    "a": [([10, 11], range(3)), ([12], range(0)), ([13, 14], range(5, 7)), ([15], range(6, 10))],
+    "b": [([16], range(1, 3)), ([17, 18], range(4, 5))],
+}
+WORDS = Vocabulary(pad=0, cls=2, sep=3, mask=4, video=5, words=30, visual_words=40)
+
+
+def spoken(folder: Path, lookahead: int = 0) -> Segments:
+    """The token table of SAID: a silence, a sentence too short for a clip, two that overlap."""
+    rows = []
+    for number, (video, sentences) in enumerate(SAID.items()):
+        windows = [([], range(first, min(first + 8, 20))) for first in range(0, 20, 8)]
+        for kind, segments in (("text-video", sentences), ("video", windows)):
+            for text, clips in segments:
+                row = {"video_id": video, "split": "train", "kind": kind, "start": 0.0, "end": 0.0, "text": ""}
+                words = [20 * number + clip for clip in clips]
+                rows.append({**row, "text_ids": text, "video_ids": words, "clips": list(clips)})
+    write_table(pa.Table.from_pylist(rows, schema=SCHEMA), folder / "0000.parquet", {})
+    return read_segments([folder / "0000.parquet"], "train", lookahead)
+
+
+def compared(data: Examples, number: int = 600) -> set[tuple]:
+    """(text ids, visual words, alignment) of the examples with video and text, which nothing masks."""
+    seen = set()
+    for index in range(number):
+        ids, _, _, alignment = data[index]
+        if alignment != IGNORE:
+            arrow = ids.tolist().index(WORDS.video)
+            seen.add((tuple(ids[1:arrow]), tuple(ids[arrow + 1 : -1] - WORDS.words), alignment))
+    return seen
+
+
+def test_joined_sentences_cover_their_time_once(tmp_path):
+    """Also the clips of a silence, and what is said too shortly for a clip; the last sentence of a video stays alone."""
+    data = Examples(spoken(tmp_path), WORDS, {**SETTINGS, "concatenation": 1.0})
+    assert {(text, video) for text, video, alignment in compared(data) if alignment == 1} == {
+        ((10, 11, 12, 13, 14), (0, 1, 2, 3, 4, 5, 6)),
+        ((13, 14, 15), (5, 6, 7, 8, 9)),
+        ((15,), (6, 7, 8, 9)),
+        ((16, 17, 18), (21, 22, 23, 24)),
+        ((17, 18), (24,)),
+    }
+
+
+def test_clips_after_the_second_sentence_may_join_the_joined(tmp_path):
+    data = Examples(spoken(tmp_path, lookahead=2), WORDS, {**SETTINGS, "concatenation": 1.0})
+    joined = {video for text, video, alignment in compared(data) if text == (13, 14, 15) and alignment == 1}
+    assert joined == {(5, 6, 7, 8, 9), (5, 6, 7, 8, 9, 10), (5, 6, 7, 8, 9, 10, 11)}
+
+
+def test_the_length_does_not_tell_whose_video_it_is(tmp_path):
+    """A joined text stands beside a joined video in false pairs as in true ones."""
+    data = Examples(spoken(tmp_path), WORDS, {**SETTINGS, "concatenation": 0.5})
+    seen = compared(data, 2000)
+    texts = {(10, 11, 12, 13, 14), (13, 14, 15), (16, 17, 18)}
+    videos = {tuple(range(7)), tuple(range(5, 10)), tuple(range(21, 25))}
+    assert {alignment for text, _, alignment in seen if text in texts} == {0, 1}
+    assert all((text in texts) == (video in videos) for text, video, _ in seen)
+    assert len({text for text, _, _ in seen} - texts) == 5
+
+
+def test_sentences_alone_are_the_examples_of_earlier_versions(tmp_path):
+    """The hash was taken before sentences could be joined: figures published then can still be made."""
+    digest = hashlib.sha256()
+    for lookahead, stride in ((0, 1), (2, 3)):
+        data = Examples(spoken(tmp_path, lookahead), WORDS, {**SETTINGS, "video_stride": stride})
+        for index in range(300):
+            ids, types, labels, alignment = data[index]
+            digest.update(repr((ids.tolist(), types.tolist(), labels.tolist(), alignment)).encode())
+    assert digest.hexdigest() == "7f05fd32afe002155bb4d9201f701965c1f8ccbefa7b141791e60140244ca353"
 
 
 def test_the_output_is_a_model_folder(finished, paths):
@@ -251,9 +326,7 @@ def test_what_does_not_fit_together_is_refused(paths, tmp_path):
 
 
 def test_an_empty_train_split_is_explained(tmp_path):
-    import pyarrow as pa
-
-    from videobert.artefact import read_table, write_table
+    from videobert.artefact import read_table
 
     paths = world(tmp_path / "world", videos=2, shards=1)
     file = paths["tokens"] / "0000.parquet"

@@ -2,8 +2,9 @@
 
 An epoch visits each sentence that has clips twice with words and visual words masked, once whole with its own video and
 once whole with that of a sentence of another video (alignment 1 and 0), and once alone (text only); and each window of
-video once (video only). An objective of weight 0 leaves its visits out. Before anything else the visual words are
-thinned by a random stride, as in the paper, so that the model is used to actions of any speed. Example i of the whole
+video once (video only). An objective of weight 0 leaves its visits out. A sentence with video may be joined with the
+next one of its video, and the visual words are thinned by a random stride, both as in the paper: so the model is used
+to speech that is off in time and to actions of any speed. Example i of the whole
 run is a pure function of (seed, i): its epoch, its place in that epoch's permutation, the masks, the other video. So
 a run that goes on from a checkpoint skips to where it was without replaying anything. Several processes see the same
 examples, but each takes the mean of its own share, so their weights differ from those of one.
@@ -29,6 +30,7 @@ from videobert.codebook import Codebook, load
 from videobert.errors import UserError
 from videobert.sequences import (
     IGNORE,
+    Neighbours,
     Segments,
     Vocabulary,
     fits,
@@ -86,6 +88,7 @@ def pretrain(
     threads: int,
     video_stride: int,
     lookahead: int,
+    concatenation: float,
 ) -> None:
     """Pretrain the joint video-language model on the train split.
 
@@ -121,6 +124,8 @@ def pretrain(
         video_stride: visual words are thinned by a random step of 1 to this many (the paper: 5; 1 keeps them all).
         lookahead: clips after a sentence that may join its segment, a random number of them, as far as the next
             sentence; speech runs ahead of sight.
+        concatenation: probability that a sentence with video is joined with the next one of its video, and with all
+            clips of the time of both.
     """
     if save_steps % logging_steps:
         raise UserError(f"pretrain.save_steps ({save_steps}) must be a multiple of logging_steps ({logging_steps})")
@@ -186,6 +191,12 @@ class Examples:
             visits += [(PAIR, self.pairs)] * 2
         if settings["alignment_weight"] and len(np.unique(segments.group[self.pairs])) > 1:
             visits += [(OWN, self.pairs), (OTHER, self.pairs)]
+        if settings["concatenation"]:
+            self.neighbours = Neighbours(segments)
+            self.joinable = self.pairs[self.neighbours.next[self.pairs] >= 0]
+            # A joined text is shown with a joined video, its own or another's: if only true pairs were joined, their
+            # length would give them away.
+            self.others_join = len(np.unique(segments.group[self.joinable])) > 1
         if settings["text_weight"]:
             visits.append((TEXT_ONLY, texts))
         if settings["video_weight"]:
@@ -207,16 +218,18 @@ class Examples:
         random = np.random.default_rng([self.settings["seed"], 1, index])
         visit = self._visit(index)
         kind, row = self.kinds[visit], self.rows[visit]
-        text, video = self.segments.words_of(row), self.segments.visual_words_of(row)
+        join = self._joins(kind, row, random)
+        text = self.neighbours.words_of(row) if join else self.segments.words_of(row)
+        if kind == OTHER:
+            row = self._of_another_video(row, self.joinable if join else self.pairs, random)
+        video, own = self.segments.visual_words_of(row), self.segments.own[row]
+        if join:
+            video, own = self.neighbours.visual_words_of(row)
         if kind == TEXT_ONLY:
             video = video[:0]
         elif kind == VIDEO_ONLY:
             text = text[:0]
-        elif kind == OTHER:
-            row = self._of_another_video(row, random)
-            video = self.segments.visual_words_of(row)
-        if kind in (PAIR, OWN, OTHER):
-            own = self.segments.own[row]
+        else:
             video = video[: own + random.integers(len(video) - own + 1)]
         if len(video):
             stride = random.integers(1, self.settings["video_stride"] + 1)
@@ -243,9 +256,17 @@ class Examples:
             self._epoch = epoch
         return self._order[place]
 
-    def _of_another_video(self, row: int, random: np.random.Generator) -> int:
+    def _joins(self, kind: int, row: int, random: np.random.Generator) -> bool:
+        """Whether this example is joined with the next sentence. Draws no number where none could be."""
+        if not self.settings["concatenation"] or kind not in (PAIR, OWN, OTHER) or self.neighbours.next[row] < 0:
+            return False
+        if kind in (OWN, OTHER) and not self.others_join:
+            return False
+        return random.random() < self.settings["concatenation"]
+
+    def _of_another_video(self, row: int, rows: np.ndarray, random: np.random.Generator) -> int:
         while True:
-            other = self.pairs[random.integers(len(self.pairs))]
+            other = rows[random.integers(len(rows))]
             if self.segments.group[other] != self.segments.group[row]:
                 return other
 

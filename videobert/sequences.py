@@ -149,13 +149,8 @@ def _look_ahead(
     video: np.ndarray, offsets: np.ndarray, clips: np.ndarray, paired: np.ndarray, group: np.ndarray, lookahead: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(video, offsets, clips) with the clips that follow each sentence, up to the next sentence of its video."""
-    # All clips of all videos in order, from the rows that cover each video once: clip c of video g is word
-    # track[first[g] + c].
     lengths = np.diff(offsets)
-    windows = np.repeat(~paired, lengths)
-    groups = np.repeat(group, lengths)[windows]
-    track = video[windows][np.lexsort((clips[windows], groups))]
-    first = np.concatenate([[0], np.cumsum(np.bincount(groups, minlength=group.max(initial=-1) + 1))])
+    track, first = _track(video, offsets, clips, paired, group)
     sentences = np.flatnonzero(paired & (lengths > 0))
     sentences = sentences[np.lexsort((clips[offsets[sentences]], group[sentences]))]
     starts, ends = clips[offsets[sentences]], clips[offsets[sentences + 1] - 1] + 1
@@ -169,6 +164,50 @@ def _look_ahead(
     begins[lengths > 0] = clips[offsets[:-1][lengths > 0]]
     new_clips = (np.arange(new_offsets[-1]) - np.repeat(new_offsets[:-1] - begins, longer)).astype(np.int32)
     return track[np.repeat(first[group], longer) + new_clips], new_offsets, new_clips
+
+
+def _track(
+    video: np.ndarray, offsets: np.ndarray, clips: np.ndarray, paired: np.ndarray, group: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(track, first): all clips of all videos in order, so that clip c of video g is word track[first[g] + c]."""
+    # From the rows that cover each video once.
+    lengths = np.diff(offsets)
+    windows = np.repeat(~paired, lengths)
+    groups = np.repeat(group, lengths)[windows]
+    track = video[windows][np.lexsort((clips[windows], groups))]
+    return track, np.concatenate([[0], np.cumsum(np.bincount(groups, minlength=group.max(initial=-1) + 1))])
+
+
+class Neighbours:
+    """Sentences joined with the next one of their video: what is said and what is seen in the span of both.
+
+    Rows of a video's sentences lie in time's order in the tables, so what is said in a span is one slice of the flat
+    text. What is seen is every clip of the span, each once, also those between the two sentences, where nobody speaks.
+    """
+
+    def __init__(self, segments: Segments):
+        self.segments = segments
+        offsets = segments.video_offsets
+        self.track, self.first = _track(segments.video, offsets, segments.clips, segments.paired, segments.group)
+        # The next sentence with clips; one without, too short for any, is said on the way.
+        pairs = np.flatnonzero(segments.paired & (np.diff(segments.text_offsets) > 0) & (np.diff(offsets) > 0))
+        follows = segments.group[pairs][1:] == segments.group[pairs][:-1]
+        self.next = np.full(len(segments), -1)
+        self.next[pairs[:-1][follows]] = pairs[1:][follows]
+
+    def words_of(self, row: int) -> np.ndarray:
+        offsets = self.segments.text_offsets
+        return self.segments.text[offsets[row] : offsets[self.next[row] + 1]]
+
+    def visual_words_of(self, row: int) -> tuple[np.ndarray, int]:
+        """The visual words, and how many of them are the sentences' own; the others follow the second one."""
+        segments, last = self.segments, self.next[row]
+        start, begin = segments.clips_of(row)[0], segments.clips_of(last)[0]
+        # Sentences may overlap, and the second may even end before the first.
+        own = max(begin + segments.own[last], start + segments.own[row])
+        end = max(begin + len(segments.clips_of(last)), own)
+        first = self.first[segments.group[row]]
+        return self.track[first + start : first + end], own - start
 
 
 def mask_tokens(
