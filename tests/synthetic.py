@@ -15,18 +15,32 @@ from safetensors.numpy import save_file
 
 from videobert import kitchen
 from videobert.artefact import sha256, write_table
+from videobert.vocabulary import pretrained
 
 CLIP = 1.5  # seconds
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[>]"]
 DIMENSION = 32
 
 
-def world(folder: Path, videos: int = 60, words: int = 96, noise: float = 0.2, shards: int = 2, seed: int = 0) -> dict:
-    """Writes manifest, codebook, vocabulary and tokens of `videos` kitchen videos; returns their paths by stage."""
+def world(
+    folder: Path,
+    videos: int = 60,
+    words: int = 96,
+    noise: float = 0.2,
+    shards: int = 2,
+    seed: int = 0,
+    bert: Path | None = None,
+) -> dict:
+    """Writes manifest, codebook, vocabulary and tokens of `videos` kitchen videos; returns their paths by stage.
+
+    The vocabulary is that of the folder `bert`, or one made of the sentences."""
     paths = {name: folder / name for name in ("tokens", "codebook", "vocabulary")}
     paths["manifest"] = folder / "manifest.parquet"
     scripts = [kitchen.script(number) for number in range(videos)]
-    _vocabulary(paths["vocabulary"], scripts)
+    if bert:
+        pretrained(str(bert)).save_pretrained(paths["vocabulary"])
+    else:
+        _vocabulary(paths["vocabulary"], scripts)
     _codebook(paths["codebook"], words, seed)
     rows = [
         {

@@ -49,6 +49,9 @@ SETTINGS = {
     "video_stride": 1,
     "lookahead": 0,
     "concatenation": 0.0,
+    "initial_model": None,
+    "visual_embeddings": "centroids",
+    "freeze_visual_embeddings": False,
 }
 FILES = ["config.json", "made.json", "model.safetensors", "tokenizer.json", "training.json", "training.png"]
 

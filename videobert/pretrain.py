@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from videobert import initial_model as checkpoint
 from videobert.artefact import atomic, made_by, write_json
 from videobert.codebook import Codebook, load
 from videobert.errors import UserError
@@ -89,16 +90,19 @@ def pretrain(
     video_stride: int,
     lookahead: int,
     concatenation: float,
+    initial_model: str | None,
+    visual_embeddings: Literal["centroids", "random"],
+    freeze_visual_embeddings: bool,
 ) -> None:
     """Pretrain the joint video-language model on the train split.
 
     Args:
         tokens: folder of the token tables, one for each shard.
-        codebook: folder of the codebook; its centroids start the visual embeddings.
+        codebook: folder of the codebook.
         vocabulary: folder of the tokenizer; it is copied to the model.
         manifest: the manifest, which names the shards.
         output: folder of the model: config, weights, tokenizer, training curve.
-        hidden_size: width of the encoder.
+        hidden_size: width of the encoder; this and the next three are the checkpoint's when there is an initial_model.
         num_hidden_layers: layers of the encoder.
         num_attention_heads: attention heads of a layer.
         intermediate_size: width of the feed-forward layers.
@@ -126,6 +130,11 @@ def pretrain(
             sentence; speech runs ahead of sight.
         concatenation: probability that a sentence with video is joined with the next one of its video, and with all
             clips of the time of both.
+        initial_model: a BERT to start from, by its name on the model hub or its folder; vocabulary.tokenizer must name
+            the same; none: start from nothing.
+        visual_embeddings: what the visual words start from: the codebook's centroids (projected to the encoder's
+            width), or random numbers.
+        freeze_visual_embeddings: keep them as they start.
     """
     if save_steps % logging_steps:
         raise UserError(f"pretrain.save_steps ({save_steps}) must be a multiple of logging_steps ({logging_steps})")
@@ -138,12 +147,23 @@ def pretrain(
     centroids, tokenizer = codebook / "centroids.safetensors", vocabulary / "tokenizer.json"
     fits(files, "codebook_sha256", centroids)
     fits(files, "vocabulary_sha256", tokenizer)
+    bert, facts = None, {}
+    if initial_model:
+        bert, has_head = checkpoint.read(initial_model, tokenizer, max_length)
+        sizes = {name: getattr(bert.config, name) for name in checkpoint.SIZES}
+        settings |= sizes
+        if Path(initial_model).is_dir():  # notes hold no folder of this machine
+            settings["initial_model"] = Path(initial_model).resolve().name
+        facts["initial_model_sha256"] = checkpoint.sha256(bert, has_head)
+        head = "" if has_head else "; it has no head for masked words, so ours starts from nothing"
+        print(f"pretrain: starting from {initial_model}, {json.dumps(sizes)}{head}", file=sys.stderr)
     made = made_by(
         "pretrain",
         VERSION,
         settings,
         {"tokens": files, "codebook": centroids, "vocabulary": tokenizer},
         packages=("torch", "transformers"),
+        **facts,
     )
     segments = read_segments(files, "train", lookahead)
     if not len(segments):
@@ -161,7 +181,11 @@ def pretrain(
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("pretrain.device is cuda, but torch finds no GPU here; set it to auto or cpu")
     arguments = _arguments(output, settings, save_steps, device)
-    model = _model(settings, words, tree)
+    model = _model(settings, words, tree, bert.config if bert else None)
+    if bert:
+        checkpoint.start(model, bert, has_head, words)
+        del bert
+    model.videobert.embeddings.video.requires_grad_(not freeze_visual_embeddings)
     trainer = _trainer(model, arguments, examples, output / "runs", made)
     with arguments.main_process_first():
         last = last_checkpoint(output / "checkpoints", made, clean=arguments.process_index == 0)
@@ -293,14 +317,19 @@ def last_checkpoint(folder: Path, made: dict[str, Any], clean: bool = True) -> P
     )
 
 
-def _model(settings: dict[str, Any], words: Vocabulary, tree: Codebook) -> Any:
+def _model(settings: dict[str, Any], words: Vocabulary, tree: Codebook, bert: Any) -> Any:
+    """A model that knows nothing but the codebook, of the shape of the config of a BERT (none: of BERT's own)."""
     import torch
 
     from videobert.model import VideoBertConfig, VideoBertForPreTraining
 
     torch.manual_seed(settings["seed"])
-    same = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
     weights = ("text_weight", "video_weight", "text_video_weight", "alignment_weight")
+    # BERT-Large's 0.02, at other widths too: what a layer gives shrinks with the width, and a narrow encoder that
+    # starts with 0.02 needs many steps before its attention moves anything.
+    shape = {"initializer_range": round(0.02 * (1024 / settings["hidden_size"]) ** 0.5, 6)}
+    if bert:
+        shape = {name: getattr(bert, name) for name in checkpoint.SHAPE}
     config = VideoBertConfig(
         vocab_size=words.words,
         visual_words=words.visual_words,
@@ -308,14 +337,13 @@ def _model(settings: dict[str, Any], words: Vocabulary, tree: Codebook) -> Any:
         hidden_dropout_prob=settings["dropout"],
         attention_probs_dropout_prob=settings["dropout"],
         pad_token_id=words.pad,
-        # BERT-Large's 0.02, at other widths too: what a layer gives shrinks with the width, and a narrow encoder that
-        # starts with 0.02 needs many steps before its attention moves anything.
-        initializer_range=round(0.02 * (1024 / settings["hidden_size"]) ** 0.5, 6),
         lookahead=settings["lookahead"],
-        **{name: settings[name] for name in same + weights},
+        **{name: settings[name] for name in checkpoint.SIZES + weights},
+        **shape,
     )
     model = VideoBertForPreTraining(config)
-    model.start_from_centroids(torch.from_numpy(tree.centroids[-1]), settings["seed"])
+    if settings["visual_embeddings"] == "centroids":
+        model.start_from_centroids(torch.from_numpy(tree.centroids[-1]), settings["seed"])
     return model
 
 
