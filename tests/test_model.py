@@ -101,6 +101,25 @@ def test_losses_are_those_of_a_naive_computation():
     torch.testing.assert_close(output.loss, total + weights["alignment_weight"] * expected["alignment_loss"])
 
 
+@pytest.mark.parametrize("shares", [([0, 1], [2, 3]), ([0, 3], [1, 2]), ([1, 2], [0, 3])])
+def test_the_mean_over_shares_of_a_batch_is_the_loss_of_the_whole(shares):
+    """Also of each part, and of the gradients; one share has what another lacks, or more of it."""
+    model, inputs = small(text_weight=0.5, video_weight=2.0, alignment_weight=0.25), batch()
+    inputs["labels"][1, 4] = -100
+    whole = model(**inputs)
+    whole.loss.backward()
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
+    model.zero_grad()
+    pieces = [{name: tensor[rows] for name, tensor in inputs.items()} for rows in shares]
+    targets = sum(model.count_targets(**piece) for piece in pieces) / len(shares)
+    outputs = [model(**piece, targets=targets) for piece in pieces]
+    for name in ("loss", "text_loss", "video_loss", "text_video_loss", "alignment_loss"):
+        torch.testing.assert_close(sum(output[name] for output in outputs) / len(shares), whole[name])
+    (sum(output.loss for output in outputs) / len(shares)).backward()
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(parameter.grad, gradients[name])
+
+
 def test_token_types_are_read_from_the_ids():
     model, inputs = small(), batch()
     row = inputs["input_ids"][3:, :5]

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from safetensors.torch import load_file
 from synthetic import SCHEMA, world
 
 from videobert.artefact import made, write_table
@@ -303,6 +304,31 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_bits(finished, paths, tmp_pat
     assert "going on from checkpoint-" in done.stderr and "checkpoint-55" not in done.stderr
     assert digests(output) == digests(finished)
     assert not (output / "checkpoints").exists()
+
+
+def test_two_processes_train_the_model_of_one(paths, tmp_path):
+    """From the same examples: their shares differ in what is masked, and some have nothing of an objective at all."""
+    curves, weights = {}, {}
+    for name, launcher in (("one", []), ("two", ["-m", "torch.distributed.run", "--nproc_per_node=2"])):
+        settings = {**SETTINGS, "dropout": 0.0, "max_steps": 10, "logging_steps": 2, "batch_size": 4}
+        code = (
+            "from pathlib import Path, PosixPath\nfrom videobert.pretrain import pretrain\n"
+            f"pretrain(**{ {**paths, 'output': tmp_path / name, **settings}!r})\n"
+        )
+        (tmp_path / f"{name}.py").write_text(code)
+        if launcher:
+            launcher += ["--rdzv_backend=c10d", "--rdzv_endpoint=127.0.0.1:0", "--local_addr=127.0.0.1"]
+        command = [sys.executable, *launcher, str(tmp_path / f"{name}.py")]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, done.stderr
+        curves[name] = json.loads((tmp_path / name / "training.json").read_text())["curve"]
+        weights[name] = load_file(tmp_path / name / "model.safetensors")
+    assert len(curves["one"]) == 5
+    for one, two in zip(curves["one"], curves["two"], strict=True):
+        assert two == pytest.approx(one, abs=1e-4)
+    for name, tensor in weights["one"].items():
+        torch.testing.assert_close(weights["two"][name], tensor, atol=1e-4, rtol=0)
 
 
 def test_checkpoints_of_other_settings_are_thrown_away(tmp_path, capsys):

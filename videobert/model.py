@@ -183,6 +183,7 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
         token_type_ids: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         alignment: torch.Tensor | None = None,
+        targets: torch.Tensor | None = None,
     ) -> VideoBertForPreTrainingOutput:
         """Encodes joint sequences; with targets, computes the losses.
 
@@ -193,6 +194,9 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
                 first visual word is masked (a mask has no modality of its own); otherwise derived from the ids.
             labels: (batch, length) joint ids where a token is to be predicted, -100 elsewhere.
             alignment: (batch,) 1 when text and video belong together, 0 when not, -100 for no target.
+            targets: when this is one of N equal shares of a batch, the sum of `count_targets` over all of them, divided
+                by N. Each loss is then such that its mean over the shares is the loss of the whole batch; a part
+                without a target here is 0.
         """
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
@@ -206,14 +210,32 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
             # Never without the alignment head, for the same reason as below.
             output.loss = 0.0 * output.alignment_logits.float().sum()
         if labels is not None:
-            output.loss = output.loss + self._masked_losses(output, attention_mask, token_type_ids, labels)
+            output.loss = output.loss + self._masked_losses(output, attention_mask, token_type_ids, labels, targets)
         if alignment is not None:
             known = alignment != IGNORE
-            if known.any():
-                scores, truth = output.alignment_logits[known].float(), alignment[known].float()
+            scores, truth = output.alignment_logits[known].float(), alignment[known].float()
+            if targets is not None:
+                losses = F.binary_cross_entropy_with_logits(scores, truth, reduction="none")
+                output.alignment_loss = _over(losses, targets[3])
+            elif known.any():
                 output.alignment_loss = F.binary_cross_entropy_with_logits(scores, truth)
+            if output.alignment_loss is not None:
                 output.loss = output.loss + self.config.alignment_weight * output.alignment_loss
         return output
+
+    def count_targets(
+        self,
+        attention_mask: torch.Tensor,
+        token_type_ids: torch.Tensor,
+        labels: torch.Tensor,
+        alignment: torch.Tensor,
+        **others: torch.Tensor,
+    ) -> torch.Tensor:
+        """How many targets a batch has for text_loss, video_loss, text_video_loss and alignment_loss: (4,) float."""
+        has_text, has_video = _modalities(attention_mask, token_type_ids)
+        masked = (labels != IGNORE).sum(1)
+        counts = [masked[~has_video], masked[~has_text], masked[has_text & has_video], alignment != IGNORE]
+        return torch.stack([count.sum() for count in counts]).float()
 
     def _masked_losses(
         self,
@@ -221,13 +243,11 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
         attention_mask: torch.Tensor,
         token_type_ids: torch.Tensor,
         labels: torch.Tensor,
+        targets: torch.Tensor | None,
     ) -> torch.Tensor:
         words = self.config.vocab_size
         hidden = output.last_hidden_state
-        # What a row holds is read from its token types: a video row has type 1, and every row with text has more of
-        # type 0 than [CLS] and [>].
-        has_video = token_type_ids.bool().any(1)
-        has_text = ~has_video | ((attention_mask.bool() & (token_type_ids == TEXT)).sum(1) > 2)
+        has_text, has_video = _modalities(attention_mask, token_type_ids)
         rows = torch.arange(len(labels), device=labels.device).unsqueeze(1).expand_as(labels)
 
         masked = (labels >= 0) & (labels < words)
@@ -247,12 +267,17 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
         }
         # Every masked token counts the same, times its objective's weight. (A sum of the objectives' means would give
         # the few tokens of the rarest objective as much say as all others together, and its noise drowns the rest.)
-        tokens = max(1, len(text) + len(video))
+        tokens = max(1, len(text) + len(video)) if targets is None else targets[:3].sum()
         # A zero of everything: distributed training waits for each parameter's gradient.
         loss = 0.0 * (output.text_logits.float().sum() + output.video_logits.float().sum())
-        for name, losses in parts.items():
-            loss = loss + getattr(self.config, name.replace("loss", "weight")) * losses.sum() / tokens
-            output[name] = losses.mean() if len(losses) else None
+        for place, (name, losses) in enumerate(parts.items()):
+            weight = getattr(self.config, name.replace("loss", "weight"))
+            if targets is not None:
+                loss = loss + weight * _over(losses, tokens)
+                output[name] = _over(losses, targets[place])
+            else:
+                loss = loss + weight * losses.sum() / tokens
+                output[name] = losses.mean() if len(losses) else None
         return loss
 
     @torch.no_grad()
@@ -275,6 +300,18 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
         table = centroids @ rotation[: centroids.shape[1], : self.config.hidden_size]
         table *= self.config.initializer_range / table[alive].std().clamp(min=1e-12)
         self.videobert.embeddings.video.weight.copy_(table)
+
+
+def _modalities(attention_mask: torch.Tensor, token_type_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which rows have text, and which have video; read from the token types, since a mask has no modality of its own."""
+    # A video row has type 1, and every row with text has more of type 0 than [CLS] and [>].
+    has_video = token_type_ids.bool().any(1)
+    return ~has_video | ((attention_mask.bool() & (token_type_ids == TEXT)).sum(1) > 2), has_video
+
+
+def _over(losses: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
+    """Sum of the losses over a count that other processes share; 0 where nobody has any."""
+    return losses.sum() / torch.where(count > 0, count, 1.0)
 
 
 AutoConfig.register("videobert", VideoBertConfig)

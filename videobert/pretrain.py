@@ -6,13 +6,15 @@ video once (video only). An objective of weight 0 leaves its visits out. A sente
 next one of its video, and the visual words are thinned by a random stride, both as in the paper: so the model is used
 to speech that is off in time and to actions of any speed. Example i of the whole
 run is a pure function of (seed, i): its epoch, its place in that epoch's permutation, the masks, the other video. So
-a run that goes on from a checkpoint skips to where it was without replaying anything. Several processes see the same
-examples, but each takes the mean of its own share, so their weights differ from those of one.
+a run that goes on from a checkpoint skips to where it was without replaying anything.
 
 Checkpoints lie in `checkpoints` of the output folder, which no rule declares, so that they survive a killed job; the
 same command then goes on from the last whole one, on a CPU to the same bits. `runs` holds TensorBoard's event files,
-with dates and host names in them: they are for watching, not part of the result. Under `torchrun` the Trainer shares
-each batch among the processes.
+with dates and host names in them: they are for watching, not part of the result.
+
+Under `torchrun` the processes share each batch: together they see the examples that one would see, and the losses are
+divided by what all of them have to predict, so that any number of processes trains the same model. (With dropout the
+numbers drawn differ, and without it the sums' last bits.)
 """
 
 import hashlib
@@ -395,17 +397,23 @@ def _trainer(
         sums = None  # of each part, then the number of batches that had it; on the device: no waiting in a step
 
         def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+            if self.args.world_size > 1:
+                # The gradients of the processes are averaged: with the mean of its own share, each would give a token
+                # of a share that has few masked ones more say than one of another.
+                targets = self.accelerator.unwrap_model(model).count_targets(**inputs)
+                inputs = {**inputs, "targets": self.accelerator.reduce(targets, "mean")}
             output = model(**inputs)
             nothing = torch.zeros((), device=output.loss.device)
             parts = [output.get(name) for name in PARTS]
             values = [nothing if part is None else part.detach().float() for part in parts]
-            row = torch.stack([*values, *[nothing + (part is not None) for part in parts]])
+            here = inputs["targets"] > 0 if "targets" in inputs else [part is not None for part in parts]
+            row = torch.stack([*values, *[nothing + one for one in here]])
             self.sums = row if self.sums is None else self.sums + row
             return (output.loss, output) if return_outputs else output.loss
 
         def log(self, logs, start_time=None):
             if "loss" in logs and self.sums is not None:
-                sums = self.accelerator.reduce(self.sums, "sum").tolist()
+                sums = self.accelerator.reduce(self.sums, "mean").tolist()
                 for name, value, count in zip(PARTS, sums[: len(PARTS)], sums[len(PARTS) :], strict=True):
                     if count:
                         logs[name] = value / count
