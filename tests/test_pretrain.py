@@ -328,7 +328,9 @@ def test_two_processes_train_the_model_of_one(paths, tmp_path):
     for one, two in zip(curves["one"], curves["two"], strict=True):
         assert two == pytest.approx(one, abs=1e-4)
     for name, tensor in weights["one"].items():
-        torch.testing.assert_close(weights["two"][name], tensor, atol=1e-4, rtol=0)
+        # Attention does not depend on the bias of its keys: that has a gradient of rounding errors, which Adam blows up.
+        if not name.endswith("key.bias"):
+            torch.testing.assert_close(weights["two"][name], tensor, atol=1e-4, rtol=0)
 
 
 def test_checkpoints_of_other_settings_are_thrown_away(tmp_path, capsys):
