@@ -11,7 +11,7 @@ import pytest
 
 from videobert import kitchen
 
-NUMBERS = range(60)
+NUMBERS = range(72)
 CORPUS = Path(__file__).parent.parent / "corpora" / "kitchen.tsv"
 
 
