@@ -1,7 +1,8 @@
 """The command line: `videobert STAGE --setting value`, one command for each stage of the pipeline.
 
 A stage's function is its command: the arguments' names, types and help come from its signature and docstring, so the
-config key, the flag and the argument are one word. The rules of the workflow call these same commands.
+config key, the flag and the argument are one word. The rules of the workflow call these same commands. A few tools stand
+beside the stages: `videobert TOOL FILE`.
 """
 
 import importlib
@@ -22,6 +23,11 @@ STAGES = {
     "ledger": "gather what became of each video in one stage's shards",
 }
 
+# Commands beside the pipeline: a person types them, so what they must be given needs no flag.
+TOOLS = {
+    "youcook2": "turn YouCook II's annotations into a list of videos and a table of steps",
+}
+
 HELP = """usage: videobert STAGE [--setting value ...]
 
 The stages of the pipeline, in order. Each is a command of its own, the same that the workflow runs:
@@ -30,6 +36,10 @@ The stages of the pipeline, in order. Each is a command of its own, the same tha
 
 videobert STAGE --help explains a stage's settings; they are those of its section in config.yaml.
 To run the whole pipeline: snakemake --cores all report
+
+Beside the pipeline (videobert TOOL --help explains it):
+
+{tools}
 """
 
 
@@ -37,7 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Runs one stage. Errors that the user can mend end in one line and exit code 1."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(HELP.format(stages="\n".join(f"  {name:<12}{text}" for name, text in STAGES.items())))
+        print(HELP.format(stages=_listed(STAGES), tools=_listed(TOOLS)))
         return
     if arguments[0] == "--version":
         from videobert import __version__
@@ -45,10 +55,10 @@ def main(arguments: list[str] | None = None) -> None:
         print(__version__)
         return
     stage, *rest = arguments
-    if stage not in STAGES:
+    if stage not in STAGES and stage not in TOOLS:
         from difflib import get_close_matches
 
-        near = get_close_matches(stage, STAGES, 1)
+        near = get_close_matches(stage, [*STAGES, *TOOLS], 1)
         hint = f"did you mean {near[0]}?" if near else f"the stages are: {', '.join(STAGES)}"
         sys.exit(f"videobert: no stage is called {stage!r}; {hint}")
 
@@ -61,9 +71,13 @@ def main(arguments: list[str] | None = None) -> None:
     set_parsing_settings(docstring_parse_attribute_docstrings=False)
     function = getattr(importlib.import_module(f"videobert.{stage}"), stage)
     try:
-        auto_cli(function, args=rest, as_positional=False, prog=f"videobert {stage}")
+        auto_cli(function, args=rest, as_positional=stage in TOOLS, prog=f"videobert {stage}")
     except UserError as error:
         sys.exit(f"videobert {stage}: {error}")
+
+
+def _listed(commands: dict[str, str]) -> str:
+    return "\n".join(f"  {name:<12}{text}" for name, text in commands.items())
 
 
 if __name__ == "__main__":
