@@ -21,6 +21,8 @@ include: "workflow/rules/codebook.smk"
 include: "workflow/rules/vocabulary.smk"
 include: "workflow/rules/tokens.smk"
 include: "workflow/rules/pretrain.smk"
+include: "workflow/rules/objectives.smk"
+include: "workflow/rules/zero_shot.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
 

@@ -106,6 +106,38 @@ def finished(tmp_path_factory: pytest.TempPathFactory, files: Path) -> Path:
     return folder
 
 
+# Masked pairs alone ground the words in some hundred steps; alignment would take thousands.
+LEARN = {
+    "hidden_size": 128,
+    "num_attention_heads": 4,
+    "intermediate_size": 256,
+    "text_weight": 0.0,
+    "video_weight": 0.0,
+    "alignment_weight": 0.0,
+    "mask_probability": 0.5,
+    "max_steps": 350,
+    "batch_size": 32,
+    "learning_rate": 0.002,
+    "warmup_steps": 30,
+    "save_steps": 1000,
+    "logging_steps": 100,
+}
+
+
+@pytest.fixture(scope="session")
+def learnt(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The folders of a small world (synthetic.py) and of a model that was trained on it."""
+    from synthetic import world
+    from test_pretrain import SETTINGS
+
+    from videobert.pretrain import pretrain
+
+    folder = tmp_path_factory.mktemp("world")
+    paths = world(folder, videos=60, words=66, noise=0.1)
+    pretrain(**paths, output=folder / "pretrain", **{**SETTINGS, **LEARN})
+    return {"tokens": paths["tokens"], "manifest": paths["manifest"], "pretrain": folder / "pretrain"}
+
+
 def copy(folder: Path, target: Path) -> Path:
     """A copy with its times and Snakemake's memory of what was made how."""
     return Path(shutil.copytree(folder, target, symlinks=True))

@@ -60,7 +60,7 @@ def test_every_overlay_is_valid_on_top_of_it():
             130,
             "pretrain.hidden_size is 130, but must be a multiple of pretrain.num_attention_heads",
         ),
-        ("evaluate.template", "cut the [MASK]", "must hold [MASK] twice"),
+        ("zero_shot.template", "cut the [MASK]", "must hold [MASK] twice"),
     ],
 )
 def test_a_mistake_is_one_line_with_key_value_and_what_is_allowed(key, value, message):
@@ -77,11 +77,19 @@ def test_a_missing_key_is_named():
         check(config, SCHEMA)
 
 
+def arguments(stage: str) -> set[str]:
+    return set(inspect.signature(getattr(importlib.import_module(f"videobert.{stage}"), stage)).parameters)
+
+
+def shared() -> set[str]:
+    """What the tasks of the evaluation take from its section beside their own."""
+    return set.union(*[arguments(task) - set(CONFIG[task]) for task in CONFIG["evaluate"]["tasks"]])
+
+
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "ledger"])
 def test_config_keys_are_the_commands_arguments(stage):
     """One word everywhere: a key without an argument would be a flag that the command refuses."""
-    arguments = inspect.signature(getattr(importlib.import_module(f"videobert.{stage}"), stage)).parameters
-    assert set(CONFIG[stage]) <= set(arguments)
+    assert set(CONFIG[stage]) <= arguments(stage) | (shared() if stage == "evaluate" else set())
     schema = yaml.safe_load(SCHEMA.read_text())["properties"][stage]
     assert set(schema["properties"]) == set(schema["required"]) == set(CONFIG[stage])
 

@@ -1,203 +1,31 @@
-"""Evaluation: a model that has learnt uses the video, controls are controls, scores are those of a naive computation."""
+"""Evaluation: the tasks' figures in one file, with the protocol by which each was measured."""
 
 import json
-from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
-from synthetic import world
-from test_pretrain import SETTINGS
 
-from videobert import kitchen
-from videobert.artefact import made, read_table, write_table
+from videobert.artefact import write_json
 from videobert.errors import UserError
-from videobert.evaluate import Judge, _ranked, _words_between, evaluate
-from videobert.pretrain import pretrain
-
-TEMPLATE = "now let me show you how to [MASK] the [MASK]"
-QUESTIONS = {
-    "tasks": ["pretraining", "zero_shot"],
-    "annotations": "kitchen",
-    "template": TEMPLATE,
-    "batch_size": 32,
-    "seed": 0,
-    "threads": 1,
-    "device": "cpu",
-}
-# Masked pairs alone ground the words in some hundred steps; alignment would take thousands.
-LEARN = {
-    "hidden_size": 128,
-    "num_attention_heads": 4,
-    "intermediate_size": 256,
-    "text_weight": 0.0,
-    "video_weight": 0.0,
-    "alignment_weight": 0.0,
-    "mask_probability": 0.5,
-    "max_steps": 350,
-    "batch_size": 32,
-    "learning_rate": 0.002,
-    "warmup_steps": 30,
-    "save_steps": 1000,
-    "logging_steps": 100,
-}
+from videobert.evaluate import evaluate
 
 
-@pytest.fixture(scope="module")
-def paths(tmp_path_factory) -> dict[str, Path]:
-    """The world's folders and a model that was trained on it."""
-    folder = tmp_path_factory.mktemp("world")
-    paths = world(folder, videos=60, words=66, noise=0.1)
-    pretrain(**paths, output=folder / "pretrain", **{**SETTINGS, **LEARN})
-    return {"tokens": paths["tokens"], "manifest": paths["manifest"], "pretrain": folder / "pretrain"}
+def note(task: str) -> dict:
+    return {"stage": task, "version": 3, "settings": {"seed": 5}}
 
 
-@pytest.fixture(scope="module")
-def measured(paths, tmp_path_factory) -> Path:
-    output = tmp_path_factory.mktemp("evaluate") / "metrics.json"
-    evaluate(**paths, output=output, **QUESTIONS)
-    return output
+def test_the_figures_of_all_tasks_stand_beside_their_protocol(tmp_path):
+    write_json({"summary": {"alignment": {"accuracy": 0.9}}}, tmp_path / "objectives.json", note("objectives"))
+    labels = {"verb": ["cut"], "object": ["onion"]}
+    zero_shot = {"summary": {"zero_shot": {"chance": {"verb_top1": 1.0}}}, "labels": labels}
+    write_json(zero_shot, tmp_path / "zero_shot.json", note("zero_shot"))
+    evaluate(tmp_path, tmp_path / "metrics.json", ["objectives", "zero_shot"])
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["alignment"] == {"accuracy": 0.9} and metrics["zero_shot"] == {"chance": {"verb_top1": 1.0}}
+    assert metrics["protocol"]["objectives"] == {"version": 3, "seed": 5}
+    assert metrics["protocol"]["zero_shot"] == {"version": 3, "seed": 5, "labels": labels}
+    assert set(metrics["made"]["inputs"]) == {"objectives", "zero_shot"}
 
 
-def test_the_video_is_used(measured):
-    figures = json.loads(measured.read_text())
-    zero_shot, masked = figures["zero_shot"], figures["masked"]
-    assert zero_shot["cross_modal"]["verb_top1"] > 0.6
-    for control in ("shuffled_video", "language_prior", "chance"):
-        assert zero_shot["cross_modal"]["verb_top1"] > 3 * zero_shot[control]["verb_top1"]
-        assert zero_shot["cross_modal"]["verb_top5"] > zero_shot[control]["verb_top5"] + 0.3
-    assert zero_shot["cross_modal_seen"]["count"] + zero_shot["cross_modal_held_out"]["count"] == 95
-    assert zero_shot["cross_modal_held_out"]["verb_top1"] > 0.4
-    assert masked["text_given_video"] > masked["text_alone"] + 0.02
-    assert masked["video_given_text"] > masked["video_alone"] + 0.02
-
-
-def test_chance_is_that_of_the_labels(measured):
-    figures, details = (json.loads(path.read_text()) for path in (measured, measured.parent / "zero_shot.json"))
-    verbs, objects = details["labels"]["verb"], details["labels"]["object"]
-    assert verbs == sorted(kitchen.VERBS)
-    chance = figures["zero_shot"]["chance"]
-    assert chance["verb_top1"] == pytest.approx(1 / len(verbs), abs=1e-6)
-    assert chance["object_top5"] == pytest.approx(5 / len(objects), abs=1e-6)
-
-
-def test_the_keys_of_the_figures(measured):
-    figures = json.loads(measured.read_text())
-    assert set(figures) == {"masked", "alignment", "zero_shot", "made"}
-    assert set(figures["alignment"]) == {"accuracy"}
-    assert set(figures["masked"]) == {"text_given_video", "text_alone", "video_given_text", "video_alone"}
-    rows = {"chance", "language_prior", "shuffled_video", "cross_modal", "cross_modal_seen", "cross_modal_held_out"}
-    assert set(figures["zero_shot"]) == rows
-    for row in rows:
-        assert set(figures["zero_shot"][row]) >= {"verb_top1", "verb_top5", "object_top1", "object_top5"}
-    prediction = json.loads((measured.parent / "zero_shot.json").read_text())["predictions"][0]
-    assert set(prediction) >= {"video_id", "start", "end", "verb", "object", "seen", "cross_modal", "language_prior"}
-    verbs, probabilities = zip(*prediction["cross_modal"]["verb"], strict=True)
-    assert len(verbs) == 5 and set(verbs) <= set(kitchen.VERBS)
-    assert list(probabilities) == sorted(probabilities, reverse=True) and 0 < sum(probabilities) <= 1
-
-
-def test_accuracies_follow_from_the_predictions(measured):
-    details = json.loads((measured.parent / "zero_shot.json").read_text())
-    train = {
-        (step.verb, step.object)
-        for number in range(60)
-        if not kitchen.is_test(number)
-        for step in kitchen.script(number).steps
-    }
-    for name in ("cross_modal", "language_prior", "shuffled_video"):
-        for part in ("verb", "object"):
-            first = [step[name][part][0][0] == step[part] for step in details["predictions"]]
-            top = [step[part] in dict(step[name][part]) for step in details["predictions"]]
-            assert details["results"][name][f"{part}_top1"] == pytest.approx(np.mean(first), abs=1e-6)
-            assert details["results"][name][f"{part}_top5"] == pytest.approx(np.mean(top), abs=1e-6)
-    assert all(step["seen"] == ((step["verb"], step["object"]) in train) for step in details["predictions"])
-    # Without a video every question is the same, so every answer is.
-    assert len({tuple(dict(step["language_prior"]["verb"])) for step in details["predictions"]}) == 1
-
-
-def test_the_same_bytes_twice(measured, paths, tmp_path):
-    evaluate(**paths, output=tmp_path / "metrics.json", **QUESTIONS)
-    for name in ("metrics.json", "pretraining.json", "zero_shot.json"):
-        assert (tmp_path / name).read_bytes() == (measured.parent / name).read_bytes()
-        assert str(paths["pretrain"]) not in (tmp_path / name).read_text()
-
-
-def test_a_list_of_annotations_gives_the_kitchens_figures(measured, paths, tmp_path):
-    lines = ["video_id\tstart\tend\tverb\tobject"]
-    for row in read_table(paths["manifest"]).to_pylist():
-        steps = kitchen.script(int(row["source"].split(":")[1])).steps
-        lines += [f"{row['video_id']}\t{step.start}\t{step.end}\t{step.verb}\t{step.object}" for step in steps]
-    (tmp_path / "steps.tsv").write_text("\n".join(lines) + "\n")
-    questions = {**QUESTIONS, "tasks": ["zero_shot"], "annotations": str(tmp_path / "steps.tsv")}
-    evaluate(**paths, output=tmp_path / "metrics.json", **questions)
-    listed = json.loads((tmp_path / "metrics.json").read_text())
-    assert listed["zero_shot"] == json.loads(measured.read_text())["zero_shot"]
-    assert "annotations" in listed["made"]["inputs"] and str(tmp_path) not in (tmp_path / "metrics.json").read_text()
-    (tmp_path / "steps.tsv").write_text("video_id\tstart\tend\tverb\nx\t0\t1\tcut\n")
-    with pytest.raises(UserError, match="no column object"):
-        evaluate(**paths, output=tmp_path / "metrics.json", **questions)
-    (tmp_path / "steps.tsv").write_text("video_id\tstart\tend\tverb\tobject\nelsewhere\t0\t1\tcut\tbread\n")
-    with pytest.raises(UserError, match="no step of a test video"):
-        evaluate(**paths, output=tmp_path / "metrics.json", **questions)
-
-
-def test_no_annotations_leave_zero_shot_out_with_a_reason(paths, tmp_path):
-    evaluate(**paths, output=tmp_path / "metrics.json", **{**QUESTIONS, "tasks": ["zero_shot"], "annotations": None})
-    assert "annotations is null" in json.loads((tmp_path / "metrics.json").read_text())["zero_shot"]["skipped"]
-
-
-def test_labels_of_several_pieces_are_ranked_by_the_mean_of_their_masks(paths):
-    judge = Judge(paths["pretrain"], 32, "cpu")
-    labels = {"verb": ["chop", "slice", "peelgrate"], "object": ["tomato", "saltpepper", "egg"]}
-    assert len(judge.pieces("peelgrate")) > 1 and len(judge.pieces("saltpepper")) > 1
-    video = np.array([3, 4], np.int64) + judge.words.words
-    ranked = _ranked(judge, TEMPLATE, labels, [video])
-    before, the, mask = judge.pieces("now let me show you how to"), judge.pieces("the"), judge.words.mask
-    for part, slot in (("verb", 0), ("object", 1)):
-        scores = {}
-        for label in labels[part]:
-            pieces = judge.pieces(label)
-            masks = [mask] * len(pieces)
-            text = [*before, *(masks if slot == 0 else [mask]), *the, *(masks if slot == 1 else [mask])]
-            ids = torch.tensor([[judge.words.cls, *text, judge.words.video, *video, judge.words.sep]])
-            types = torch.tensor([[0] * (len(text) + 2) + [1] * 3])
-            with torch.inference_mode():
-                hidden = judge.model(ids, token_type_ids=types).last_hidden_state[0]
-                first = 1 + len(before) + (0 if slot == 0 else 1 + len(the))
-                logits = judge.model.text_logits(hidden[first : first + len(pieces)]).log_softmax(-1)
-            scores[label] = logits[range(len(pieces)), pieces].mean().item()
-        assert [label for label, _ in ranked[part][0]] == sorted(scores, key=scores.get, reverse=True)
-        assert sum(probability for _, probability in ranked[part][0]) == pytest.approx(1)
-
-
-def test_a_step_has_the_clips_whose_middle_lies_in_it():
-    middles, words = np.arange(6) * 1.5 + 0.75, np.arange(6) + 10
-    assert _words_between(middles, words, 1.5, 4.5).tolist() == [11, 12]
-    assert _words_between(middles, words, 2.25, 3.75).tolist() == [11]
-    assert _words_between(middles, words, 2.4, 2.6).tolist() == [11]  # none inside: the nearest
-    assert _words_between(middles, words, 20.0, 21.0).tolist() == [15]
-
-
-def test_what_cannot_be_measured_is_said(paths, tmp_path):
-    import pyarrow as pa
-
-    with pytest.raises(UserError, match="twice"):
-        evaluate(**paths, output=tmp_path / "metrics.json", **{**QUESTIONS, "template": "to [MASK] the onion"})
-    with pytest.raises(UserError, match=r"model\.safetensors is missing"):
-        evaluate(**{**paths, "pretrain": tmp_path}, output=tmp_path / "metrics.json", **QUESTIONS)
-    tokens = tmp_path / "tokens"
-    for file in sorted(paths["tokens"].glob("*.parquet")):
-        table = read_table(file)
-        split = pa.array(["train"] * len(table))
-        trained = table.set_column(table.schema.get_field_index("split"), "split", split)
-        write_table(trained, tokens / file.name, made(file))
-    with pytest.raises(UserError, match="split test"):
-        evaluate(**{**paths, "tokens": tokens}, output=tmp_path / "metrics.json", **QUESTIONS)
-    other = world(tmp_path / "other", videos=5, words=50)
-    with pytest.raises(UserError, match="codebook"):
-        evaluate(
-            **{**paths, "tokens": other["tokens"], "manifest": other["manifest"]},
-            output=tmp_path / "m.json",
-            **QUESTIONS,
-        )
+def test_a_task_that_was_not_measured_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"zero_shot\.json is missing: run snakemake --cores all zero_shot"):
+        evaluate(tmp_path, tmp_path / "metrics.json", ["zero_shot"])

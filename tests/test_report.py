@@ -184,9 +184,9 @@ def evaluated(results: Path) -> None:
     guesses = {"verb": [["chop", 0.7], ["slice", 0.2]], "object": [["tomato", 0.6], ["onion", 0.3]]}
     step = {"video_id": "test", "start": 1.0, "end": 3.0, "verb": "slice", "object": "tomato", "cross_modal": guesses}
     write_json(
-        {"template": "now [MASK] the [MASK]", "predictions": [step] * 3},
+        {"predictions": [step] * 3},
         results / "evaluate" / "zero_shot.json",
-        note("evaluate"),
+        note("zero_shot") | {"settings": {"template": "now [MASK] the [MASK]"}},
     )
 
 

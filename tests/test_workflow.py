@@ -19,19 +19,22 @@ from conftest import command, configure, copy, environment, project, snakemake
 from videobert.artefact import read_table
 
 STAGES = ["corpus", "download", "transcribe", "frames", "features", "codebook", "vocabulary", "tokens"]
-STAGES += ["pretrain", "evaluate", "report"]
+TASKS = ["objectives", "zero_shot"]
+STAGES += ["pretrain", *TASKS, "evaluate", "report"]
 # What lies below each stage, itself included.
 BELOW = {
     "corpus": " ".join(STAGES),  # of download to features just the ledgers are gathered again
-    "download": "download transcribe frames features codebook vocabulary tokens pretrain evaluate report",
-    "transcribe": "transcribe vocabulary tokens pretrain evaluate report",
-    "frames": "frames features codebook tokens pretrain evaluate report",
-    "features": "features codebook tokens pretrain evaluate report",
-    "codebook": "codebook tokens pretrain evaluate report",
-    "vocabulary": "vocabulary tokens pretrain evaluate report",
-    "tokens": "tokens pretrain evaluate report",
-    "pretrain": "pretrain evaluate report",
-    "evaluate": "evaluate report",
+    "download": "download transcribe frames features codebook vocabulary tokens pretrain objectives zero_shot evaluate report",
+    "transcribe": "transcribe vocabulary tokens pretrain objectives zero_shot evaluate report",
+    "frames": "frames features codebook tokens pretrain objectives zero_shot evaluate report",
+    "features": "features codebook tokens pretrain objectives zero_shot evaluate report",
+    "codebook": "codebook tokens pretrain objectives zero_shot evaluate report",
+    "vocabulary": "vocabulary tokens pretrain objectives zero_shot evaluate report",
+    "tokens": "tokens pretrain objectives zero_shot evaluate report",
+    "pretrain": "pretrain objectives zero_shot evaluate report",
+    "objectives": "objectives evaluate report",
+    "zero_shot": "zero_shot evaluate report",
+    "evaluate": "objectives zero_shot evaluate report",
     "report": "report",
 }
 CHANGES = [
@@ -52,7 +55,8 @@ CHANGES = [
     ("pretrain", "max_steps", 70),
     ("pretrain", "text_weight", 0.5),
     ("pretrain", "seed", 1),
-    ("evaluate", "template", "just [MASK] the [MASK]"),
+    ("objectives", "mask_probability", 0.2),
+    ("zero_shot", "template", "just [MASK] the [MASK]"),
     ("evaluate", "seed", 1),
     ("report", "words", 5),
     ("transcribe", "threads", 2),

@@ -10,7 +10,7 @@ from videobert.__main__ import main
 from videobert.artefact import read_table
 from videobert.corpus import corpus
 from videobert.errors import UserError
-from videobert.evaluate import Step, _listed_steps
+from videobert.judge import Step, _listed_steps
 from videobert.youcook2 import verb_and_object, youcook2
 
 # The official format, with sentences in its manner.

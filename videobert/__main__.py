@@ -18,7 +18,9 @@ STAGES = {
     "vocabulary": "train or fetch the WordPiece vocabulary of the text",
     "tokens": "turn one shard's sentences and features into joint token sequences",
     "pretrain": "pretrain the joint video-language model",
-    "evaluate": "measure the model: pretraining accuracy, alignment, zero-shot",
+    "objectives": "measure masked accuracy and alignment on unseen videos",
+    "zero_shot": "name the verb and the object of unseen steps, untrained",
+    "evaluate": "merge the figures of the tasks",
     "report": "gather everything in one HTML page",
     "ledger": "gather what became of each video in one stage's shards",
 }

@@ -40,7 +40,7 @@ def _text(value: Any) -> str:
 
 def _misfits(config: dict[str, Any]) -> list[str]:
     """What no schema can say: keys that must fit together."""
-    model, template = config["pretrain"], config["evaluate"]["template"]
+    model, template = config["pretrain"], config["zero_shot"]["template"]
     lines = []
     if model["save_steps"] % model["logging_steps"]:
         lines.append(
@@ -53,7 +53,7 @@ def _misfits(config: dict[str, Any]) -> list[str]:
             f"which is {model['num_attention_heads']}"
         )
     if template.count("[MASK]") != 2:
-        lines.append(f"evaluate.template is {template!r}, but must hold [MASK] twice: for the verb and for the object")
+        lines.append(f"zero_shot.template is {template!r}, but must hold [MASK] twice: for the verb and for the object")
     return lines
 
 

@@ -26,18 +26,8 @@ if TYPE_CHECKING:
 
 VERSION = 1
 
-STAGES = (
-    "corpus",
-    "download",
-    "transcribe",
-    "frames",
-    "features",
-    "codebook",
-    "vocabulary",
-    "tokens",
-    "pretrain",
-    "evaluate",
-)
+STAGES = ("corpus", "download", "transcribe", "frames", "features", "codebook", "vocabulary", "tokens", "pretrain")
+TASKS = ("objectives", "zero_shot")  # each measures, and evaluate merges
 # What "ok" says of a video in the ledger of each stage.
 FUNNEL = {
     "corpus": "usable",
@@ -102,7 +92,7 @@ def gather(results: Path, words: int, examples: int) -> dict[str, Any]:
         "corpus": _corpus(results, manifest, shards, ledgers["tokens"]),
         "model": _model(results),
         "metrics": metrics,
-        "zero_shot": _zero_shot(metrics["zero_shot"], zero_shot.get("template", "")) if measured else None,
+        "zero_shot": _zero_shot(metrics["zero_shot"], zero_shot["made"]["settings"]["template"]) if measured else None,
         "funnel": _funnel(ledgers, titles),
         "costs": _costs(results),
         "curve": curve,
@@ -234,7 +224,7 @@ def _counted(rows: list[dict[str, Any]]) -> list[tuple[str, int]]:
 def _costs(results: Path) -> list[dict[str, Any]]:
     """Of each stage: jobs, their seconds and processor seconds, the largest memory (bytes), size on disk (bytes)."""
     costs = []
-    for stage in STAGES:
+    for stage in (*STAGES, *TASKS, "evaluate"):
         folder = results / "benchmarks"
         runs = [
             _benchmark(path)
@@ -437,6 +427,7 @@ def _notes(results: Path, shards: list[str]) -> list[dict[str, Any]]:
         "vocabulary": results / "vocabulary" / "made.json",
         "tokens": results / "tokens" / f"{first}.parquet",
         "pretrain": results / "pretrain" / "training.json",
+        **{task: results / "evaluate" / f"{task}.json" for task in TASKS},
         "evaluate": results / "evaluate" / "metrics.json",
     }
     notes = []

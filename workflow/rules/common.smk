@@ -31,6 +31,9 @@ except UserError as error:
     sys.exit(str(error))
 
 
+# The table of annotated steps is an input of the tasks that read it; the kitchen knows its own steps.
+ANNOTATIONS = [path for path in [config["evaluate"]["annotations"]] if path not in (None, "kitchen")]
+
 LOCKS = []
 
 # The stages that work shard by shard.
@@ -57,3 +60,8 @@ def each_shard(pattern):
 def settings(section):
     """A rule's tracked parameter: its own config section as flags. A change of it reruns the rule and those below."""
     return flags(config[section])
+
+
+def task_settings(task, *shared):
+    """The same for a task of the evaluation, with these settings of the section evaluate beside its own."""
+    return flags({**{name: config["evaluate"][name] for name in shared}, **config[task]})

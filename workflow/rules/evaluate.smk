@@ -1,13 +1,11 @@
-# The model's figures, with controls.
+# The tasks' figures in one file.
 
 from videobert.evaluate import VERSION as EVALUATE
 
 
 rule evaluate:
     input:
-        tokens=each_shard("tokens/{shard}.parquet"),
-        model=rules.pretrain.output.model,
-        manifest=MANIFEST,
+        [f"{RESULTS}/evaluate/{task}.json" for task in config["evaluate"]["tasks"]],
     output:
         metrics=f"{RESULTS}/evaluate/metrics.json",
     log:
@@ -16,13 +14,10 @@ rule evaluate:
         f"{RESULTS}/benchmarks/evaluate.tsv"
     conda:
         "../../envs/evaluate.yaml"
-    threads: config["evaluate"]["threads"]
     params:
         version=EVALUATE,
-        settings=settings("evaluate"),
-        tokens=f"{RESULTS}/tokens",
-        pretrain=f"{RESULTS}/pretrain",
+        tasks=flags({"tasks": config["evaluate"]["tasks"]}),
+        results=f"{RESULTS}/evaluate",
     shell:
-        "python -m videobert evaluate --pretrain {params.pretrain:q} --tokens {params.tokens:q}"
-        " --manifest {input.manifest:q} --output {output.metrics:q} {params.settings}"
-        " --device {config[evaluate][device]} --threads {config[evaluate][threads]} > {log:q} 2>&1"
+        "python -m videobert evaluate --results {params.results:q} --output {output.metrics:q} {params.tasks}"
+        " > {log:q} 2>&1"

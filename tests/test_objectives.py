@@ -1,0 +1,41 @@
+"""Masked accuracy and alignment: the other modality helps a model that has learnt; the same masks with and without it."""
+
+import json
+
+import pytest
+
+from videobert.objectives import objectives
+
+QUESTIONS = {"mask_probability": 0.15, "batch_size": 32, "seed": 0, "threads": 1, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def measured(learnt, tmp_path_factory):
+    output = tmp_path_factory.mktemp("evaluate") / "objectives.json"
+    objectives(**learnt, output=output, **QUESTIONS)
+    return output
+
+
+def test_each_modality_helps_the_other(measured):
+    masked = json.loads(measured.read_text())["summary"]["masked"]
+    assert set(masked) == {"text_given_video", "text_alone", "video_given_text", "video_alone"}
+    assert masked["text_given_video"] > masked["text_alone"] + 0.02
+    assert masked["video_given_text"] > masked["video_alone"] + 0.02
+
+
+def test_the_same_masks_with_and_without_the_other(measured):
+    masked = json.loads(measured.read_text())["masked"]
+    assert masked["text_given_video"]["count"] == masked["text_alone"]["count"] > 50
+    assert masked["video_given_text"]["count"] == masked["video_alone"]["count"] > 50
+
+
+def test_alignment_is_balanced_and_has_an_interval(measured):
+    alignment = json.loads(measured.read_text())["alignment"]
+    assert alignment["accuracy"] == pytest.approx((alignment["own_accepted"] + alignment["other_rejected"]) / 2)
+    low, high = alignment["accuracy_interval"]
+    assert low <= alignment["accuracy"] <= high
+
+
+def test_the_same_bytes_twice(measured, learnt, tmp_path):
+    objectives(**learnt, output=tmp_path / "objectives.json", **QUESTIONS)
+    assert (tmp_path / "objectives.json").read_bytes() == measured.read_bytes()

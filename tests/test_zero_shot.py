@@ -1,0 +1,177 @@
+"""Zero-shot: a model that has learnt uses the video, controls are controls, scores are those of a naive computation."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from synthetic import world
+
+from videobert import kitchen
+from videobert.artefact import made, read_table, write_table
+from videobert.errors import UserError
+from videobert.judge import Judge, interval, words_between
+from videobert.zero_shot import _ranked, zero_shot
+
+TEMPLATE = "now let me show you how to [MASK] the [MASK]"
+QUESTIONS = {"annotations": "kitchen", "template": TEMPLATE, "batch_size": 32, "seed": 0, "threads": 1, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def measured(learnt, tmp_path_factory) -> Path:
+    output = tmp_path_factory.mktemp("evaluate") / "zero_shot.json"
+    zero_shot(**learnt, output=output, **QUESTIONS)
+    return output
+
+
+def figures(path: Path) -> dict:
+    return json.loads(path.read_text())["summary"]["zero_shot"]
+
+
+def test_the_video_is_used(measured):
+    rows = figures(measured)
+    assert rows["cross_modal"]["verb_top1"] > 0.6
+    for control in ("shuffled_video", "language_prior", "chance"):
+        assert rows["cross_modal"]["verb_top1"] > 3 * rows[control]["verb_top1"]
+        assert rows["cross_modal"]["verb_top5"] > rows[control]["verb_top5"] + 0.3
+    assert rows["cross_modal_seen"]["count"] + rows["cross_modal_held_out"]["count"] == 95
+    assert rows["cross_modal_held_out"]["verb_top1"] > 0.4
+
+
+def test_chance_is_that_of_the_labels(measured):
+    details = json.loads(measured.read_text())
+    verbs, objects = details["labels"]["verb"], details["labels"]["object"]
+    assert verbs == sorted(kitchen.VERBS)
+    chance = figures(measured)["chance"]
+    assert chance["verb_top1"] == pytest.approx(1 / len(verbs), abs=1e-6)
+    assert chance["object_top5"] == pytest.approx(5 / len(objects), abs=1e-6)
+
+
+def test_the_keys_of_the_figures(measured):
+    rows = {"chance", "language_prior", "shuffled_video", "cross_modal", "cross_modal_seen", "cross_modal_held_out"}
+    assert set(figures(measured)) == rows
+    for row in rows:
+        assert set(figures(measured)[row]) >= {"verb_top1", "verb_top5", "object_top1", "object_top5"}
+    prediction = json.loads(measured.read_text())["predictions"][0]
+    assert set(prediction) >= {"video_id", "start", "end", "verb", "object", "seen", "cross_modal", "language_prior"}
+    verbs, probabilities = zip(*prediction["cross_modal"]["verb"], strict=True)
+    assert len(verbs) == 5 and set(verbs) <= set(kitchen.VERBS)
+    assert list(probabilities) == sorted(probabilities, reverse=True) and 0 < sum(probabilities) <= 1
+
+
+def test_accuracies_follow_from_the_predictions(measured):
+    details = json.loads(measured.read_text())
+    train = {
+        (step.verb, step.object)
+        for number in range(60)
+        if not kitchen.is_test(number)
+        for step in kitchen.script(number).steps
+    }
+    for name in ("cross_modal", "language_prior", "shuffled_video"):
+        for part in ("verb", "object"):
+            first = [step[name][part][0][0] == step[part] for step in details["predictions"]]
+            top = [step[part] in dict(step[name][part]) for step in details["predictions"]]
+            assert figures(measured)[name][f"{part}_top1"] == pytest.approx(np.mean(first), abs=1e-6)
+            assert figures(measured)[name][f"{part}_top5"] == pytest.approx(np.mean(top), abs=1e-6)
+    assert all(step["seen"] == ((step["verb"], step["object"]) in train) for step in details["predictions"])
+    # Without a video every question is the same, so every answer is.
+    assert len({tuple(dict(step["language_prior"]["verb"])) for step in details["predictions"]}) == 1
+
+
+def test_an_interval_holds_the_figure_and_is_wider_for_fewer_videos(measured):
+    row = figures(measured)["cross_modal"]
+    low, high = row["verb_top1_interval"]
+    assert low < row["verb_top1"] < high
+    right = np.tile([1.0, 0.0], 500)
+    by_step = interval(right, np.arange(1000), 0)
+    by_video = interval(np.repeat([1.0, 0.0], 500), np.repeat(np.arange(10), 100), 0)
+    assert by_step[0] == pytest.approx(0.5 - 1.96 * (0.25 / 1000) ** 0.5, abs=0.01)
+    # All steps of a video alike: ten draws, not a thousand.
+    assert by_video[0] == pytest.approx(0.5 - 1.96 * (0.25 / 10) ** 0.5, abs=0.1)
+
+
+def test_the_same_bytes_twice(measured, learnt, tmp_path):
+    zero_shot(**learnt, output=tmp_path / "zero_shot.json", **QUESTIONS)
+    assert (tmp_path / "zero_shot.json").read_bytes() == measured.read_bytes()
+    assert str(learnt["pretrain"]) not in measured.read_text()
+
+
+def test_a_list_of_annotations_gives_the_kitchens_figures(measured, learnt, tmp_path):
+    lines = ["video_id\tstart\tend\tverb\tobject"]
+    for row in read_table(learnt["manifest"]).to_pylist():
+        steps = kitchen.script(int(row["source"].split(":")[1])).steps
+        lines += [f"{row['video_id']}\t{step.start}\t{step.end}\t{step.verb}\t{step.object}" for step in steps]
+    (tmp_path / "steps.tsv").write_text("\n".join(lines) + "\n")
+    questions = {**QUESTIONS, "annotations": str(tmp_path / "steps.tsv")}
+    zero_shot(**learnt, output=tmp_path / "zero_shot.json", **questions)
+    listed = json.loads((tmp_path / "zero_shot.json").read_text())
+    assert listed["summary"] == json.loads(measured.read_text())["summary"]
+    assert "annotations" in listed["made"]["inputs"] and str(tmp_path) not in (tmp_path / "zero_shot.json").read_text()
+    (tmp_path / "steps.tsv").write_text("video_id\tstart\tend\tverb\nx\t0\t1\tcut\n")
+    with pytest.raises(UserError, match="no column object"):
+        zero_shot(**learnt, output=tmp_path / "zero_shot.json", **questions)
+    (tmp_path / "steps.tsv").write_text("video_id\tstart\tend\tverb\tobject\nelsewhere\t0\t1\tcut\tbread\n")
+    with pytest.raises(UserError, match="no step of a test video"):
+        zero_shot(**learnt, output=tmp_path / "zero_shot.json", **questions)
+
+
+def test_no_annotations_leave_it_out_with_a_reason(learnt, tmp_path):
+    zero_shot(**learnt, output=tmp_path / "zero_shot.json", **{**QUESTIONS, "annotations": None})
+    assert "annotations is null" in figures(tmp_path / "zero_shot.json")["skipped"]
+
+
+def test_labels_of_several_pieces_are_ranked_by_the_mean_of_their_masks(learnt):
+    judge = Judge(learnt["pretrain"], 32, "cpu")
+    labels = {"verb": ["chop", "slice", "peelgrate"], "object": ["tomato", "saltpepper", "egg"]}
+    assert len(judge.pieces("peelgrate")) > 1 and len(judge.pieces("saltpepper")) > 1
+    video = np.array([3, 4], np.int64) + judge.words.words
+    ranked = _ranked(judge, TEMPLATE, labels, [video])
+    before, the, mask = judge.pieces("now let me show you how to"), judge.pieces("the"), judge.words.mask
+    for part, slot in (("verb", 0), ("object", 1)):
+        scores = {}
+        for label in labels[part]:
+            pieces = judge.pieces(label)
+            masks = [mask] * len(pieces)
+            text = [*before, *(masks if slot == 0 else [mask]), *the, *(masks if slot == 1 else [mask])]
+            ids = torch.tensor([[judge.words.cls, *text, judge.words.video, *video, judge.words.sep]])
+            types = torch.tensor([[0] * (len(text) + 2) + [1] * 3])
+            with torch.inference_mode():
+                hidden = judge.model(ids, token_type_ids=types).last_hidden_state[0]
+                first = 1 + len(before) + (0 if slot == 0 else 1 + len(the))
+                logits = judge.model.text_logits(hidden[first : first + len(pieces)]).log_softmax(-1)
+            scores[label] = logits[range(len(pieces)), pieces].mean().item()
+        assert [label for label, _ in ranked[part][0]] == sorted(scores, key=scores.get, reverse=True)
+        assert sum(probability for _, probability in ranked[part][0]) == pytest.approx(1)
+
+
+def test_a_step_has_the_clips_whose_middle_lies_in_it():
+    middles, words = np.arange(6) * 1.5 + 0.75, np.arange(6) + 10
+    assert words_between(middles, words, 1.5, 4.5).tolist() == [11, 12]
+    assert words_between(middles, words, 2.25, 3.75).tolist() == [11]
+    assert words_between(middles, words, 2.4, 2.6).tolist() == [11]  # none inside: the nearest
+    assert words_between(middles, words, 20.0, 21.0).tolist() == [15]
+
+
+def test_what_cannot_be_measured_is_said(learnt, tmp_path):
+    import pyarrow as pa
+
+    with pytest.raises(UserError, match="twice"):
+        zero_shot(**learnt, output=tmp_path / "zero_shot.json", **{**QUESTIONS, "template": "to [MASK] the onion"})
+    with pytest.raises(UserError, match=r"model\.safetensors is missing"):
+        zero_shot(**{**learnt, "pretrain": tmp_path}, output=tmp_path / "zero_shot.json", **QUESTIONS)
+    tokens = tmp_path / "tokens"
+    for file in sorted(learnt["tokens"].glob("*.parquet")):
+        table = read_table(file)
+        split = pa.array(["train"] * len(table))
+        trained = table.set_column(table.schema.get_field_index("split"), "split", split)
+        write_table(trained, tokens / file.name, made(file))
+    with pytest.raises(UserError, match="split test"):
+        zero_shot(**{**learnt, "tokens": tokens}, output=tmp_path / "zero_shot.json", **QUESTIONS)
+    other = world(tmp_path / "other", videos=5, words=50)
+    with pytest.raises(UserError, match="codebook"):
+        zero_shot(
+            **{**learnt, "tokens": other["tokens"], "manifest": other["manifest"]},
+            output=tmp_path / "zero_shot.json",
+            **QUESTIONS,
+        )
