@@ -166,3 +166,66 @@ def test_visual_embeddings_start_from_the_centroids(dimension):
     if dimension <= 32:  # a rotation: all distances are kept, up to one scale
         ratio = distances[distances > 0] / torch.cdist(centroids, centroids)[distances > 0]
         torch.testing.assert_close(ratio, ratio[0].expand_as(ratio), rtol=1e-3, atol=1e-4)
+
+
+def test_gradients_are_those_of_the_padded_computation():
+    """Without padding: the same loss, and the same step for every weight, as BERT's own padded encoder gives."""
+    from transformers.masking_utils import create_bidirectional_mask
+    from transformers.models.bert.modeling_bert import BertEncoder
+
+    model, inputs = small(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0).train(), batch()
+    model(**inputs).loss.backward()
+    ours = {name: weight.grad.clone() for name, weight in model.named_parameters()}
+    loss = model(**inputs).loss
+
+    class Padded(VideoBertModel):
+        def forward(self, input_ids, attention_mask, token_type_ids):
+            positions = torch.arange(input_ids.shape[1]).expand_as(input_ids)
+            hidden = self.embeddings(input_ids, token_type_ids, positions)
+            self.config._attn_implementation_internal = "sdpa"
+            mask = create_bidirectional_mask(config=self.config, inputs_embeds=hidden, attention_mask=attention_mask)
+            return BertEncoder.forward(self.encoder, hidden, attention_mask=mask)
+
+    model.videobert.__class__ = Padded
+    model.zero_grad()
+    padded = model(**inputs).loss
+    padded.backward()
+    torch.testing.assert_close(loss, padded, atol=1e-5, rtol=0)
+    for name, weight in model.named_parameters():
+        torch.testing.assert_close(ours[name], weight.grad, atol=1e-5, rtol=1e-4, msg=name)
+
+
+def test_attention_with_dropout_is_attention_when_nothing_is_dropped(monkeypatch):
+    import videobert.model as module
+
+    layout = module.Layout(torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1]]))
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(1, 2, 7, 8) for _ in range(3))
+    plain, _ = module.attention(None, query, key, value, None, 0.0, 8**-0.5, layout=layout)
+    monkeypatch.setattr(module, "drop", lambda numbers, probability: numbers)
+    ours, _ = module.attention(None, query, key, value, None, 0.5, 8**-0.5, layout=layout)
+    torch.testing.assert_close(plain, ours)
+    # The three tokens of the first sequence know nothing of the second.
+    value = value.clone()
+    value[:, :, 3:] += 1
+    other, _ = module.attention(None, query, key, value, None, 0.5, 8**-0.5, layout=layout)
+    torch.testing.assert_close(ours[:, :3], other[:, :3])
+    assert not torch.allclose(ours[:, 3:], other[:, 3:])
+
+
+def test_dropout_by_bytes_is_dropout():
+    from videobert.model import Dropout
+
+    torch.manual_seed(0)
+    numbers = torch.ones(1000, 999, requires_grad=True)
+    layer = Dropout(0.1)
+    dropped = layer(numbers)
+    share = (dropped == 0).float().mean().item()
+    assert abs(share - 26 / 256) < 0.001
+    assert dropped.max().item() == pytest.approx(256 / 230) and abs(dropped.mean().item() - 1) < 0.001
+    dropped.sum().backward()
+    assert torch.equal(numbers.grad, dropped.detach())
+    assert torch.equal(layer.eval()(numbers), numbers) and torch.equal(Dropout(0.0)(numbers), numbers)
+    assert Dropout(1.0)(numbers).sum() == 0
+    columns = (dropped == 0).float().mean(0)
+    assert columns.std().item() == pytest.approx((0.1016 * 0.8984 / 1000) ** 0.5, rel=0.1)  # independent

@@ -5,8 +5,11 @@ The input is `[CLS] text [>] video [SEP]`; a row of text alone is `[CLS] text [S
 V + w. Each modality has its own table of embeddings; positions, token types (0 text, 1 video) and the encoder are
 shared and are BERT's, taken from transformers. On top stand a head for masked words, a head for masked visual words
 (separate transforms, decoders tied to the two tables, each a softmax over its own modality) and an alignment head on
-[CLS]. Logits are computed at masked positions only: with 20,736 visual words the full logits would cost more than the
-encoder. The paper leaves the weights of its objectives open; here they are four settings of the config.
+[CLS]. The paper leaves the weights of its objectives open; here they are four settings of the config.
+
+Nothing is computed twice or for nothing. Logits are computed at masked positions only: with 20,736 visual words the full
+logits would cost more than the encoder. Padding is taken out before the embeddings and put back after the encoder (as in
+ModernBERT, Warner et al. 2024): the batch's tokens stand in one row, and sequences are told apart in attention alone.
 
 Importing this module registers the classes with transformers' AutoConfig, AutoModel and AutoModelForPreTraining.
 """
@@ -16,9 +19,15 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 from torch.nn import functional as F
-from transformers import AutoConfig, AutoModel, AutoModelForPreTraining, BertConfig, PreTrainedModel
+from transformers import (
+    AttentionInterface,
+    AutoConfig,
+    AutoModel,
+    AutoModelForPreTraining,
+    BertConfig,
+    PreTrainedModel,
+)
 from transformers import initialization as init
-from transformers.masking_utils import create_bidirectional_mask
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.bert.modeling_bert import BertEncoder, BertPredictionHeadTransform
 from transformers.utils import ModelOutput
@@ -68,6 +77,82 @@ class VideoBertForPreTrainingOutput(ModelOutput):
     last_hidden_state: torch.Tensor | None = None
 
 
+class Layout:
+    """Where a padded batch's tokens are: takes the padding out of (batch, length, ...), and puts it back.
+
+    `rows` and `columns` are the places of the tokens in the padded batch, in row-major order.
+    """
+
+    def __init__(self, attention_mask: torch.Tensor):
+        here = attention_mask.bool()
+        self.shape = here.shape
+        self.rows, self.columns = here.nonzero(as_tuple=True)
+        # (batch, 1, 1, length), to be added to scores of attention.
+        self.bias = torch.zeros(here.shape, device=here.device).masked_fill_(~here, -torch.inf)[:, None, None]
+
+    def unpad(self, padded: torch.Tensor) -> torch.Tensor:
+        """(batch, length, ...) to (tokens, ...)."""
+        return padded[self.rows, self.columns]
+
+    def pad(self, tokens: torch.Tensor) -> torch.Tensor:
+        """(tokens, ...) to (batch, length, ...), zeros in the padding."""
+        return tokens.new_zeros(*self.shape, *tokens.shape[1:]).index_put((self.rows, self.columns), tokens)
+
+
+class Dropout(nn.Dropout):
+    """nn.Dropout; on a CPU with a byte of randomness for each number, a quarter of the time.
+
+    There the probability is rounded to a multiple of 1/256: 0.1 becomes 0.1016."""
+
+    def forward(self, numbers: torch.Tensor) -> torch.Tensor:
+        return drop(numbers, self.p) if self.training else numbers
+
+
+def drop(numbers: torch.Tensor, probability: float) -> torch.Tensor:
+    cut = round(256 * probability)
+    if not numbers.is_cpu or not 0 < cut < 256:
+        return F.dropout(numbers, probability)
+    drawn = torch.empty((numbers.numel() + 7) // 8, dtype=torch.int64).random_(-(2**63), None).view(torch.uint8)
+    kept = drawn[: numbers.numel()].view(numbers.shape) >= cut
+    return numbers * (kept.to(numbers.dtype) * (256 / (256 - cut)))
+
+
+def attention(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    *,
+    layout: Layout,
+    **others: object,
+) -> tuple[torch.Tensor, None]:
+    """Attention within each sequence of an unpadded batch, as transformers' AttentionInterface wants it.
+
+    Args:
+        module: the layer that asks.
+        query: (1, heads, tokens, size of a head), all sequences in one row; key and value likewise.
+        attention_mask: not used, the layout says it.
+        dropout: probability.
+        scaling: factor of the scores.
+        layout: where the tokens are.
+    """
+    query, key, value = (layout.pad(part[0].transpose(0, 1)).transpose(1, 2) for part in (query, key, value))
+    if dropout and query.is_cpu:
+        # Torch's own falls back to this with dropout, with a slower dropout; and its bfloat16 kernel is slow to train.
+        scores = (query @ key.transpose(-1, -2)).float() * scaling + layout.bias
+        mixed = drop(scores.softmax(-1), dropout).to(value.dtype) @ value
+    else:
+        bias = layout.bias.to(query.dtype)
+        mixed = F.scaled_dot_product_attention(query, key, value, bias, dropout_p=dropout, scale=scaling)
+    return layout.unpad(mixed.transpose(1, 2)).unsqueeze(0), None
+
+
+AttentionInterface.register("unpadded", attention)
+
+
 class VideoBertEmbeddings(nn.Module):
     """Sum of word or visual word, position and token type; then LayerNorm and dropout, as in BERT."""
 
@@ -80,26 +165,28 @@ class VideoBertEmbeddings(nn.Module):
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
-    def forward(self, input_ids: torch.Tensor, token_type_ids: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, input_ids: torch.Tensor, token_type_ids: torch.Tensor, position_ids: torch.Tensor
+    ) -> torch.Tensor:
         # Each id is looked up in both tables, with a harmless index in the one it does not belong to: two lookups
         # cost less than building the joint table, and boolean indexing would make a GPU wait for the mask's count.
         words = self.text.num_embeddings
         visual = (input_ids >= words).unsqueeze(-1)
         text = self.text(input_ids.clamp(max=words - 1))
         video = self.video((input_ids - words).clamp(min=0))
-        positions = self.position.weight[: input_ids.shape[1]]
-        tokens = torch.where(visual, video, text)
-        return self.dropout(self.LayerNorm(tokens + positions + self.token_type(token_type_ids)))
+        tokens = torch.where(visual, video, text) + self.position(position_ids)
+        return self.dropout(self.LayerNorm(tokens + self.token_type(token_type_ids)))
 
 
 class VideoBertPreTrainedModel(PreTrainedModel):
     config_class = VideoBertConfig
     base_model_prefix = "videobert"
     supports_gradient_checkpointing = True
-    _supports_sdpa = True
-    _supports_flash_attn = True
-    _supports_attention_backend = True
     _no_split_modules = ["VideoBertEmbeddings", "BertLayer"]
+
+    def get_correct_attn_implementation(self, requested_attention: str | None, is_init_check: bool = False) -> str:
+        """There is one: sequences are told apart in attention, so it must know where they are."""
+        return "unpadded"
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -116,6 +203,10 @@ class VideoBertModel(VideoBertPreTrainedModel):
         super().__init__(config)
         self.embeddings = VideoBertEmbeddings(config)
         self.encoder = BertEncoder(config)
+        for module in list(self.modules()):
+            for name, child in module.named_children():
+                if type(child) is nn.Dropout:
+                    setattr(module, name, Dropout(child.p))
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Embedding:
@@ -137,9 +228,10 @@ class VideoBertModel(VideoBertPreTrainedModel):
         """See `VideoBertForPreTraining.forward`. Returns `last_hidden_state` of shape (batch, length, hidden_size)."""
         if token_type_ids is None:
             token_type_ids = self.token_types(input_ids)
-        hidden = self.embeddings(input_ids, token_type_ids)
-        mask = create_bidirectional_mask(config=self.config, inputs_embeds=hidden, attention_mask=attention_mask)
-        return self.encoder(hidden, attention_mask=mask)
+        layout = Layout(torch.ones_like(input_ids) if attention_mask is None else attention_mask)
+        hidden = self.embeddings(layout.unpad(input_ids), layout.unpad(token_type_ids), layout.columns)
+        hidden = self.encoder(hidden.unsqueeze(0), layout=layout).last_hidden_state.squeeze(0)
+        return BaseModelOutput(layout.pad(hidden))
 
 
 class VideoBertForPreTraining(VideoBertPreTrainedModel):
