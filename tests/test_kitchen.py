@@ -80,7 +80,7 @@ def test_sentences_name_verb_and_object():
     assert len(heads) >= 14
     assert heads["Now let me show you how to"] > 5
     tails = [bool(step.sentence.split(f"the {step.object}")[1].strip(".")) for step in sentences]
-    assert all(tails)
+    assert 0.35 < sum(tails) / len(tails) < 0.65  # as often with a tail as without
 
 
 # Time -----------------------------------------------------------------------------------------------------------------

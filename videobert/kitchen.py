@@ -180,7 +180,8 @@ def phrase(pairs: list[tuple[str, str]], rng: random.Random) -> list[str]:
         heads[0] = rng.choice(OPENING)
     if rng.random() < 0.6:
         heads[-1] = rng.choice(CLOSING)
-    tails = [f" {rng.choice(TAILS)}" for _ in pairs]
+    # Every other sentence ends with the object: a model that never saw one takes the last words for a tail.
+    tails = [rng.choice((*(f" {tail}" for tail in TAILS), *[""] * len(TAILS))) for _ in pairs]
     sentences = [
         f"{head} {verb} the {thing}{tail}." for head, (verb, thing), tail in zip(heads, pairs, tails, strict=True)
     ]
