@@ -9,7 +9,8 @@ run is a pure function of (seed, i): its epoch, its place in that epoch's permut
 a run that goes on from a checkpoint skips to where it was without replaying anything.
 
 Checkpoints lie in `checkpoints` of the output folder, which no rule declares, so that they survive a killed job; the
-same command then goes on from the last whole one, on a CPU to the same bits. `runs` holds TensorBoard's event files,
+same command then goes on from the last whole one, on a CPU to the same bits. The train segments lie beside them in
+`segments` while it trains, for the processes to map instead of each holding its own. `runs` holds TensorBoard's event files,
 with dates and host names in them: they are for watching, not part of the result.
 
 Under `torchrun` the processes share each batch: together they see the examples that one would see, and the losses are
@@ -40,6 +41,8 @@ from videobert.sequences import (
     lay_out,
     lay_out_labels,
     mask_tokens,
+    memory_mapped,
+    on_disk,
     pad_examples,
     read_segments,
     shorten,
@@ -167,7 +170,11 @@ def pretrain(
         packages=("torch", "transformers"),
         **facts,
     )
-    segments = read_segments(files, "train", lookahead)
+    arguments = _arguments(output, settings, save_steps, device)
+    with arguments.main_process_first():
+        if arguments.process_index == 0:
+            on_disk(read_segments(files, "train", lookahead), output / "segments")
+    segments = memory_mapped(output / "segments")
     if not len(segments):
         raise UserError(
             f"no token row in {tokens} belongs to the split train: give more videos, "
@@ -182,7 +189,6 @@ def pretrain(
     examples = Examples(segments, words, settings)
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("pretrain.device is cuda, but torch finds no GPU here; set it to auto or cpu")
-    arguments = _arguments(output, settings, save_steps, device)
     model = _model(settings, words, tree, bert.config if bert else None)
     if bert:
         checkpoint.start(model, bert, has_head, words)
@@ -197,6 +203,7 @@ def pretrain(
     if arguments.process_index == 0:
         _write(trainer, vocabulary, output, made)
         shutil.rmtree(output / "checkpoints")
+        shutil.rmtree(output / "segments")
 
 
 class Examples:

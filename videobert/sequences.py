@@ -6,13 +6,14 @@ lists would take ten times the memory. Ids are joint: a text id stays, visual wo
 [CLS], text and [>] (and the [SEP] of text alone), type 1 the video and its [SEP].
 """
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from videobert.artefact import agreed, made, read_table, sha256
+from videobert.artefact import agreed, atomic, made, read_table, sha256
 from videobert.errors import UserError
 
 if TYPE_CHECKING:
@@ -143,6 +144,24 @@ def read_segments(files: list[Path], split: str, lookahead: int = 0) -> Segments
         end=table["end"].to_numpy().astype(np.float64),
         videos=list(number),
     )
+
+
+def on_disk(segments: Segments, folder: Path) -> None:
+    """Writes the arrays to files of `folder`, for `memory_mapped`."""
+    with atomic(folder) as temporary:
+        temporary.mkdir()
+        for field in fields(Segments):
+            value = getattr(segments, field.name)
+            if field.name == "videos":
+                (temporary / "videos.json").write_text(json.dumps(value))
+            else:
+                np.save(temporary / f"{field.name}.npy", value)
+
+
+def memory_mapped(folder: Path) -> Segments:
+    """The segments that `on_disk` wrote, read as they are needed: the processes of a machine share one copy."""
+    arrays = {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
+    return Segments(**arrays, videos=json.loads((folder / "videos.json").read_text()))
 
 
 def _look_ahead(
