@@ -32,8 +32,11 @@ PLACES = (1, 5, 10)
 BLOCK = 2**25
 # Pairs that are laid out at a time.
 PAIRS = 2**15
-# A word that the masks expect less often than this counts less.
-COMMON = 0.01
+# The first stage's words: how many visual words sample what can be seen, in videos of how many clips, and the probability
+# below which a word at a mask counts for less.
+SAMPLES = 256
+CLIPS = 4
+RARE = 0.003
 
 
 def retrieval(
@@ -72,16 +75,19 @@ def retrieval(
     inputs = inputs_of(pretrain, tokens, manifest, annotations)
     settings = {"seed": seed, "template": template, "candidates": candidates}
     settings["annotations"] = annotations and Path(annotations).name
-    summary, details = _segments(judge, segments, template, candidates, seed)
+    words = word_vectors(judge, template)
+    summary, details = _segments(judge, words, segments, template, candidates, seed)
     if annotations is None:
         summary["steps"] = {"skipped": NO_TRUTH}
     else:
-        summary["steps"], details["steps"] = _steps(judge, segments, annotations, manifest, template, candidates, seed)
+        summary["steps"], details["steps"] = _steps(
+            judge, words, segments, annotations, manifest, template, candidates, seed
+        )
     write_task("retrieval", VERSION, output, {"retrieval": summary}, details, settings, inputs)
 
 
 def _segments(
-    judge: Judge, segments: Segments, template: str, candidates: int, seed: int
+    judge: Judge, words: np.ndarray, segments: Segments, template: str, candidates: int, seed: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """(figures, each segment's ranks): a sentence looks for its own video and a video for its own sentence, among all
     segments of the test set, and among those of its video."""
@@ -93,7 +99,7 @@ def _segments(
     texts = [segments.words_of(row).astype(np.int64) for row in pairs]
     videos = [segments.visual_words_of(row) + np.int64(judge.words.words) for row in pairs]
     rows, groups = np.arange(len(pairs)), segments.group[pairs]
-    said = Side(texts, text_vectors(judge, texts, template), rows, groups)
+    said = Side(texts, text_vectors(words, texts), rows, groups)
     shown = Side(videos, video_vectors(judge, videos, template), rows, groups)
     pools = [[(rows, rows)]] * 2 + [
         [(own, own) for own in (np.flatnonzero(groups == one) for one in np.unique(groups))]
@@ -122,7 +128,14 @@ def _segments(
 
 
 def _steps(
-    judge: Judge, segments: Segments, annotations: str, manifest: Path, template: str, candidates: int, seed: int
+    judge: Judge,
+    words: np.ndarray,
+    segments: Segments,
+    annotations: str,
+    manifest: Path,
+    template: str,
+    candidates: int,
+    seed: int,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """(figures, each action's ranks): the filled template looks for the steps with its verb and its object.
 
@@ -142,7 +155,7 @@ def _steps(
     videos = [words_between(*clips[step.video_id], step.start, step.end) + judge.words.words for step in steps]
     groups = np.unique([step.video_id for step in steps], return_inverse=True)[1]
     rows, numbers = np.arange(len(steps)), np.arange(len(actions))
-    queries = Side(texts, text_vectors(judge, texts, template), numbers, numbers)
+    queries = Side(texts, text_vectors(words, texts), numbers, numbers)
     shown = Side(videos, video_vectors(judge, videos, template), labels, groups)
     ranks = _two_stages(judge, queries, shown, {"steps": (queries, shown, [(numbers, rows)])}, candidates, seed)[
         "steps"
@@ -178,37 +191,50 @@ def filled(template: str, verb: str, thing: str) -> str:
 
 
 def video_vectors(judge: Judge, videos: list[np.ndarray], template: str) -> np.ndarray:
-    """Vectors of videos, by which `nearest` finds them for a text of `text_vectors` with the same template.
+    """A vector for each video, whose dot product with a vector of `text_vectors` is the first stage's score.
 
     Args:
-        videos: for each, its visual words as joint ids (V + w).
-        template: a sentence with [MASK]s.
+        videos: the visual words of each, as joint ids (V + w).
+        template: a sentence with [MASK]s, the same for videos and words.
 
     Returns:
-        (videos, dimension) float32, with dimension = masks * (hidden_size + 1) + 1.
+        (videos, dimension) float32, where dimension = masks * (hidden_size + 1) + 1.
     """
-    hidden, normaliser = _at_masks(judge, videos, template)
-    ones = np.ones((len(videos), 1), np.float32)
-    return np.concatenate([hidden.reshape(len(videos), -1), -normaliser, ones], 1, dtype=np.float32)
+    hidden, normalisers = _at_masks(judge, videos, template)
+    return np.concatenate(
+        [hidden.reshape(len(videos), -1), -normalisers, np.ones((len(videos), 1))], 1, dtype=np.float32
+    )
 
 
-def text_vectors(judge: Judge, texts: list[np.ndarray], template: str) -> np.ndarray:
-    """Vectors of texts (word ids, as `judge.pieces` gives them): (texts, dimension) float32, see `video_vectors`."""
-    hidden, normaliser = _at_masks(judge, [np.empty(0, np.int64)], template)
+def word_vectors(judge: Judge, template: str) -> np.ndarray:
+    """A vector for each word of the vocabulary: (V, dimension) float32. It takes a second, and holds for every text."""
     table = judge.model.text_decoder.weight.detach().float().cpu().numpy()
     bias = judge.model.text_bias.detach().float().cpu().numpy()
-    prior = hidden[0] @ table.T + bias - normaliser[0][:, None]  # (masks, words)
-    share = np.exp(prior) / (np.exp(prior).sum(0) + COMMON)
-    vectors = []
-    for text in texts:
-        words = np.unique(text)
-        weights = share[:, words]
-        vectors.append(
-            np.concatenate(
-                [(weights @ table[words]).ravel(), weights.sum(1), [(weights * (bias[words] - prior[:, words])).sum()]]
-            )
-        )
-    return np.array(vectors, np.float32)
+    # What the masks say of videos that show one visual word: samples of all that can be seen.
+    count = judge.words.visual_words
+    shown = judge.words.words + np.linspace(0, count - 1, min(count, SAMPLES)).astype(np.int64)
+    hidden, normalisers = _at_masks(judge, [np.repeat(word, CLIPS) for word in shown], template)
+    # float64, since what is never expected has a probability of nearly nothing.
+    logarithms = (hidden @ table.T + bias - normalisers[:, :, None]).astype(np.float64)  # (samples, masks, V)
+    probabilities = np.exp(logarithms)
+    expected = probabilities.mean(0)
+    information = (probabilities * logarithms).mean(0) / expected - np.log(expected)
+    weights = expected / (expected.sum(0) + RARE) * information  # (masks, V)
+    constant = (weights * (bias - logarithms.mean(0))).sum(0)
+    return np.concatenate([*(weights[:, :, None] * table), weights.T, constant[:, None]], 1, dtype=np.float32)
+
+
+def text_vectors(words: np.ndarray, texts: list[np.ndarray]) -> np.ndarray:
+    """A vector for each text: the sum of its words'.
+
+    Args:
+        words: (V, dimension) of `word_vectors`.
+        texts: word ids, as `judge.pieces` gives them.
+
+    Returns:
+        (texts, dimension) float32.
+    """
+    return np.stack([words[np.unique(text)].sum(0) for text in texts])
 
 
 def _at_masks(judge: Judge, videos: list[np.ndarray], template: str) -> tuple[np.ndarray, np.ndarray]:
@@ -221,6 +247,11 @@ def _at_masks(judge: Judge, videos: list[np.ndarray], template: str) -> tuple[np
         np.int64
     )
     room = judge.model.config.max_position_embeddings - 3 - len(text)
+    if room < 1:
+        raise UserError(
+            f"retrieval.template has {len(text)} word pieces, which leaves no room for a video in the "
+            f"{room + 3 + len(text)} tokens of the model: shorten it, or raise pretrain.max_length"
+        )
     sequences = [lay_out(text, video[:room], judge.words) for video in videos]
     where = torch.from_numpy(1 + np.flatnonzero(text == judge.words.mask)).to(judge.device)
     hidden, normaliser = [], []
