@@ -24,7 +24,7 @@ from videobert.judge import (
     words_between,
     write_task,
 )
-from videobert.sequences import Segments, lay_out
+from videobert.sequences import Segments, read_segments, token_files
 
 VERSION = 1
 PLACES = (1, 5, 10)
@@ -32,11 +32,9 @@ PLACES = (1, 5, 10)
 BLOCK = 2**25
 # Pairs that are laid out at a time.
 PAIRS = 2**15
-# The first stage's words: how many visual words sample what can be seen, in videos of how many clips, and the probability
-# below which a word at a mask counts for less.
-SAMPLES = 256
-CLIPS = 4
-RARE = 0.003
+# The ridge, as a share of what the pairs themselves weigh, and how many train pairs are enough to fit the projection.
+RIDGE = 0.1
+SAMPLE = 20_000
 
 
 def retrieval(
@@ -75,193 +73,88 @@ def retrieval(
     inputs = inputs_of(pretrain, tokens, manifest, annotations)
     settings = {"seed": seed, "template": template, "candidates": candidates}
     settings["annotations"] = annotations and Path(annotations).name
-    words = word_vectors(judge, template)
-    summary, details = _segments(judge, words, segments, template, candidates, seed)
+    projection = _projection(
+        judge, read_segments(token_files(tokens, manifest), "train", judge.model.config.lookahead), seed
+    )
+    summary, details = _segments(judge, projection, segments, candidates, seed)
     if annotations is None:
         summary["steps"] = {"skipped": NO_TRUTH}
     else:
         summary["steps"], details["steps"] = _steps(
-            judge, words, segments, annotations, manifest, template, candidates, seed
+            judge, projection, segments, annotations, manifest, template, candidates, seed
         )
     write_task("retrieval", VERSION, output, {"retrieval": summary}, details, settings, inputs)
-
-
-def _segments(
-    judge: Judge, words: np.ndarray, segments: Segments, template: str, candidates: int, seed: int
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(figures, each segment's ranks): a sentence looks for its own video and a video for its own sentence, among all
-    segments of the test set, and among those of its video."""
-    names = ["text_to_video", "video_to_text", "text_to_video_within", "video_to_text_within"]
-    has_both = (np.diff(segments.text_offsets) > 0) & (np.diff(segments.video_offsets) > 0)
-    pairs = np.flatnonzero(segments.paired & has_both)
-    if not len(pairs):
-        return {name: {"skipped": "no test segment has both speech and video"} for name in names}, {}
-    texts = [segments.words_of(row).astype(np.int64) for row in pairs]
-    videos = [segments.visual_words_of(row) + np.int64(judge.words.words) for row in pairs]
-    rows, groups = np.arange(len(pairs)), segments.group[pairs]
-    said = Side(texts, text_vectors(words, texts), rows, groups)
-    shown = Side(videos, video_vectors(judge, videos, template), rows, groups)
-    pools = [[(rows, rows)]] * 2 + [
-        [(own, own) for own in (np.flatnonzero(groups == one) for one in np.unique(groups))]
-    ] * 2
-    asked = {
-        name: (said, shown, pool) if name.startswith("text") else (shown, said, pool)
-        for name, pool in zip(names, pools)
-    }
-    ranks = _two_stages(judge, said, shown, asked, candidates, seed)
-    sizes = [np.full(len(pairs), len(pairs))] * 2 + [np.bincount(groups)[groups]] * 2
-    figures = {
-        name: _figures(ranks[name], size, np.ones_like(size), groups, candidates, seed)
-        for name, size in zip(names, sizes)
-    }
-    listed = [
-        {
-            "video_id": segments.videos[segments.group[row]],
-            "start": float(segments.start[row]),
-            "end": float(segments.end[row]),
-            "text": judge.tokenizer.decode(texts[place].tolist()),
-            **{name: {stage: float(found[place]) for stage, found in ranks[name].items()} for name in names},
-        }
-        for place, row in enumerate(pairs)
-    ]
-    return figures, {"segments": listed}
-
-
-def _steps(
-    judge: Judge,
-    words: np.ndarray,
-    segments: Segments,
-    annotations: str,
-    manifest: Path,
-    template: str,
-    candidates: int,
-    seed: int,
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """(figures, each action's ranks): the filled template looks for the steps with its verb and its object.
-
-    Each step of the test set asks once, so an action counts as often as it is seen.
-    """
-    clips = clips_of_videos(segments)
-    steps = [step for step in read_steps(annotations, manifest)[0] if step.video_id in clips]
-    if not steps:
-        raise UserError(
-            f"evaluate.annotations ({annotations}) has no step of a test video with tokens: name its videos as the "
-            "manifest's video_id does, or set annotations to null"
-        )
-    actions = sorted({(step.verb, step.object) for step in steps})
-    labels = np.array([actions.index((step.verb, step.object)) for step in steps])
-    sentences = [filled(template, verb, thing) for verb, thing in actions]
-    texts = [judge.pieces(sentence).astype(np.int64) for sentence in sentences]
-    videos = [words_between(*clips[step.video_id], step.start, step.end) + judge.words.words for step in steps]
-    groups = np.unique([step.video_id for step in steps], return_inverse=True)[1]
-    rows, numbers = np.arange(len(steps)), np.arange(len(actions))
-    queries = Side(texts, text_vectors(words, texts), numbers, numbers)
-    shown = Side(videos, video_vectors(judge, videos, template), labels, groups)
-    ranks = _two_stages(judge, queries, shown, {"steps": (queries, shown, [(numbers, rows)])}, candidates, seed)[
-        "steps"
-    ]
-    relevant = np.bincount(labels)
-    figures = _figures(
-        {stage: found[labels] for stage, found in ranks.items()},
-        np.full(len(steps), len(steps)),
-        relevant[labels],
-        groups,
-        candidates,
-        seed,
-    )
-    listed = [
-        {
-            "verb": verb,
-            "object": thing,
-            "query": sentences[number],
-            "relevant": int(relevant[number]),
-            **{stage: float(found[number]) for stage, found in ranks.items()},
-        }
-        for number, (verb, thing) in enumerate(actions)
-    ]
-    return figures, listed
-
-
-def filled(template: str, verb: str, thing: str) -> str:
-    """The template as a sentence: its first [MASK] is the verb, its second the object."""
-    return template.replace("[MASK]", verb, 1).replace("[MASK]", thing, 1)
 
 
 # One vector for a text, one for a video -------------------------------------------------------------------------------
 
 
-def video_vectors(judge: Judge, videos: list[np.ndarray], template: str) -> np.ndarray:
-    """A vector for each video, whose dot product with a vector of `text_vectors` is the first stage's score.
+@dataclass(frozen=True)
+class Projection:
+    """The linear map from what the model makes of a video to the words that are said to it, of `fit_projection`."""
+
+    words: np.ndarray  # (V, hidden_size) float32
+    rarity: np.ndarray  # (V,) float32: the logarithm of one over the share of the texts that have the word
+    centre: np.ndarray  # (hidden_size,) float32, of the videos' mean outputs
+    scale: np.ndarray  # (hidden_size,) float32
+
+
+def fit_projection(judge: Judge, texts: list[np.ndarray], videos: list[np.ndarray]) -> Projection:
+    """Ridge regression from the model's mean output over a video to the tf-idf weights of its text's words.
 
     Args:
-        videos: the visual words of each, as joint ids (V + w).
-        template: a sentence with [MASK]s, the same for videos and words.
-
-    Returns:
-        (videos, dimension) float32, where dimension = masks * (hidden_size + 1) + 1.
+        texts: word ids, as `judge.pieces` gives them, of the train split.
+        videos: the visual words that belong to each, as joint ids (V + w).
     """
-    hidden, normalisers = _at_masks(judge, videos, template)
-    return np.concatenate(
-        [hidden.reshape(len(videos), -1), -normalisers, np.ones((len(videos), 1))], 1, dtype=np.float32
-    )
+    outputs = _mean_outputs(judge, videos).astype(np.float64)
+    centre, scale = outputs.mean(0), outputs.std(0) + 1e-6
+    outputs = (outputs - centre) / scale
+    counts = np.bincount(np.concatenate([np.unique(text) for text in texts]), minlength=judge.words.words)
+    rarity = np.log((1 + len(texts)) / (1 + counts))
+    products = np.zeros((judge.words.words, outputs.shape[1]))
+    for text, output in zip(texts, outputs, strict=True):
+        ids, weights = _weighted(text, rarity)
+        products[ids] += np.outer(weights, output)
+    gram = outputs.T @ outputs + RIDGE * len(texts) * np.eye(outputs.shape[1])
+    words = np.linalg.solve(gram, products.T).T
+    return Projection(*(array.astype(np.float32) for array in (words, rarity, centre, scale)))
 
 
-def word_vectors(judge: Judge, template: str) -> np.ndarray:
-    """A vector for each word of the vocabulary: (V, dimension) float32. It takes a second, and holds for every text."""
-    table = judge.model.text_decoder.weight.detach().float().cpu().numpy()
-    bias = judge.model.text_bias.detach().float().cpu().numpy()
-    # What the masks say of videos that show one visual word: samples of all that can be seen.
-    count = judge.words.visual_words
-    shown = judge.words.words + np.linspace(0, count - 1, min(count, SAMPLES)).astype(np.int64)
-    hidden, normalisers = _at_masks(judge, [np.repeat(word, CLIPS) for word in shown], template)
-    # float64, since what is never expected has a probability of nearly nothing.
-    logarithms = (hidden @ table.T + bias - normalisers[:, :, None]).astype(np.float64)  # (samples, masks, V)
-    probabilities = np.exp(logarithms)
-    expected = probabilities.mean(0)
-    information = (probabilities * logarithms).mean(0) / expected - np.log(expected)
-    weights = expected / (expected.sum(0) + RARE) * information  # (masks, V)
-    constant = (weights * (bias - logarithms.mean(0))).sum(0)
-    return np.concatenate([*(weights[:, :, None] * table), weights.T, constant[:, None]], 1, dtype=np.float32)
+def text_vectors(projection: Projection, texts: list[np.ndarray]) -> np.ndarray:
+    """A vector for each text, (texts, hidden_size) float32; the model is not asked. The dot product with a video's
+    vector is the cosine between the text's tf-idf weights and those that are expected with the video."""
+    vectors = np.zeros((len(texts), projection.words.shape[1]), np.float32)
+    for row, text in enumerate(texts):
+        ids, weights = _weighted(text, projection.rarity)
+        vectors[row] = weights @ projection.words[ids]
+    return vectors
 
 
-def text_vectors(words: np.ndarray, texts: list[np.ndarray]) -> np.ndarray:
-    """A vector for each text: the sum of its words'.
-
-    Args:
-        words: (V, dimension) of `word_vectors`.
-        texts: word ids, as `judge.pieces` gives them.
-
-    Returns:
-        (texts, dimension) float32.
-    """
-    return np.stack([words[np.unique(text)].sum(0) for text in texts])
+def video_vectors(judge: Judge, projection: Projection, videos: list[np.ndarray]) -> np.ndarray:
+    """A vector for each video (visual words as joint ids): (videos, hidden_size) float32."""
+    outputs = (_mean_outputs(judge, videos) - projection.centre) / projection.scale
+    # The length of the weights that are expected, W x, without making them: x' (W' W) x.
+    lengths = np.sqrt(((outputs @ (projection.words.T @ projection.words)) * outputs).sum(1, keepdims=True))
+    return outputs / np.maximum(lengths, 1e-9)
 
 
-def _at_masks(judge: Judge, videos: list[np.ndarray], template: str) -> tuple[np.ndarray, np.ndarray]:
-    """(videos, masks, hidden_size) what the text head makes of the template's masks before each video, and the
-    (videos, masks) logarithms of its softmax's denominator."""
-    import torch
+def _weighted(text: np.ndarray, rarity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(the distinct words of a text, their tf-idf weights, of length 1)."""
+    ids = np.unique(text)
+    return ids, rarity[ids] / max(np.linalg.norm(rarity[ids]), 1e-9)
 
-    parts = [judge.pieces(part) for part in template.split("[MASK]")]
-    text = np.concatenate([parts[0], *(np.concatenate([[judge.words.mask], part]) for part in parts[1:])]).astype(
-        np.int64
-    )
-    room = judge.model.config.max_position_embeddings - 3 - len(text)
-    if room < 1:
-        raise UserError(
-            f"retrieval.template has {len(text)} word pieces, which leaves no room for a video in the "
-            f"{room + 3 + len(text)} tokens of the model: shorten it, or raise pretrain.max_length"
-        )
-    sequences = [lay_out(text, video[:room], judge.words) for video in videos]
-    where = torch.from_numpy(1 + np.flatnonzero(text == judge.words.mask)).to(judge.device)
-    hidden, normaliser = [], []
-    for _, output in judge.read(sequences):
-        with torch.inference_mode():
-            at = judge.model.text_transform(output.last_hidden_state[:, where])
-            logits = judge.model.text_decoder(at) + judge.model.text_bias
-        hidden.append(at.float().cpu().numpy())
-        normaliser.append(logits.float().logsumexp(-1).cpu().numpy())
-    return np.concatenate(hidden), np.concatenate(normaliser)
+
+def _mean_outputs(judge: Judge, videos: list[np.ndarray]) -> np.ndarray:
+    """(videos, hidden_size) float32: the mean of the model's outputs at the visual words, read without a text."""
+    none = np.empty(0, np.int64)
+    # Batches of one length have no padding.
+    order = np.argsort([len(video) for video in videos], kind="stable")
+    sequences = [judge.sequence(none, videos[place]) for place in order]
+    means = np.empty((len(videos), judge.model.config.hidden_size), np.float32)
+    for first, output in judge.read(sequences):
+        for place, hidden, (ids, _) in zip(order[first:], output.last_hidden_state.float(), sequences[first:]):
+            means[place] = hidden[2 : len(ids) - 1].mean(0).cpu().numpy()
+    return means
 
 
 def nearest(queries: np.ndarray, index: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -315,6 +208,130 @@ def alignments(judge: Judge, texts: list[np.ndarray], videos: list[np.ndarray], 
         part = order[first : first + PAIRS]
         scores[part] = judge.alignments([judge.sequence(texts[text], videos[video]) for text, video in pairs[part]])
     return scores
+
+
+# What is asked --------------------------------------------------------------------------------------------------------
+
+
+def _projection(judge: Judge, segments: Segments, seed: int) -> Projection:
+    pairs = _pairs(segments)
+    if len(pairs) < 2:
+        raise UserError(
+            "retrieval needs train segments with both speech and video, and there are none: leave retrieval out of "
+            "evaluate.tasks, or transcribe more videos"
+        )
+    if len(pairs) > SAMPLE:
+        pairs = np.sort(np.random.default_rng([seed, 5]).choice(pairs, SAMPLE, replace=False))
+    return fit_projection(judge, *_both(judge, segments, pairs))
+
+
+def _pairs(segments: Segments) -> np.ndarray:
+    has_both = (np.diff(segments.text_offsets) > 0) & (np.diff(segments.video_offsets) > 0)
+    return np.flatnonzero(segments.paired & has_both)
+
+
+def _both(judge: Judge, segments: Segments, rows: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    texts = [segments.words_of(row).astype(np.int64) for row in rows]
+    return texts, [segments.visual_words_of(row) + np.int64(judge.words.words) for row in rows]
+
+
+def _segments(
+    judge: Judge, projection: Projection, segments: Segments, candidates: int, seed: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(figures, each segment's ranks): a sentence looks for its own video and a video for its own sentence, among all
+    segments of the test set, and among those of its video."""
+    names = ["text_to_video", "video_to_text", "text_to_video_within", "video_to_text_within"]
+    pairs = _pairs(segments)
+    if not len(pairs):
+        return {name: {"skipped": "no test segment has both speech and video"} for name in names}, {}
+    texts, videos = _both(judge, segments, pairs)
+    rows, groups = np.arange(len(pairs)), segments.group[pairs]
+    said = Side(texts, text_vectors(projection, texts), rows, groups)
+    shown = Side(videos, video_vectors(judge, projection, videos), rows, groups)
+    pools = [[(rows, rows)]] * 2 + [
+        [(own, own) for own in (np.flatnonzero(groups == one) for one in np.unique(groups))]
+    ] * 2
+    asked = {
+        name: (said, shown, pool) if name.startswith("text") else (shown, said, pool)
+        for name, pool in zip(names, pools)
+    }
+    ranks = _two_stages(judge, said, shown, asked, candidates, seed)
+    sizes = [np.full(len(pairs), len(pairs))] * 2 + [np.bincount(groups)[groups]] * 2
+    figures = {
+        name: _figures(ranks[name], size, np.ones_like(size), groups, candidates, seed)
+        for name, size in zip(names, sizes)
+    }
+    listed = [
+        {
+            "video_id": segments.videos[segments.group[row]],
+            "start": float(segments.start[row]),
+            "end": float(segments.end[row]),
+            "text": judge.tokenizer.decode(texts[place].tolist()),
+            **{name: {stage: float(found[place]) for stage, found in ranks[name].items()} for name in names},
+        }
+        for place, row in enumerate(pairs)
+    ]
+    return figures, {"segments": listed}
+
+
+def _steps(
+    judge: Judge,
+    projection: Projection,
+    segments: Segments,
+    annotations: str,
+    manifest: Path,
+    template: str,
+    candidates: int,
+    seed: int,
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """(figures, each action's ranks): the filled template looks for the steps with its verb and its object.
+
+    Each step of the test set asks once, so an action counts as often as it is seen.
+    """
+    clips = clips_of_videos(segments)
+    steps = [step for step in read_steps(annotations, manifest)[0] if step.video_id in clips]
+    if not steps:
+        raise UserError(
+            f"evaluate.annotations ({annotations}) has no step of a test video with tokens: name its videos as the "
+            "manifest's video_id does, or set annotations to null"
+        )
+    actions = sorted({(step.verb, step.object) for step in steps})
+    labels = np.array([actions.index((step.verb, step.object)) for step in steps])
+    sentences = [filled(template, verb, thing) for verb, thing in actions]
+    texts = [judge.pieces(sentence).astype(np.int64) for sentence in sentences]
+    videos = [words_between(*clips[step.video_id], step.start, step.end) + judge.words.words for step in steps]
+    groups = np.unique([step.video_id for step in steps], return_inverse=True)[1]
+    rows, numbers = np.arange(len(steps)), np.arange(len(actions))
+    queries = Side(texts, text_vectors(projection, texts), numbers, numbers)
+    shown = Side(videos, video_vectors(judge, projection, videos), labels, groups)
+    ranks = _two_stages(judge, queries, shown, {"steps": (queries, shown, [(numbers, rows)])}, candidates, seed)[
+        "steps"
+    ]
+    relevant = np.bincount(labels)
+    figures = _figures(
+        {stage: found[labels] for stage, found in ranks.items()},
+        np.full(len(steps), len(steps)),
+        relevant[labels],
+        groups,
+        candidates,
+        seed,
+    )
+    listed = [
+        {
+            "verb": verb,
+            "object": thing,
+            "query": sentences[number],
+            "relevant": int(relevant[number]),
+            **{stage: float(found[number]) for stage, found in ranks.items()},
+        }
+        for number, (verb, thing) in enumerate(actions)
+    ]
+    return figures, listed
+
+
+def filled(template: str, verb: str, thing: str) -> str:
+    """The template as a sentence: its first [MASK] is the verb, its second the object."""
+    return template.replace("[MASK]", verb, 1).replace("[MASK]", thing, 1)
 
 
 # Two stages, and how well each finds ----------------------------------------------------------------------------------
