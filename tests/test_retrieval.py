@@ -11,16 +11,17 @@ from videobert.artefact import made, read_table, write_table
 from videobert.errors import UserError
 from videobert.judge import Judge
 from videobert.retrieval import (
+    Projection,
     _first_hit,
     _of_median,
     alignments,
     chance,
     filled,
+    fit_projection,
     nearest,
     retrieval,
     text_vectors,
     video_vectors,
-    word_vectors,
 )
 
 TEMPLATE = "now let me show you how to [MASK] the [MASK]"
@@ -41,17 +42,20 @@ def judge(learnt) -> Judge:
     return Judge(learnt["pretrain"], 32, "cpu")
 
 
+def rows_of(learnt: dict[str, Path], split: str) -> list[dict]:
+    rows = [row for file in sorted(learnt["tokens"].glob("*.parquet")) for row in read_table(file).to_pylist()]
+    return [row for row in rows if row["kind"] == "text-video" and row["split"] == split]
+
+
+def pairs(judge: Judge, learnt: dict[str, Path], split: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    rows = rows_of(learnt, split)
+    videos = [np.array(row["video_ids"]) + judge.words.words for row in rows]
+    return [np.array(row["text_ids"]) for row in rows], videos
+
+
 @pytest.fixture(scope="module")
-def steps(learnt, judge) -> tuple[list[tuple[str, str]], list[np.ndarray]]:
-    """Some actions and, for each, what the video of such a step shows."""
-    shown = {}
-    for file in sorted(learnt["tokens"].glob("*.parquet")):
-        for row in read_table(file).to_pylist():
-            if row["kind"] == "text-video" and row["split"] == "test":
-                number = int(row["video_id"].split("-")[1])
-                step = next(step for step in kitchen.script(number).steps if step.sentence == row["text"])
-                shown.setdefault(step.verb, (step.object, np.array(row["video_ids"]) + judge.words.words))
-    return [(verb, thing) for verb, (thing, _) in shown.items()], [video for _, video in shown.values()]
+def projection(judge, learnt) -> Projection:
+    return fit_projection(judge, *pairs(judge, learnt, "train"))
 
 
 def figures(path: Path) -> dict:
@@ -113,61 +117,66 @@ def test_the_second_stage_orders_the_candidates_by_the_alignment_head_alone(meas
 
 
 def _naive(learnt: dict[str, Path]) -> list[float]:
-    """Each test sentence with each test video, one pair at a time."""
+    """Each test sentence with each test video, unsorted."""
     judge = Judge(learnt["pretrain"], 32, "cpu")
-    rows = [row for file in sorted(learnt["tokens"].glob("*.parquet")) for row in read_table(file).to_pylist()]
-    rows = [row for row in rows if row["kind"] == "text-video" and row["split"] == "test"]
-    videos = [np.array(row["video_ids"]) + judge.words.words for row in rows]
+    texts, videos = pairs(judge, learnt, "test")
     ranks = []
-    for place, row in enumerate(rows):
-        scores = judge.alignments([judge.sequence(np.array(row["text_ids"]), video) for video in videos])
+    for place, text in enumerate(texts):
+        scores = judge.alignments([judge.sequence(text, video) for video in videos])
         ranks.append(1 + np.sum(scores > scores[place]) + np.sum(np.delete(scores, place) == scores[place]) / 2)
     return ranks
 
 
-def test_a_score_is_the_gain_in_the_log_probability_of_the_texts_words(judge, steps):
-    """Against the model asked directly."""
-    actions, videos = steps
-    masked = [*judge.pieces("now let me show you how to"), judge.words.mask, *judge.pieces("the"), judge.words.mask]
-    text = judge.pieces(" ".join(actions[0]))
+def test_the_vectors_are_those_of_scikit_learn(judge, projection, learnt):
+    """The cosine of the texts' tf-idf weights and those that Ridge expects of the videos."""
+    from sklearn.linear_model import Ridge
 
-    def asked(shown: list) -> np.ndarray:
-        answers = judge.log_probabilities([judge.sequence(np.array(masked), video) for video in shown], 0)
-        return np.stack(answers)[:, :, text]  # (videos, masks, words)
+    none = np.empty(0, np.int64)
 
-    samples = asked([np.repeat(judge.words.words + word, 4) for word in range(judge.words.visual_words)])
-    expected = np.exp(samples).mean(0)
-    information = (np.exp(samples) * (samples - np.log(expected))).mean(0) / expected
-    weights = information * expected / (expected.sum(0) + 0.003)
-    gains = asked(videos) - samples.mean(0)
-    vectors = video_vectors(judge, videos, TEMPLATE)
-    scores = vectors @ text_vectors(word_vectors(judge, TEMPLATE), [np.array([*text, *text])])[0]
-    assert scores == pytest.approx((gains * weights).sum((1, 2)), abs=1e-2)
-    assert vectors.dtype == np.float32 and vectors.shape == (len(videos), 2 * (judge.model.config.hidden_size + 1) + 1)
+    def outputs(videos: list[np.ndarray]) -> np.ndarray:
+        means = []
+        for video in videos:
+            ((_, output),) = judge.read([judge.sequence(none, video)])
+            means.append(output.last_hidden_state[0, 2:-1].mean(0).numpy())
+        return (np.array(means) - projection.centre) / projection.scale
 
+    def weights(texts: list[np.ndarray]) -> np.ndarray:
+        table = np.zeros((len(texts), judge.words.words))
+        for row, text in zip(table, texts):
+            row[text] = projection.rarity[text]
+        return table / np.linalg.norm(table, axis=1, keepdims=True)
 
-def test_a_users_own_words_find_the_step(judge, steps):
-    actions, videos = steps
-    texts = [judge.pieces(f"{verb} the {thing}") for verb, thing in actions]
-    scores, rows = nearest(
-        text_vectors(word_vectors(judge, TEMPLATE), texts), video_vectors(judge, videos, TEMPLATE), 3
-    )
-    assert np.mean([place in found for place, found in enumerate(rows)]) > 0.7
-    assert (np.diff(scores) <= 0).all()
+    (said, shown), (texts, videos) = (pairs(judge, learnt, split) for split in ("train", "test"))
+    expected = Ridge(alpha=0.1 * len(said)).fit(outputs(shown), weights(said))
+    expected = expected.predict(outputs(videos)) - expected.intercept_
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    found = text_vectors(projection, texts) @ video_vectors(judge, projection, videos).T
+    assert found == pytest.approx(weights(texts) @ expected.T, abs=1e-3)
+    often = judge.tokenizer.token_to_id("the")
+    assert projection.rarity[often] == projection.rarity.min() >= 0
 
 
-def test_a_vector_does_not_depend_on_its_neighbours(judge, steps):
-    _, videos = steps
-    together = video_vectors(judge, videos, TEMPLATE)
-    alone = np.concatenate([video_vectors(judge, [video], TEMPLATE) for video in videos])
+def test_a_users_own_words_find_the_step(judge, projection, learnt):
+    """Few words, many, and some that nobody has said in the kitchen."""
+    _, videos = pairs(judge, learnt, "test")
+    index = video_vectors(judge, projection, videos)
+    assert index.dtype == np.float32 and index.shape == (len(videos), judge.model.config.hidden_size)
+    shown = [row["text"] for row in rows_of(learnt, "test")]
+    for query in ("{}", "{} the", "I will {} now", "zzz {} zzz"):
+        texts = [judge.pieces(query.format(verb)) for verb in kitchen.VERBS]
+        scores, found = nearest(text_vectors(projection, texts), index, 3)
+        right = [f"{verb} the" in shown[place] for verb, places in zip(kitchen.VERBS, found) for place in places]
+        assert np.mean(right) > 0.6, query
+        assert (np.diff(scores) <= 0).all()
+    assert np.isfinite(text_vectors(projection, [np.empty(0, np.int64), judge.pieces("zzz")])).all()
+
+
+def test_a_vector_does_not_depend_on_its_neighbours(judge, projection, learnt):
+    _, videos = pairs(judge, learnt, "test")
+    together = video_vectors(judge, projection, videos)
+    alone = np.concatenate([video_vectors(judge, projection, [video]) for video in videos])
     assert together == pytest.approx(alone, abs=1e-4)
-
-
-def test_a_long_video_keeps_the_masks_and_a_template_without_room_is_named(judge):
-    long = np.arange(300) % judge.words.visual_words + judge.words.words
-    assert np.isfinite(video_vectors(judge, [long], TEMPLATE)).all()
-    with pytest.raises(UserError, match="template"):
-        video_vectors(judge, [long], TEMPLATE * 9)
+    assert np.isfinite(video_vectors(judge, projection, [np.resize(videos[0], 1000)])).all()
 
 
 def test_the_nearest_are_exact_in_blocks_of_any_size(monkeypatch):
@@ -180,12 +189,12 @@ def test_the_nearest_are_exact_in_blocks_of_any_size(monkeypatch):
     assert nearest(queries, index, 1000)[1].shape == (50, 333)
 
 
-def test_alignments_are_in_the_order_of_the_pairs(judge, steps):
-    actions, videos = steps
-    texts = [judge.pieces(filled(TEMPLATE, *action)) for action in actions]
-    pairs = np.random.default_rng(0).integers(len(texts), size=(60, 2))
-    alone = [judge.alignments([judge.sequence(texts[text], videos[video])])[0] for text, video in pairs]
-    assert alignments(judge, texts, videos, pairs) == pytest.approx(np.array(alone), abs=1e-4)
+def test_alignments_are_in_the_order_of_the_pairs(judge, learnt):
+    texts, videos = pairs(judge, learnt, "test")
+    asked = np.random.default_rng(0).integers(len(texts), size=(60, 2))
+    alone = [judge.alignments([judge.sequence(texts[text], videos[video])])[0] for text, video in asked]
+    assert alignments(judge, texts, videos, asked) == pytest.approx(np.array(alone), abs=1e-4)
+    assert filled(TEMPLATE, "slice", "onion") == "now let me show you how to slice the onion"
 
 
 def test_ties_count_half_and_the_best_hit_counts():
@@ -226,14 +235,16 @@ def test_what_cannot_be_measured_is_said(measured, learnt, tmp_path):
     retrieval(**learnt, output=output, **{**QUESTIONS, "annotations": None})
     assert "annotations is null" in figures(output)["steps"]["skipped"]
     assert figures(output)["text_to_video"] == figures(measured)["text_to_video"]
-    # Test videos in which nobody speaks: steps are found all the same.
-    tokens = tmp_path / "tokens"
-    for file in sorted(learnt["tokens"].glob("*.parquet")):
-        table = read_table(file)
-        kinds, splits = table["kind"].to_pylist(), table["split"].to_pylist()
-        keep = [kind == "video" or split == "train" for kind, split in zip(kinds, splits)]
-        silent = table.filter(keep)
-        write_table(silent, tokens / file.name, made(file))
-    retrieval(**{**learnt, "tokens": tokens}, output=output, **QUESTIONS)
+    # Test videos in which nobody speaks: steps are found all the same. Nobody in the train videos: nothing can be.
+    for silent in ("test", "train"):
+        tokens = tmp_path / silent
+        for file in sorted(learnt["tokens"].glob("*.parquet")):
+            table = read_table(file)
+            kinds, splits = table["kind"].to_pylist(), table["split"].to_pylist()
+            keep = [kind == "video" or split != silent for kind, split in zip(kinds, splits)]
+            write_table(table.filter(keep), tokens / file.name, made(file))
+    retrieval(**{**learnt, "tokens": tmp_path / "test"}, output=output, **QUESTIONS)
     assert "speech" in figures(output)["text_to_video"]["skipped"]
     assert figures(output)["steps"] == figures(measured)["steps"]
+    with pytest.raises(UserError, match="train segments"):
+        retrieval(**{**learnt, "tokens": tmp_path / "train"}, output=output, **QUESTIONS)
