@@ -37,11 +37,17 @@ class Judge:
         self.device = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
         self.model = VideoBertForPreTraining.from_pretrained(folder).eval().to(self.device)
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self.tokenizer.encode_special_tokens = True  # a "[SEP]" that somebody writes is text, as in the tokens
         self.words = vocabulary(folder / "tokenizer.json", self.model.config.visual_words)
         self.batch_size = batch_size
 
     def pieces(self, text: str) -> np.ndarray:
         return np.array(self.tokenizer.encode(text, add_special_tokens=False).ids, np.int64)
+
+    def masked(self, text: str) -> np.ndarray:
+        """The ids of a sentence with [MASK]s."""
+        first, *others = (self.pieces(part) for part in text.split("[MASK]"))
+        return np.concatenate([first, *(np.append(self.words.mask, part) for part in others)])
 
     def sequence(self, text: np.ndarray, video: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(ids, token types) of text ids and joint video ids, cut to the model's length."""
