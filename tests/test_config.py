@@ -61,6 +61,8 @@ def test_every_overlay_is_valid_on_top_of_it():
             "pretrain.hidden_size is 130, but must be a multiple of pretrain.num_attention_heads",
         ),
         ("zero_shot.template", "cut the [MASK]", "must hold [MASK] twice"),
+        ("retrieval.template", "cut the [MASK]", "retrieval.template is 'cut the [MASK]', but must hold [MASK] twice"),
+        ("retrieval.candidates", 0, "retrieval.candidates is 0, but must be at least 1"),
     ],
 )
 def test_a_mistake_is_one_line_with_key_value_and_what_is_allowed(key, value, message):

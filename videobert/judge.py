@@ -239,7 +239,9 @@ def in_words(summary: dict[str, Any]) -> str:
     parts = []
     for name, values in summary.items():
         for key, value in values.items():
-            if isinstance(value, dict):
+            if isinstance(value, dict) and any(isinstance(item, dict) for item in value.values()):
+                parts.append(in_words({name: {f"{key}.{row}": figures for row, figures in value.items()}}))
+            elif isinstance(value, dict):
                 figures = [f"{item:.2f}" for item in value.values() if isinstance(item, float)]
                 parts.append(f"{key} " + "/".join(figures))
             elif not isinstance(value, list):
