@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -119,12 +120,10 @@ def test_the_list_has_the_official_split_and_the_labels_ids(tmp_path):
 def test_evaluate_reads_the_labels(tmp_path):
     made = convert(tmp_path, official())
     steps = _listed_steps(made / "labels.tsv")
-    assert steps[0] == Step("-_aB3xYz012", 0.0, 8.0, "cut", "tomato")
-    assert Step("zA1sD2fG3hJ", 20.0, 28.0, "slice", "onion") in steps
-    assert Step("000e1234567", 0.0, 8.0, "add", "salt") in steps
-    assert all(step.verb and step.object for step in steps)
-    captions = {(row["video_id"], float(row["start"])): row["sentence"] for row in rows(made / "labels.tsv")}
-    assert captions["zA1sD2fG3hJ", 20.0] == 'slice the "red" onion and the carrot'
+    assert replace(steps[0], sentence="") == Step("-_aB3xYz012", 0.0, 8.0, "cut", "tomato")
+    assert Step("zA1sD2fG3hJ", 20.0, 28.0, "slice", "onion", 'slice the "red" onion and the carrot') in steps
+    assert Step("000e1234567", 0.0, 8.0, "add", "salt") in [replace(step, sentence="") for step in steps]
+    assert all(step.verb and step.object and step.sentence for step in steps)
 
 
 def test_every_step_is_labelled_or_left_out_with_a_reason_and_counted(tmp_path, capsys):

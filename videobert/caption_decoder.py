@@ -28,13 +28,16 @@ class CaptionDecoder(BertLMHeadModel):
 
     def __init__(self, config: CaptionDecoderConfig):
         super().__init__(config)
+        self.loss_type = "ForCausalLM"  # transformers goes by the class' name, and does not know this one
         self.register_buffer("mean", torch.zeros(config.memory_size))
         self.register_buffer("scale", torch.ones(config.memory_size))
         self.project = nn.Linear(config.memory_size, config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.post_init()
 
     def look(self, memory: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
         """Memory (batch, clips, memory_size) and mask (batch, clips; 1 where a clip is) as arguments of the decoder."""
-        hidden = self.project(self.dropout((memory - self.mean) / self.scale))
+        # Normalised, so that a short vector is looked at no less than a long one.
+        hidden = self.norm(self.project(self.dropout((memory - self.mean) / self.scale)))
         return {"encoder_hidden_states": hidden, "encoder_attention_mask": mask}

@@ -19,6 +19,7 @@ import numpy as np
 
 from videobert.judge import interval, resampled
 
+OPTIONS = ("-", "-", "-stdio", "-l", "en", "-norm")  # pycocoevalcap's
 METEOR_SECONDS = 600  # it takes 10 to start, and a thousand captions a second or two
 CONTRACTION = r"n't|'(?:s|m|d|ll|re|ve)\b"
 TOKEN = rf"{CONTRACTION}|\d+(?:[.,:/]\d+)*(?:-\w+)*|\w+(?:-\w+)*|[%$#@+=*]"
@@ -31,7 +32,9 @@ def tokenize(text: str) -> str:
     return " ".join(re.findall(TOKEN, re.sub(CONTRACTION, r" \g<0>", text)))
 
 
-def scores(references: list[str], captions: list[str], groups: np.ndarray, seed: int) -> tuple[dict[str, Any], np.ndarray]:
+def scores(
+    references: list[str], captions: list[str], groups: np.ndarray, seed: int
+) -> tuple[dict[str, Any], np.ndarray]:
     """All scores but METEOR, with their 95 % intervals by a bootstrap over videos.
 
     BLEU is that of the whole corpus, and so is each resample's. ROUGE-L and CIDEr are means over the captions; a word's
@@ -59,7 +62,9 @@ def scores(references: list[str], captions: list[str], groups: np.ndarray, seed:
     cider, ciders = cider_scorer.compute_score()
     rouges = np.array([rouge.calc_score([caption], [reference]) for reference, caption in zip(references, captions)])
     # Corpus BLEU follows from sums over the captions, and so does that of a resample of the videos.
-    parts = np.array([[*item["correct"], *item["guess"], item["testlen"], *item["reflen"]] for item in bleu_scorer.ctest])
+    parts = np.array(
+        [[*item["correct"], *item["guess"], item["testlen"], *item["reflen"]] for item in bleu_scorer.ctest]
+    )
     resamples = corpus_bleu(resampled(parts, groups, seed))
     figures: dict[str, Any] = {}
     for n in (3, 4):
@@ -86,9 +91,12 @@ def meteor(references: list[str], captions: dict[str, list[str]]) -> tuple[dict[
     import pycocoevalcap.meteor.meteor as package
 
     if not shutil.which("java"):
-        return {}, "METEOR needs Java, and there is no java on the PATH: install one (apt-get install default-jre-headless)"
+        return (
+            {},
+            "METEOR needs Java, and there is no java on the PATH: install one (apt-get install default-jre-headless)",
+        )
     # UTF-8 whatever the locale says; the paraphrases want the memory.
-    command = ["java", "-Dfile.encoding=UTF-8", "-Xmx2G", "-jar", package.METEOR_JAR, *"- - -stdio -l en -norm".split()]
+    command = ["java", "-Dfile.encoding=UTF-8", "-Xmx2G", "-jar", package.METEOR_JAR, *OPTIONS]
     try:
         with subprocess.Popen(
             command,

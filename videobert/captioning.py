@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from videobert.artefact import agreed, atomic, made, made_by, noted, read_table, sha256
+from videobert.artefact import agreed, atomic, made, made_by, noted, sha256
 from videobert.codebook import read_features
 from videobert.errors import UserError
 from videobert.judge import (
@@ -116,7 +116,8 @@ def captioning(
     settings = {
         name: value
         for name, value in locals().items()
-        if name not in ("pretrain", "tokens", "features", "manifest", "output", "threads", "device", "batch_size", "shutil")
+        if name
+        not in ("pretrain", "tokens", "features", "manifest", "output", "threads", "device", "batch_size", "shutil")
     }
     settings["annotations"] = annotations and Path(annotations).name
     folder = output.with_suffix("")
@@ -201,11 +202,10 @@ def read_decoder(folder: Path, pretrain: Path) -> "CaptionDecoder":
 def _check(judge: Judge, template: str, hidden_size: int, num_attention_heads: int) -> None:
     if "[MASK]" not in template:
         raise UserError(f"captioning.template must have a [MASK]: {template!r}")
-    half = (judge.model.config.max_position_embeddings - 3) // 2
-    if len(_template(judge, template)) > half:
+    if _room(judge, _template(judge, template)) < 1:
         raise UserError(
-            f"captioning.template is {len(_template(judge, template))} word pieces long, but may fill half of "
-            f"pretrain.max_length, which is {half}"
+            f"captioning.template is {len(_template(judge, template))} word pieces long: beside it, no clip has room in "
+            f"pretrain.max_length, which is {judge.model.config.max_position_embeddings}"
         )
     if hidden_size % num_attention_heads:
         raise UserError(
@@ -234,7 +234,7 @@ def _shown(
         videos.append(words[chosen])
         seen.append(s3d[step.video_id][chosen])
     shown = _of_model(judge, template, videos)
-    # The model may have had to cut a long step.
+    # The model cuts a step that is too long for it.
     return shown | {"s3d": [clip[: len(video)] for clip, video in zip(seen, shown["video"], strict=True)]}
 
 
@@ -258,17 +258,22 @@ def _read_s3d(features: Path, files: list[Path], videos: set[str]) -> dict[str, 
 def _of_model(judge: Judge, template: str, videos: list[np.ndarray]) -> dict[str, list[np.ndarray]]:
     """For each video, VideoBERT's outputs at its clips with and without the template, and at the template's masks."""
     text, none = _template(judge, template), np.empty(0, np.int64)
-    joint = [judge.sequence(text, video + judge.words.words) for video in videos]
-    alone = [judge.sequence(none, video + judge.words.words)[:2] for video in videos]
-    shown: dict[str, list[np.ndarray]] = {"video": [], "masks": [], "video_only": []}
+    videos = [video[: _room(judge, text)] + judge.words.words for video in videos]
+    joint = [judge.sequence(text, video) for video in videos]
+    alone = [judge.sequence(none, video) for video in videos]
+    shown: dict[str, list[np.ndarray]] = {"video": [], "masks": []}
     for ids, hidden in _outputs(judge, joint):
         clips = hidden[ids >= judge.words.words]
         shown["video"].append(clips)
         # One vector for all masks, in each clip's.
         shown["masks"].append(np.tile(hidden[ids == judge.words.mask].reshape(1, -1), (len(clips), 1)))
-    for (ids, hidden), clips in zip(_outputs(judge, alone), shown["video"], strict=True):
-        shown["video_only"].append(hidden[ids >= judge.words.words][: len(clips)])
+    shown["video_only"] = [hidden[ids >= judge.words.words] for ids, hidden in _outputs(judge, alone)]
     return shown
+
+
+def _room(judge: Judge, text: np.ndarray) -> int:
+    """How many clips the model can read beside the text, and three special tokens."""
+    return judge.model.config.max_position_embeddings - 3 - len(text)
 
 
 def _outputs(judge: Judge, sequences: list) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -348,6 +353,8 @@ def _decoder(memories: list[np.ndarray], judge: Judge, settings: dict[str, Any])
         add_cross_attention=True,
         memory_size=memories[0].shape[1],
         template=settings["template"],
+        # As in pretraining: a narrow network that starts with BERT's 0.02 needs many steps before it attends to anything.
+        initializer_range=round(0.02 * (1024 / settings["hidden_size"]) ** 0.5, 6),
         **{name: settings[name] for name in sizes},
     )
     decoder = CaptionDecoder(config)
@@ -363,6 +370,7 @@ def _write(judge: Judge, decoder: "CaptionDecoder", memories: list[np.ndarray]) 
     """A sentence for each memory, by beam search."""
     import torch
     from tokenizers import decoders
+    from transformers import DynamicCache, EncoderDecoderCache
 
     judge.tokenizer.decoder = decoders.WordPiece()
     decoder = decoder.to(judge.device)
@@ -371,7 +379,9 @@ def _write(judge: Judge, decoder: "CaptionDecoder", memories: list[np.ndarray]) 
         memory, mask = _batch(memories[first : first + judge.batch_size], judge.device)
         with torch.inference_mode():
             begin = torch.full((len(memory), 1), judge.words.cls, device=judge.device)
-            ids = decoder.generate(begin, do_sample=False, **decoder.look(memory, mask))
+            # generate would take a cache that knows no cross-attention, since this is no encoder-decoder (transformers 5.23).
+            cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+            ids = decoder.generate(begin, do_sample=False, past_key_values=cache, **decoder.look(memory, mask))
         sentences += judge.tokenizer.decode_batch(ids.tolist(), skip_special_tokens=True)
     return sentences
 
@@ -393,7 +403,9 @@ def _save(decoder: "CaptionDecoder", folder: Path, note: dict[str, Any]) -> None
     with atomic(folder) as temporary:
         decoder.save_pretrained(temporary)
         weights = temporary / "model.safetensors"
-        weights.write_bytes(noted(weights.read_bytes(), note))
+        data = noted(weights.read_bytes(), note)
+        weights.unlink()  # safetensors' own file is for its owner only
+        weights.write_bytes(data)
 
 
 # Figures --------------------------------------------------------------------------------------------------------------

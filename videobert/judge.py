@@ -180,7 +180,7 @@ def clips_of_videos(segments: Segments) -> dict[str, tuple[np.ndarray, np.ndarra
 
 
 def words_between(middles: np.ndarray, words: np.ndarray, start: float, end: float) -> np.ndarray:
-    """The words (or any other rows, one a clip) of the clips whose middle lies in [start, end); of the nearest clip if there is none."""
+    """The words of the clips whose middle lies in [start, end); of the nearest clip if there is none."""
     inside = (middles >= start) & (middles < end)
     return words[inside] if inside.any() else words[[np.abs(middles - (start + end) / 2).argmin()]]
 
