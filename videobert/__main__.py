@@ -21,6 +21,7 @@ STAGES = {
     "objectives": "measure masked accuracy and alignment on unseen videos",
     "zero_shot": "name the verb and the object of unseen steps, untrained",
     "retrieval": "find the video for a text, and the text for a video",
+    "captioning": "train decoders that write the sentences of steps, and score them",
     "evaluate": "merge the figures of the tasks",
     "report": "gather everything in one HTML page",
     "ledger": "gather what became of each video in one stage's shards",

@@ -107,20 +107,21 @@ def _same_codebook(tokens: Path, model: Path) -> None:
 
 @dataclass(frozen=True)
 class Step:
-    """An annotated step: what is done to what, from `start` to `end` seconds of a video."""
+    """An annotated step: what is done to what, from `start` to `end` seconds of a video, and the sentence that says it."""
 
     video_id: str
     start: float
     end: float
     verb: str
     object: str
+    sentence: str = ""  # "" in silent videos, and where the table has none
 
 
 def read_steps(annotations: str, manifest: Path) -> tuple[list[Step], dict[str, str]]:
     """(all annotated steps of all splits, the split of each video id).
 
     Args:
-        annotations: kitchen, or a TSV, CSV or Parquet file with the columns of `Step`.
+        annotations: kitchen, or a TSV, CSV or Parquet file with the columns of `Step` (sentence may be missing).
         manifest: the manifest.
     """
     rows = read_table(manifest, ["video_id", "source", "split"]).to_pylist()
@@ -135,7 +136,9 @@ def _kitchen_steps(rows: list[dict[str, Any]]) -> list[Step]:
     for row in rows:
         if row["source"].startswith("kitchen:"):
             shown = script(int(row["source"].removeprefix("kitchen:"))).steps
-            steps += [Step(row["video_id"], step.start, step.end, step.verb, step.object) for step in shown]
+            steps += [
+                Step(row["video_id"], step.start, step.end, step.verb, step.object, step.sentence) for step in shown
+            ]
     if not steps:
         raise UserError("evaluate.annotations is kitchen, but the manifest has no kitchen video: set it to null")
     return steps
@@ -158,8 +161,15 @@ def _listed_steps(path: Path) -> list[Step]:
             f"evaluate.annotations: {path} has no column {', '.join(missing)}; needed: {', '.join(columns)}"
         )
     return [
-        Step(str(row["video_id"]), float(row["start"]), float(row["end"]), row["verb"].strip(), row["object"].strip())
-        for row in table.select(columns).to_pylist()
+        Step(
+            str(row["video_id"]),
+            float(row["start"]),
+            float(row["end"]),
+            row["verb"].strip(),
+            row["object"].strip(),
+            str(row.get("sentence") or "").strip(),
+        )
+        for row in table.to_pylist()
     ]
 
 
@@ -191,11 +201,17 @@ def of_another_video(groups: np.ndarray, candidates: np.ndarray, group: Any, ran
 
 def interval(values: np.ndarray, groups: np.ndarray, seed: int) -> list[float]:
     """The 95 % interval of the mean of `values` (n,), by a bootstrap over the videos, `groups` (n,)."""
+    sums = resampled(np.stack([values, np.ones(len(values))], axis=1), groups, seed)
+    return [float(bound) for bound in np.quantile(sums[:, 0] / sums[:, 1], [0.025, 0.975])]
+
+
+def resampled(parts: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
+    """Sums (RESAMPLES, k) of the columns of `parts` (n, k), each over videos drawn with replacement, `groups` (n,)."""
     _, numbers = np.unique(groups, return_inverse=True)
-    sums, counts = np.bincount(numbers, values), np.bincount(numbers)
+    sums = np.zeros((numbers.max() + 1, parts.shape[1]))
+    np.add.at(sums, numbers, parts)
     drawn = np.random.default_rng([seed, 9]).integers(len(sums), size=(RESAMPLES, len(sums)))
-    means = sums[drawn].sum(1) / counts[drawn].sum(1)
-    return [float(bound) for bound in np.quantile(means, [0.025, 0.975])]
+    return sums[drawn].sum(1)
 
 
 def inputs_of(pretrain: Path, tokens: Path, manifest: Path, annotations: str | None) -> dict[str, Path | list[Path]]:

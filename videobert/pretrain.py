@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from videobert import initial_model as checkpoint
-from videobert.artefact import agreed, atomic, made_by, read_table, sha256, write_json
+from videobert.artefact import agreed, atomic, made_by, noted, read_table, sha256, write_json
 from videobert.artefact import made as note_of
 from videobert.codebook import Codebook, load
 from videobert.errors import UserError
@@ -517,24 +517,11 @@ def _write(
         with atomic(output / "config.json") as temporary:
             shutil.copyfile(config, temporary)
         with atomic(output / "model.safetensors") as temporary:
-            temporary.write_bytes(_noted(weights.read_bytes(), made))
+            temporary.write_bytes(noted(weights.read_bytes(), made))
     card = output / "README.md"
     if card.exists() and sha256(output / "model.safetensors") not in card.read_text():
         card.unlink()  # it tells the figures of an earlier model; the stage evaluate writes it anew
     shutil.rmtree(output / ".saved")
-
-
-def _noted(data: bytes, made: dict[str, Any]) -> bytes:
-    """Safetensors bytes with the note beside transformers' own metadata.
-
-    The header is written here because the library writes several metadata keys in a random order.
-    """
-    size = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + size])
-    header["__metadata__"] = {"format": "pt", "made": json.dumps(made, sort_keys=True)}
-    text = json.dumps(header, sort_keys=True).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + data[8 + size :]
 
 
 def _plot(curve: list[dict[str, Any]], path: Path) -> None:
