@@ -83,7 +83,7 @@ class Judge:
 def test_segments(judge: Judge, pretrain: Path, tokens: Path, manifest: Path) -> Segments:
     """The rows of the test split, with the clips that the model was trained to see."""
     files = token_files(tokens, manifest)
-    _same_codebook(files[0], pretrain / "model.safetensors")
+    same_codebook(files[0], pretrain / "model.safetensors")
     segments = read_segments(files, "test", judge.model.config.lookahead)
     if not len(segments):
         raise UserError(
@@ -93,7 +93,8 @@ def test_segments(judge: Judge, pretrain: Path, tokens: Path, manifest: Path) ->
     return segments
 
 
-def _same_codebook(tokens: Path, model: Path) -> None:
+def same_codebook(tokens: Path, model: Path) -> None:
+    """Raises UserError when a tokens table is of another codebook than the model's."""
     noted, used = made(tokens).get("codebook_sha256"), made(model).get("inputs", {}).get("codebook")
     if noted != used:
         raise UserError(
