@@ -134,12 +134,7 @@ class VideoBert:
                 "choose others with start and end"
             )
         (answers,) = self.judge.log_probabilities([self.judge.sequence(ids, shown[:room])], 0)
-        choices = self.judge.words.choices()[0]
-        filled = []
-        for answer in answers:
-            best = choices[np.argsort(-answer[choices], kind="stable")[:top]]
-            filled.append([(self.judge.tokenizer.id_to_token(int(id_)), float(np.exp(answer[id_]))) for id_ in best])
-        return filled
+        return [self._best(answer, top) for answer in answers]
 
     def forecast(
         self, video: str | Path, top: int = 5, start: float | None = None, end: float | None = None
@@ -220,14 +215,15 @@ class VideoBert:
 
         from videobert.retrieval import video_vectors
 
-        if not 1 <= clips <= self._room(len(self.judge.masked(TEMPLATE))):
-            raise UserError(f"clips is {clips}, but must be 1 to {self._room(len(self.judge.masked(TEMPLATE)))}")
-        rows = [
-            {"video": name, "start": float(starts[first]), "end": float(ends[first:][:clips][-1]), "words": part}
-            for name, starts, ends, words in self._videos(videos)
-            for first in range(0, len(words), clips)
-            for part in [words[first : first + clips].tolist()]
-        ]
+        room = self._room(len(self.judge.masked(TEMPLATE)))
+        if not 1 <= clips <= room:
+            raise UserError(f"clips is {clips}, but must be 1 to {room}")
+        rows = []
+        for name, starts, ends, words in self._videos(videos):
+            for first in range(0, len(words), clips):
+                part = words[first : first + clips]
+                times = {"start": float(starts[first]), "end": float(ends[first + len(part) - 1])}
+                rows.append({"video": name, **times, "words": part.tolist()})
         if not rows:
             raise UserError("nothing to index: none of the videos holds a clip")
         vectors = video_vectors(self.judge, [self._joint(np.array(row["words"])) for row in rows], TEMPLATE)
@@ -256,7 +252,7 @@ class VideoBert:
             raise UserError(f"the text {text!r} has no word to search for")
         table = read_table(path)
         vectors = table["vector"].combine_chunks()
-        vectors = vectors.flatten().to_numpy().reshape(len(table), -1)
+        vectors = np.array(vectors.flatten()).reshape(len(table), -1)
         query = text_vectors(word_vectors(self.judge, TEMPLATE), [ids])
         rows = nearest(query, vectors, max(top, CANDIDATES))[1][0]
         found = table.select(["video", "start", "end", "words"]).take(rows).to_pylist()
@@ -354,14 +350,16 @@ class VideoBert:
         return room
 
     def _called(self, word: int) -> str:
-        """The template filled for a video that shows this word alone."""
-        ids = self.judge.masked(TEMPLATE)
-        sequence = self.judge.sequence(ids, self._joint(np.array([word])))
+        """The template's words for a video that shows this visual word alone: "stir the soup"."""
+        sequence = self.judge.sequence(self.judge.masked(TEMPLATE), self._joint(np.array([word])))
         (answers,) = self.judge.log_probabilities([sequence], 0)
+        return " the ".join(self._best(answer, 1)[0][0] for answer in answers)
+
+    def _best(self, answer: np.ndarray, top: int) -> list[tuple[str, float]]:
+        """The `top` word pieces of a mask's log-probabilities (V,), special tokens left out."""
         choices = self.judge.words.choices()[0]
-        ids[ids == self.judge.words.mask] = choices[answers[:, choices].argmax(axis=1)]
-        names = [self.judge.tokenizer.id_to_token(int(id_)) for id_ in ids[-3:]]
-        return " ".join(names)
+        best = choices[np.argsort(-answer[choices], kind="stable")[:top]]
+        return [(self.judge.tokenizer.id_to_token(int(id_)), float(np.exp(answer[id_]))) for id_ in best]
 
     def _videos(self, videos: list[str | Path]) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
         """(name, starts, ends, visual words) of each video."""
