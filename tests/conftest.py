@@ -31,6 +31,7 @@ SMALL = {
         "warmup_steps": 5,
         "threads": 1,
     },
+    "captioning": {"hidden_size": 32, "intermediate_size": 64, "max_steps": 20},
     "evaluate": {"threads": 1},
     "report": {"words": 4, "examples": 2},
 }

@@ -20,6 +20,7 @@ from videobert.vocabulary import pretrained
 CLIP = 1.5  # seconds
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[>]"]
 DIMENSION = 32
+NETWORK = {"weights_sha256": "0" * 64, "clip_seconds": CLIP, "dimension": DIMENSION}
 
 
 def world(
@@ -34,7 +35,7 @@ def world(
     """Writes manifest, codebook, vocabulary and tokens of `videos` kitchen videos; returns their paths by stage.
 
     The vocabulary is that of the folder `bert`, or one made of the sentences."""
-    paths = {name: folder / name for name in ("tokens", "codebook", "vocabulary")}
+    paths = {name: folder / name for name in ("tokens", "codebook", "vocabulary", "features", "frames")}
     paths["manifest"] = folder / "manifest.parquet"
     scripts = [kitchen.script(number) for number in range(videos)]
     if bert:
@@ -57,6 +58,7 @@ def world(
         "codebook_sha256": sha256(paths["codebook"] / "centroids.safetensors"),
         "vocabulary_sha256": sha256(paths["vocabulary"] / "tokenizer.json"),
         "clip_seconds": CLIP,
+        "settings": {"segment_length": 16},
     }
     for shard in sorted({row["shard"] for row in rows}):
         here = [(script, row) for script, row in zip(scripts, rows, strict=True) if row["shard"] == shard]
@@ -65,6 +67,7 @@ def world(
             for script, row in here
             for segment in _segments(script, row, paths["vocabulary"], words, noise, seed)
         ]
+        _raw(paths, shard)
         write_table(pa.Table.from_pylist(table, schema=SCHEMA), paths["tokens"] / f"{shard}.parquet", made)
     return paths
 
@@ -82,6 +85,18 @@ SCHEMA = pa.schema(
         ("clips", pa.list_(pa.int32())),
     ]
 )
+
+
+def _raw(paths: dict, shard: str) -> None:
+    """Tables without rows that say how frames and features would have been made."""
+    ledger, nothing = paths["frames"] / shard / "ledger.parquet", pa.table({"video_id": pa.array([], pa.string())})
+    write_table(nothing, ledger, {"settings": {"fps": 20, "size": 224, "crf": 18}})
+    note = {
+        "inputs": {"frames": sha256(ledger)},
+        "settings": {"weights": "kitchen", "clip_frames": 30, "precision": "float32"},
+        **NETWORK,
+    }
+    write_table(nothing, paths["features"] / f"{shard}.parquet", note)
 
 
 def visual_words(script, words: int, noise: float, seed: int) -> list[int]:
@@ -156,5 +171,5 @@ def _codebook(folder: Path, words: int, seed: int) -> None:
     centres = rng.normal(size=(len(kitchen.VERBS) + 1, DIMENSION))
     centroids = (centres[verbs] + 0.7 * rng.normal(size=(words, DIMENSION))).astype(np.float32)
     tensors = {"centroids.1": centroids, "alive.1": np.ones(words, np.uint8)}
-    note = {"made": json.dumps({"stage": "codebook"})}
+    note = {"made": json.dumps({"stage": "codebook", **NETWORK})}
     save_file(tensors, folder / "centroids.safetensors", metadata=note)

@@ -60,6 +60,8 @@ def test_every_overlay_is_valid_on_top_of_it():
             130,
             "pretrain.hidden_size is 130, but must be a multiple of pretrain.num_attention_heads",
         ),
+        ("captioning.hidden_size", 130, "captioning.hidden_size is 130, but must be a multiple of"),
+        ("captioning.template", "cut it", "must hold [MASK] at least once"),
         ("zero_shot.template", "cut the [MASK]", "must hold [MASK] twice"),
         ("retrieval.template", "cut the [MASK]", "retrieval.template is 'cut the [MASK]', but must hold [MASK] twice"),
         ("retrieval.candidates", 0, "retrieval.candidates is 0, but must be at least 1"),

@@ -1,31 +1,67 @@
-"""Evaluation: the tasks' figures in one file, with the protocol by which each was measured."""
+"""Evaluation: the tasks' figures in one file, with the protocol by which each was measured, and in the model's card."""
 
 import json
+import shutil
 
 import pytest
+import yaml
 
-from videobert.artefact import write_json
+from videobert.artefact import sha256, write_json
 from videobert.errors import UserError
 from videobert.evaluate import evaluate
 
 
-def note(task: str) -> dict:
-    return {"stage": task, "version": 3, "settings": {"seed": 5}}
+def note(task: str, model: str) -> dict:
+    return {"stage": task, "version": 3, "settings": {"seed": 5}, "inputs": {"model": model}}
 
 
-def test_the_figures_of_all_tasks_stand_beside_their_protocol(tmp_path):
-    write_json({"summary": {"alignment": {"accuracy": 0.9}}}, tmp_path / "objectives.json", note("objectives"))
+@pytest.fixture
+def model(learnt, tmp_path):
+    """A copy of a trained model's folder."""
+    folder = shutil.copytree(learnt["pretrain"], tmp_path / "pretrain")
+    (folder / "README.md").unlink(missing_ok=True)
+    return folder
+
+
+def test_the_figures_of_all_tasks_stand_beside_their_protocol(model, tmp_path):
+    made = sha256(model / "model.safetensors")
+    alignment = {"alignment": {"accuracy": 0.9, "accuracy_interval": [0.85, 0.95]}}
+    write_json({"summary": alignment}, tmp_path / "objectives.json", note("objectives", made))
     labels = {"verb": ["cut"], "object": ["onion"]}
-    zero_shot = {"summary": {"zero_shot": {"chance": {"verb_top1": 1.0}}}, "labels": labels}
-    write_json(zero_shot, tmp_path / "zero_shot.json", note("zero_shot"))
-    evaluate(tmp_path, tmp_path / "metrics.json", ["objectives", "zero_shot"])
+    rows = {
+        "chance": {"verb_top1": 0.0625},
+        "cross_modal": {"verb_top1": 0.5, "verb_top1_interval": [0.4, 0.6], "count": 9},
+    }
+    zero_shot = {"summary": {"zero_shot": rows}, "labels": labels}
+    write_json(zero_shot, tmp_path / "zero_shot.json", note("zero_shot", made))
+    skipped = {"summary": {"retrieval": {"steps": {"skipped": "no annotations"}}}}
+    write_json(skipped, tmp_path / "retrieval.json", note("retrieval", made))
+    evaluate(tmp_path, model, tmp_path / "metrics.json", ["objectives", "zero_shot", "retrieval"])
     metrics = json.loads((tmp_path / "metrics.json").read_text())
-    assert metrics["alignment"] == {"accuracy": 0.9} and metrics["zero_shot"] == {"chance": {"verb_top1": 1.0}}
+    assert metrics["alignment"] == alignment["alignment"] and metrics["zero_shot"] == rows
     assert metrics["protocol"]["objectives"] == {"version": 3, "seed": 5}
     assert metrics["protocol"]["zero_shot"] == {"version": 3, "seed": 5, "labels": labels}
-    assert set(metrics["made"]["inputs"]) == {"objectives", "zero_shot"}
+    assert set(metrics["made"]["inputs"]) == {"objectives", "zero_shot", "retrieval"}
+
+    _, front, card = (model / "README.md").read_text().split("---\n", 2)
+    assert yaml.safe_load(front)["library_name"] == "videobert"
+    lines = card.splitlines()
+    assert "| chance | 0.06 |  |" in lines
+    assert "| cross modal | 0.50 (0.40 – 0.60) | 9 |" in lines
+    table = lines.index("| chance | 0.06 |  |")
+    assert lines[table - 2 : table] == ["|  | verb top-1 | count |", "| --- | --- | --- |"]
+    assert lines[table + 1].startswith("| cross modal")  # a blank line would end the table
+    assert "steps: not measured: no annotations." in lines
+    assert made in card and "48 videos" in card and str(tmp_path) not in card
 
 
-def test_a_task_that_was_not_measured_is_named(tmp_path):
+def test_a_task_that_was_not_measured_is_named(model, tmp_path):
     with pytest.raises(UserError, match=r"zero_shot\.json is missing: run snakemake --cores all zero_shot"):
-        evaluate(tmp_path, tmp_path / "metrics.json", ["zero_shot"])
+        evaluate(tmp_path, model, tmp_path / "metrics.json", ["zero_shot"])
+
+
+def test_figures_of_another_model_are_refused(model, tmp_path):
+    write_json({"summary": {}}, tmp_path / "objectives.json", note("objectives", "0" * 64))
+    with pytest.raises(UserError, match=r"objectives\.json was measured on another model"):
+        evaluate(tmp_path, model, tmp_path / "metrics.json", ["objectives"])
+    assert not (model / "README.md").exists()

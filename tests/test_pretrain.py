@@ -54,7 +54,15 @@ SETTINGS = {
     "visual_embeddings": "centroids",
     "freeze_visual_embeddings": False,
 }
-FILES = ["config.json", "made.json", "model.safetensors", "tokenizer.json", "training.json", "training.png"]
+FILES = [
+    "centroids.safetensors",
+    "config.json",
+    "made.json",
+    "model.safetensors",
+    "preprocessing.json",
+    "tokenizer.json",
+]
+FILES += ["training.json", "training.png"]
 
 
 @pytest.fixture(scope="module")

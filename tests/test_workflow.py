@@ -19,7 +19,7 @@ from conftest import command, configure, copy, environment, project, snakemake
 from videobert.artefact import read_table
 
 STAGES = ["corpus", "download", "transcribe", "frames", "features", "codebook", "vocabulary", "tokens"]
-TASKS = ["objectives", "zero_shot", "retrieval"]
+TASKS = ["objectives", "zero_shot", "captioning", "retrieval"]
 STAGES += ["pretrain", *TASKS, "evaluate", "report"]
 MEASURED = " ".join(TASKS)
 # What lies below each stage, itself included.
@@ -35,6 +35,7 @@ BELOW = {
     "pretrain": f"pretrain {MEASURED} evaluate report",
     "objectives": "objectives evaluate report",
     "zero_shot": "zero_shot evaluate report",
+    "captioning": "captioning evaluate report",
     "retrieval": "retrieval evaluate report",
     "evaluate": f"{MEASURED} evaluate report",
     "report": "report",
@@ -59,6 +60,7 @@ CHANGES = [
     ("pretrain", "seed", 1),
     ("objectives", "mask_probability", 0.2),
     ("zero_shot", "template", "just [MASK] the [MASK]"),
+    ("captioning", "num_beams", 2),
     ("retrieval", "candidates", 20),
     ("evaluate", "seed", 1),
     ("report", "words", 5),

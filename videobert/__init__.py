@@ -6,7 +6,11 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """`from videobert import VideoBertForPreTraining`, without torch for those who do not ask for it."""
+    """`from videobert import VideoBert`, without torch for those who do not ask for it."""
+    if name == "VideoBert":
+        from videobert.applications import VideoBert
+
+        return VideoBert
     if name in ("VideoBertConfig", "VideoBertForPreTraining"):
         from videobert import model
 

@@ -7,6 +7,7 @@ beside the stages: `videobert TOOL FILE`.
 
 import importlib
 import sys
+from collections.abc import Callable
 
 STAGES = {
     "corpus": "read the list of videos: clean ids, shards, train/test split",
@@ -21,15 +22,24 @@ STAGES = {
     "objectives": "measure masked accuracy and alignment on unseen videos",
     "zero_shot": "name the verb and the object of unseen steps, untrained",
     "retrieval": "find the video for a text, and the text for a video",
+    "captioning": "train decoders that write the sentences of steps, and score them",
     "evaluate": "merge the figures of the tasks",
     "report": "gather everything in one HTML page",
     "ledger": "gather what became of each video in one stage's shards",
 }
 
-# Commands beside the pipeline: a person types them, so what they must be given needs no flag.
+# Commands beside the pipeline: a person types them, so what they must be given needs no flag. All but the last are
+# functions of videobert/applications.py.
 TOOLS = {
+    "fill": "fill the [MASK]s of a sentence with what a video shows",
+    "search": "find the seconds in which videos show what a text says",
+    "index": "make an index of videos to search in",
+    "forecast": "say what a video shows next",
+    "caption": "describe a short video in a sentence",
     "youcook2": "turn YouCook II's annotations into a list of videos and a table of steps",
 }
+
+APPLICATIONS = [tool for tool in TOOLS if tool != "youcook2"]
 
 HELP = """usage: videobert STAGE [--setting value ...]
 
@@ -72,11 +82,41 @@ def main(arguments: list[str] | None = None) -> None:
 
     end_with_workflow()
     set_parsing_settings(docstring_parse_attribute_docstrings=False)
-    function = getattr(importlib.import_module(f"videobert.{stage}"), stage)
+    module = "applications" if stage in APPLICATIONS else stage
+    function = getattr(importlib.import_module(f"videobert.{module}"), stage)
     try:
-        auto_cli(function, args=rest, as_positional=stage in TOOLS, prog=f"videobert {stage}")
+        if stage in APPLICATIONS:
+            _apply(function, rest, f"videobert {stage}")
+        else:
+            auto_cli(function, args=rest, as_positional=stage in TOOLS, prog=f"videobert {stage}")
     except UserError as error:
         sys.exit(f"videobert {stage}: {error}")
+
+
+def _apply(function: Callable[..., None], arguments: list[str], program: str) -> None:
+    """Calls a function with what a shell gives: several videos as several words, --json without a value."""
+    import argparse
+    import inspect
+
+    from docstring_parser import parse
+    from jsonargparse import ArgumentParser, DefaultHelpFormatter
+
+    class AsWritten(argparse.RawDescriptionHelpFormatter, DefaultHelpFormatter):
+        """Leaves the example's lines as they are."""
+
+    said = parse(function.__doc__)
+    about = {parameter.arg_name: parameter.description for parameter in said.params}
+    parser = ArgumentParser(
+        prog=program,
+        description=f"{said.short_description}\n\n{said.long_description}",
+        formatter_class=AsWritten,
+    )
+    several = [name for name in inspect.signature(function).parameters if name == "videos"]
+    for name in several:
+        parser.add_argument(name, nargs="+", help=about[name])
+    parser.add_function_arguments(function, as_group=False, as_positional=True, skip={*several, "json"})
+    parser.add_argument("--json", action="store_true", help=about["json"])
+    function(**vars(parser.parse_args(arguments)))
 
 
 def _listed(commands: dict[str, str]) -> str:

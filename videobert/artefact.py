@@ -127,6 +127,19 @@ def write_json(data: dict[str, Any], path: Path, made: dict[str, Any]) -> None:
         temporary.write_text(json.dumps({**data, "made": made}, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 
+def noted(data: bytes, made: dict[str, Any]) -> bytes:
+    """Safetensors bytes of a model with the note beside transformers' own metadata.
+
+    The header is written here because the library writes several metadata keys in a random order.
+    """
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    header["__metadata__"] = {"format": "pt", "made": json.dumps(made, sort_keys=True)}
+    text = json.dumps(header, sort_keys=True).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[8 + size :]
+
+
 def made(path: Path) -> dict[str, Any]:
     """The note of a Parquet, safetensors or JSON file of ours ({} when it has none). UserError when it is missing."""
     if not path.exists():

@@ -40,7 +40,7 @@ def _text(value: Any) -> str:
 
 def _misfits(config: dict[str, Any]) -> list[str]:
     """What no schema can say: keys that must fit together."""
-    model = config["pretrain"]
+    model, decoder = config["pretrain"], config["captioning"]
     lines = []
     if model["save_steps"] % model["logging_steps"]:
         lines.append(
@@ -58,6 +58,13 @@ def _misfits(config: dict[str, Any]) -> list[str]:
             lines.append(
                 f"{task}.template is {template!r}, but must hold [MASK] twice: for the verb and for the object"
             )
+    if decoder["hidden_size"] % decoder["num_attention_heads"]:
+        lines.append(
+            f"captioning.hidden_size is {decoder['hidden_size']}, but must be a multiple of "
+            f"captioning.num_attention_heads, which is {decoder['num_attention_heads']}"
+        )
+    if "[MASK]" not in decoder["template"]:
+        lines.append(f"captioning.template is {decoder['template']!r}, but must hold [MASK] at least once")
     return lines
 
 

@@ -1,16 +1,17 @@
 """Does the model use the video? The tasks' figures in one file, each beside the control that gives it meaning.
 
 A task is a rule, a module and a section of the configuration of its own, so that a change of one measures nothing else
-anew: objectives (masked accuracy, alignment), zero_shot (table 1 of the paper), retrieval (a video for a text, a text
-for a video). Each writes `results/evaluate/TASK.json`; this stage merges their summaries, and says by which protocol
-each was measured: version, seeds, label lists.
+anew: objectives (masked accuracy, alignment), zero_shot (table 1 of the paper), captioning (table 3), retrieval (a video
+for a text, a text for a video). Each writes `results/evaluate/TASK.json`; this stage merges their summaries, and says by
+which protocol each was measured: version, seeds, label lists.
 """
 
 import sys
 from pathlib import Path
 from typing import Any, Literal
 
-from videobert.artefact import made_by, write_json
+from videobert.artefact import made, made_by, sha256, write_json
+from videobert.card import write_card
 from videobert.errors import UserError
 
 VERSION = 2
@@ -18,13 +19,15 @@ VERSION = 2
 
 def evaluate(
     results: Path,
+    pretrain: Path,
     output: Path,
-    tasks: list[Literal["objectives", "zero_shot", "retrieval"]],
+    tasks: list[Literal["objectives", "zero_shot", "captioning", "retrieval"]],
 ) -> None:
-    """Merge the tasks' figures.
+    """Merge the tasks' figures, and write the model's card, README.md in its folder.
 
     Args:
         results: folder of the tasks' files, TASK.json.
+        pretrain: folder of the model.
         output: metrics.json.
         tasks: what was measured.
     """
@@ -42,6 +45,11 @@ def evaluate(
         protocol[task] = {"version": note["version"], **note["settings"]}
         if "labels" in task_result:
             protocol[task]["labels"] = task_result["labels"]
+    model = sha256(pretrain / "model.safetensors")
+    for task, file in files.items():
+        if made(file).get("inputs", {}).get("model") != model:
+            raise UserError(f"{file} was measured on another model than {pretrain}: run snakemake --cores all {task}")
+    write_card(pretrain, metrics)
     print(f"evaluate: {', '.join(tasks)} in {output}", file=sys.stderr)
     note = made_by("evaluate", VERSION, {"tasks": list(tasks)}, files)
     write_json({**metrics, "protocol": protocol}, output, note)

@@ -77,12 +77,7 @@ def features(
         path = frames.parent / video["path"]
         if not path.is_file():
             raise UserError(f"{path} is missing, though {frames} lists it; delete that ledger and run again")
-        rows = np.concatenate(
-            [
-                embed(model, torch.from_numpy(batch), preprocessing).cpu().numpy().astype(np.float16)
-                for batch in batches(path, clip_frames, batch_size)
-            ]
-        )
+        rows = embed_video(model, path, clip_frames, batch_size, preprocessing)
         if len(rows) != video["frames"] // clip_frames:
             raise UserError(f"{path} is damaged ({len(rows)} clips decode); delete {frames} and run again")
         if not np.isfinite(rows).all():
@@ -112,6 +107,21 @@ def features(
     write_table(rows, ledger, note)
     write_table(table, output, note)
     finish(journal)
+
+
+def embed_video(
+    model: Any, path: Path, clip_frames: int, batch_size: int, preprocessing: dict[str, Any]
+) -> "np.ndarray":
+    """Features of a normalised video's clips, at least one: float16 [clips, dimension]."""
+    import numpy as np
+    import torch
+
+    return np.concatenate(
+        [
+            embed(model, torch.from_numpy(batch), preprocessing).cpu().numpy().astype(np.float16)
+            for batch in batches(path, clip_frames, batch_size)
+        ]
+    )
 
 
 def batches(path: Path, clip_frames: int, batch_size: int) -> Iterator["np.ndarray"]:

@@ -59,8 +59,12 @@ def frames(download: Path, output: Path, fps: int = 20, size: int = 224, crf: in
     finish(journal)
 
 
-def normalise(source: Path, target: Path, fps: int, size: int, crf: int) -> dict[str, Any]:
+def normalise(
+    source: Path, target: Path, fps: int, size: int, crf: int, first: int = 0, last: int | None = None
+) -> dict[str, Any]:
     """Writes `source` to `target` at this rate and size; returns the ledger's facts.
+
+    With `first` and `last`, just the frames first … last - 1 of what the whole would have given.
 
     Raises Loss("unusable") when there are no pictures, or too few before the video breaks.
     """
@@ -70,27 +74,33 @@ def normalise(source: Path, target: Path, fps: int, size: int, crf: int) -> dict
     if not facts["has_video"]:
         raise Loss("unusable", "no video stream")
     with atomic(target) as temporary:
-        complaint = _ffmpeg(source, temporary, fps, size, crf)
+        complaint = _ffmpeg(source, temporary, fps, size, crf, first, last)
         count = count_frames(temporary)
         seconds = count / fps
+        wanted = (facts["duration"] if last is None else min(facts["duration"], last / fps)) - first / fps
         # Sound often outlasts the pictures, so a short result alone is no sign; ffmpeg must have complained as well.
-        partial = bool(complaint) and facts["duration"] - seconds > SHORTEST_PART
+        partial = bool(complaint) and wanted - seconds > SHORTEST_PART
         if count == 0 or (partial and seconds < SHORTEST_PART):
             raise Loss("unusable", complaint or "no frame in it")
-    reason = f"partial: {seconds:.1f} of {facts['duration']:.1f} s decode ({complaint})" if partial else ""
+    reason = f"partial: {seconds:.1f} of {wanted:.1f} s decode ({complaint})" if partial else ""
     return {"reason": reason, "path": target.name, "frames": count, "duration": seconds}
 
 
-def _ffmpeg(source: Path, target: Path, fps: int, size: int, crf: int) -> str:
+def _ffmpeg(source: Path, target: Path, fps: int, size: int, crf: int, first: int = 0, last: int | None = None) -> str:
     """Runs ffmpeg; returns the last line of its complaints ("" if it had none)."""
     import ffmpeg
 
     from videobert.media import SAFE, ffmpeg_binary
 
     # "V" is the first video stream that is no cover picture.
+    pictures = ffmpeg.input(f"file:{source}", threads=1, **SAFE)["V"].filter("fps", fps)
+    if first or last is not None:
+        # Counted from the start and not sought: where a stranger's file seeks to is anybody's guess.
+        span = {"start": (first - 0.5) / fps} if first else {}
+        span |= {"end": (last - 0.5) / fps} if last is not None else {}
+        pictures = pictures.filter("trim", **span).filter("setpts", f"PTS-{first}")
     pictures = (
-        ffmpeg.input(f"file:{source}", threads=1, **SAFE)["V"]
-        .filter("fps", fps)
+        pictures
         # The centred square is cut in the source's pixels, which need not be square themselves.
         .filter("crop", "min(iw,ih/sar)", "min(ih,iw*sar)")
         .filter(

@@ -37,11 +37,17 @@ class Judge:
         self.device = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
         self.model = VideoBertForPreTraining.from_pretrained(folder).eval().to(self.device)
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self.tokenizer.encode_special_tokens = True  # a "[SEP]" that somebody writes is text, as in the tokens
         self.words = vocabulary(folder / "tokenizer.json", self.model.config.visual_words)
         self.batch_size = batch_size
 
     def pieces(self, text: str) -> np.ndarray:
         return np.array(self.tokenizer.encode(text, add_special_tokens=False).ids, np.int64)
+
+    def masked(self, text: str) -> np.ndarray:
+        """The ids of a sentence with [MASK]s."""
+        first, *others = (self.pieces(part) for part in text.split("[MASK]"))
+        return np.concatenate([first, *(np.append(self.words.mask, part) for part in others)])
 
     def sequence(self, text: np.ndarray, video: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(ids, token types) of text ids and joint video ids, cut to the model's length."""
@@ -77,7 +83,7 @@ class Judge:
 def test_segments(judge: Judge, pretrain: Path, tokens: Path, manifest: Path) -> Segments:
     """The rows of the test split, with the clips that the model was trained to see."""
     files = token_files(tokens, manifest)
-    _same_codebook(files[0], pretrain / "model.safetensors")
+    same_codebook(files[0], pretrain / "model.safetensors")
     segments = read_segments(files, "test", judge.model.config.lookahead)
     if not len(segments):
         raise UserError(
@@ -87,7 +93,8 @@ def test_segments(judge: Judge, pretrain: Path, tokens: Path, manifest: Path) ->
     return segments
 
 
-def _same_codebook(tokens: Path, model: Path) -> None:
+def same_codebook(tokens: Path, model: Path) -> None:
+    """Raises UserError when a tokens table is of another codebook than the model's."""
     noted, used = made(tokens).get("codebook_sha256"), made(model).get("inputs", {}).get("codebook")
     if noted != used:
         raise UserError(
@@ -101,20 +108,21 @@ def _same_codebook(tokens: Path, model: Path) -> None:
 
 @dataclass(frozen=True)
 class Step:
-    """An annotated step: what is done to what, from `start` to `end` seconds of a video."""
+    """An annotated step: what is done to what, from `start` to `end` seconds of a video, and the sentence that says it."""
 
     video_id: str
     start: float
     end: float
     verb: str
     object: str
+    sentence: str = ""  # "" in silent videos, and where the table has none
 
 
 def read_steps(annotations: str, manifest: Path) -> tuple[list[Step], dict[str, str]]:
     """(all annotated steps of all splits, the split of each video id).
 
     Args:
-        annotations: kitchen, or a TSV, CSV or Parquet file with the columns of `Step`.
+        annotations: kitchen, or a TSV, CSV or Parquet file with the columns of `Step` (sentence may be missing).
         manifest: the manifest.
     """
     rows = read_table(manifest, ["video_id", "source", "split"]).to_pylist()
@@ -129,7 +137,9 @@ def _kitchen_steps(rows: list[dict[str, Any]]) -> list[Step]:
     for row in rows:
         if row["source"].startswith("kitchen:"):
             shown = script(int(row["source"].removeprefix("kitchen:"))).steps
-            steps += [Step(row["video_id"], step.start, step.end, step.verb, step.object) for step in shown]
+            steps += [
+                Step(row["video_id"], step.start, step.end, step.verb, step.object, step.sentence) for step in shown
+            ]
     if not steps:
         raise UserError("evaluate.annotations is kitchen, but the manifest has no kitchen video: set it to null")
     return steps
@@ -152,8 +162,15 @@ def _listed_steps(path: Path) -> list[Step]:
             f"evaluate.annotations: {path} has no column {', '.join(missing)}; needed: {', '.join(columns)}"
         )
     return [
-        Step(str(row["video_id"]), float(row["start"]), float(row["end"]), row["verb"].strip(), row["object"].strip())
-        for row in table.select(columns).to_pylist()
+        Step(
+            str(row["video_id"]),
+            float(row["start"]),
+            float(row["end"]),
+            row["verb"].strip(),
+            row["object"].strip(),
+            str(row.get("sentence") or "").strip(),
+        )
+        for row in table.to_pylist()
     ]
 
 
@@ -185,11 +202,17 @@ def of_another_video(groups: np.ndarray, candidates: np.ndarray, group: Any, ran
 
 def interval(values: np.ndarray, groups: np.ndarray, seed: int) -> list[float]:
     """The 95 % interval of the mean of `values` (n,), by a bootstrap over the videos, `groups` (n,)."""
+    sums = resampled(np.stack([values, np.ones(len(values))], axis=1), groups, seed)
+    return [float(bound) for bound in np.quantile(sums[:, 0] / sums[:, 1], [0.025, 0.975])]
+
+
+def resampled(parts: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
+    """Sums (RESAMPLES, k) of the columns of `parts` (n, k), each over videos drawn with replacement, `groups` (n,)."""
     _, numbers = np.unique(groups, return_inverse=True)
-    sums, counts = np.bincount(numbers, values), np.bincount(numbers)
+    sums = np.zeros((numbers.max() + 1, parts.shape[1]))
+    np.add.at(sums, numbers, parts)
     drawn = np.random.default_rng([seed, 9]).integers(len(sums), size=(RESAMPLES, len(sums)))
-    means = sums[drawn].sum(1) / counts[drawn].sum(1)
-    return [float(bound) for bound in np.quantile(means, [0.025, 0.975])]
+    return sums[drawn].sum(1)
 
 
 def inputs_of(pretrain: Path, tokens: Path, manifest: Path, annotations: str | None) -> dict[str, Path | list[Path]]:

@@ -29,7 +29,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from videobert import initial_model as checkpoint
-from videobert.artefact import atomic, made_by, write_json
+from videobert.artefact import agreed, atomic, made_by, noted, read_table, sha256, write_json
+from videobert.artefact import made as note_of
 from videobert.codebook import Codebook, load
 from videobert.errors import UserError
 from videobert.sequences import (
@@ -67,6 +68,8 @@ def pretrain(
     tokens: Path,
     codebook: Path,
     vocabulary: Path,
+    features: Path,
+    frames: Path,
     manifest: Path,
     output: Path,
     hidden_size: int,
@@ -105,8 +108,11 @@ def pretrain(
         tokens: folder of the token tables, one for each shard.
         codebook: folder of the codebook.
         vocabulary: folder of the tokenizer; it is copied to the model.
+        features: folder of the features; read for how they were made.
+        frames: folder of the frames' ledgers; read for how they were made.
         manifest: the manifest, which names the shards.
-        output: folder of the model: config, weights, tokenizer, training curve.
+        output: folder of the model, with all that a raw video needs: config, weights, tokenizer, codebook, the settings
+            of frames and features; and the training curve.
         hidden_size: width of the encoder; this and the next three are the checkpoint's when there is an initial_model.
         num_hidden_layers: layers of the encoder.
         num_attention_heads: attention heads of a layer.
@@ -146,12 +152,25 @@ def pretrain(
     settings = {
         name: value
         for name, value in locals().items()
-        if name not in ("tokens", "codebook", "vocabulary", "manifest", "output", "save_steps", "device", "threads")
+        if name
+        not in (
+            "tokens",
+            "codebook",
+            "vocabulary",
+            "features",
+            "frames",
+            "manifest",
+            "output",
+            "save_steps",
+            "device",
+            "threads",
+        )
     }
     files = token_files(tokens, manifest)
     centroids, tokenizer = codebook / "centroids.safetensors", vocabulary / "tokenizer.json"
     fits(files, "codebook_sha256", centroids)
     fits(files, "vocabulary_sha256", tokenizer)
+    preprocessing = _preprocessing(files[0], features, frames, centroids)
     bert, facts = None, {}
     if initial_model:
         bert, has_head = checkpoint.read(initial_model, tokenizer, max_length)
@@ -201,9 +220,39 @@ def pretrain(
         print(f"pretrain: going on from {last.name}", file=sys.stderr)
     trainer.train(resume_from_checkpoint=str(last) if last else None)
     if arguments.process_index == 0:
-        _write(trainer, vocabulary, output, made)
+        _write(trainer, vocabulary, codebook, preprocessing, _corpus(segments, manifest, preprocessing), output, made)
         shutil.rmtree(output / "checkpoints")
         shutil.rmtree(output / "segments")
+
+
+def _preprocessing(tokens: Path, features: Path, frames: Path, centroids: Path) -> dict[str, Any]:
+    """How a raw video becomes visual words, from the notes of one shard: all shards agree."""
+    table, ledger = features / tokens.name, frames / tokens.stem / "ledger.parquet"
+    for fact in ("weights_sha256", "clip_seconds"):
+        agreed([centroids, table], fact)
+    network, pictures = note_of(table), note_of(ledger)
+    if network["inputs"]["frames"] != sha256(ledger):
+        raise UserError(f"{table} was made with other frames than those of {ledger}: run the stage features again")
+    return {
+        **pictures["settings"],
+        **network["settings"],
+        **{name: network[name] for name in ("weights_sha256", "clip_seconds", "dimension")},
+        "segment_length": note_of(tokens)["settings"]["segment_length"],
+    }
+
+
+def _corpus(segments: Segments, manifest: Path, preprocessing: dict[str, Any]) -> dict[str, Any]:
+    """What the model has seen, for its card: the train videos that gave tokens."""
+    listed = {row["video_id"]: row for row in read_table(manifest).to_pylist()}
+    videos = [listed.get(video, {}) for video in segments.videos]
+    windows = np.diff(segments.video_offsets)[~segments.paired]  # each clip stands in one
+    return {
+        "videos": len(videos),
+        "kitchen_videos": sum(str(video.get("source")).startswith("kitchen:") for video in videos),
+        "sentences": int(segments.paired.sum()),
+        "hours": round(int(windows.sum()) * preprocessing["clip_seconds"] / 3600, 2),
+        "licenses": sorted({video["license"] for video in videos if video.get("license")}),
+    }
 
 
 class Examples:
@@ -443,9 +492,19 @@ def _trainer(
     return ByObjective(model, arguments, data_collator=examples.collate, train_dataset=examples, callbacks=callbacks)
 
 
-def _write(trainer: "Trainer", vocabulary: Path, output: Path, made: dict[str, Any]) -> None:
+def _write(
+    trainer: "Trainer",
+    vocabulary: Path,
+    codebook: Path,
+    preprocessing: dict[str, Any],
+    corpus: dict[str, Any],
+    output: Path,
+    made: dict[str, Any],
+) -> None:
     """Writes the model folder, each file whole, the weights last."""
-
+    with atomic(output / "centroids.safetensors") as temporary:
+        shutil.copyfile(codebook / "centroids.safetensors", temporary)
+    write_json(preprocessing, output / "preprocessing.json", made)
     for path in sorted(vocabulary.glob("*.json")) + sorted(vocabulary.glob("*.txt")):
         if path.name.startswith(("tokenizer", "special_tokens_map", "vocab")):
             with atomic(output / path.name) as temporary:
@@ -456,7 +515,7 @@ def _write(trainer: "Trainer", vocabulary: Path, output: Path, made: dict[str, A
         for entry in trainer.state.log_history
         if "loss" in entry
     ]
-    write_json({"curve": curve}, output / "training.json", made)
+    write_json({"curve": curve, "corpus": corpus}, output / "training.json", made)
     _plot(curve, output / "training.png")
     write_json({}, output / "made.json", made)
     with atomic(output / ".saved") as folder:
@@ -465,21 +524,11 @@ def _write(trainer: "Trainer", vocabulary: Path, output: Path, made: dict[str, A
         with atomic(output / "config.json") as temporary:
             shutil.copyfile(config, temporary)
         with atomic(output / "model.safetensors") as temporary:
-            temporary.write_bytes(_noted(weights.read_bytes(), made))
+            temporary.write_bytes(noted(weights.read_bytes(), made))
+    card = output / "README.md"
+    if card.exists() and sha256(output / "model.safetensors") not in card.read_text():
+        card.unlink()  # it tells the figures of an earlier model; the stage evaluate writes it anew
     shutil.rmtree(output / ".saved")
-
-
-def _noted(data: bytes, made: dict[str, Any]) -> bytes:
-    """Safetensors bytes with the note beside transformers' own metadata.
-
-    The header is written here because the library writes several metadata keys in a random order.
-    """
-    size = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + size])
-    header["__metadata__"] = {"format": "pt", "made": json.dumps(made, sort_keys=True)}
-    text = json.dumps(header, sort_keys=True).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + data[8 + size :]
 
 
 def _plot(curve: list[dict[str, Any]], path: Path) -> None:

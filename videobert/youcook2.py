@@ -35,7 +35,7 @@ OFFICIAL = "youcookii_annotations_trainval.json"
 SPLITS = {"training": "train", "validation": "test", "testing": ""}
 
 VIDEO_COLUMNS = ("source", "id", "split")
-STEP_COLUMNS = ("video_id", "start", "end", "verb", "object", "caption")
+STEP_COLUMNS = ("video_id", "start", "end", "verb", "object", "sentence")
 
 
 def _words(text: str) -> frozenset[str]:
@@ -138,7 +138,7 @@ def youcook2(annotations: Path, output: Path = Path("youcook2"), verbs: int = 45
     """Turn YouCook II's annotations into a list of videos and a table of steps.
 
     Writes videos.tsv (for corpus.videos: training is train, validation is test), labels.tsv (for evaluate.annotations:
-    video_id, start, end, verb, object, caption) and left_out.tsv (every video and step in neither, and why).
+    video_id, start, end, verb, object, sentence) and left_out.tsv (every video and step in neither, and why).
 
     Args:
         annotations: the official youcookii_annotations_trainval.json.
@@ -316,7 +316,7 @@ def _described(video_id: str, annotation: Any) -> dict[str, Any]:
     else:
         reason = ""
     row = {"video_id": video_id, "start": start, "end": end, "verb": verb, "object": object_}
-    return {**row, "caption": caption, "reason": reason}
+    return {**row, "sentence": caption, "reason": reason}
 
 
 def _is_segment(segment: Any) -> bool:

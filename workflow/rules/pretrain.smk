@@ -14,6 +14,8 @@ rule pretrain:
         model=f"{RESULTS}/pretrain/model.safetensors",
         config=f"{RESULTS}/pretrain/config.json",
         curve=f"{RESULTS}/pretrain/training.json",
+        codebook=f"{RESULTS}/pretrain/centroids.safetensors",
+        preprocessing=f"{RESULTS}/pretrain/preprocessing.json",
     log:
         f"{RESULTS}/logs/pretrain.log",
     benchmark:
@@ -27,9 +29,12 @@ rule pretrain:
         tokens=f"{RESULTS}/tokens",
         codebook=f"{RESULTS}/codebook",
         vocabulary=f"{RESULTS}/vocabulary",
+        features=f"{RESULTS}/features",
+        frames=f"{RESULTS}/frames",
         folder=f"{RESULTS}/pretrain",
     shell:
         "python -m videobert pretrain --tokens {params.tokens:q} --codebook {params.codebook:q}"
-        " --vocabulary {params.vocabulary:q} --manifest {input.manifest:q} --output {params.folder:q}"
+        " --vocabulary {params.vocabulary:q} --features {params.features:q} --frames {params.frames:q}"
+        " --manifest {input.manifest:q} --output {params.folder:q}"
         " {params.settings} --device {config[pretrain][device]} --threads {config[pretrain][threads]}"
         " 2>&1 | tee {log:q}"

@@ -1,0 +1,339 @@
+"""Captioning: each row uses the video, the control does not, the scores are the package's, and the decoder can be kept."""
+
+import dataclasses
+import json
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pyarrow as pa
+import pytest
+import torch
+from safetensors.numpy import load_file
+from synthetic import CLIP, DIMENSION
+
+from videobert import caption_scores, kitchen
+from videobert.artefact import made, read_table, sha256, write_table
+from videobert.caption_scores import corpus_bleu, meteor, scores, tokenize
+from videobert.captioning import ROWS, _memories, _shown, caption, captioning, read_decoder
+from videobert.errors import UserError
+from videobert.judge import Judge, Step, clips_of_videos, read_steps, resampled, words_between
+from videobert.sequences import read_segments, token_files
+
+SETTINGS = {
+    "annotations": "kitchen",
+    "template": "now let's [MASK] the [MASK] to the [MASK], and then [MASK] the [MASK]",
+    "hidden_size": 64,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 128,
+    "dropout": 0.1,
+    "max_length": 32,
+    "max_steps": 120,
+    "train_batch_size": 32,
+    "learning_rate": 0.004,
+    "num_beams": 3,
+    "batch_size": 64,
+    "seed": 0,
+    "threads": 1,
+    "device": "cpu",
+}
+SEEING = [row for row in ROWS if row != "no_video"]
+needs_java = pytest.mark.skipif(not shutil.which("java"), reason="no Java here")
+
+
+@pytest.fixture(scope="module")
+def paths(learnt, tmp_path_factory) -> dict[str, Path]:
+    """The small world with S3D features: each visual word's centroid and some noise."""
+    folder = tmp_path_factory.mktemp("captioning")
+    centroids = load_file(learnt["tokens"].parent / "codebook/centroids.safetensors")["centroids.1"]
+    random = np.random.default_rng(0)
+    for file in sorted(learnt["tokens"].glob("*.parquet")):
+        table = read_table(file)
+        rows = [
+            {"video_id": row["video_id"], "clip": clip, "start": clip * CLIP, "end": (clip + 1) * CLIP}
+            | {"feature": (centroids[word] + 0.3 * random.normal(size=DIMENSION)).astype(np.float16)}
+            for row in table.to_pylist()
+            if row["kind"] == "video"
+            for clip, word in zip(row["clips"], row["video_ids"], strict=True)
+        ]
+        features = pa.Table.from_pylist(rows, schema=SCHEMA)
+        write_table(features, folder / "features" / file.name, {"stage": "features", "weights_sha256": "kitchen"})
+        inputs = {"features": sha256(folder / "features" / file.name)}
+        write_table(table, folder / "tokens" / file.name, {**made(file), "inputs": inputs})
+    return {**learnt, "tokens": folder / "tokens", "features": folder / "features"}
+
+
+SCHEMA = pa.schema(
+    [
+        ("video_id", pa.string()),
+        ("clip", pa.int32()),
+        ("start", pa.float32()),
+        ("end", pa.float32()),
+        ("feature", pa.list_(pa.float16(), DIMENSION)),
+    ]
+)
+
+
+@pytest.fixture(scope="module")
+def measured(paths, tmp_path_factory) -> Path:
+    output = tmp_path_factory.mktemp("evaluate") / "captioning.json"
+    captioning(**paths, output=output, **SETTINGS)
+    return output
+
+
+@pytest.fixture
+def no_java(monkeypatch) -> None:
+    """METEOR takes ten seconds to start: once is enough."""
+    monkeypatch.setenv("PATH", "")
+
+
+def figures(path: Path) -> dict:
+    return json.loads(path.read_text())["summary"]["captioning"]
+
+
+def test_the_rows_see_the_video_and_the_control_does_not(measured):
+    rows, captions = figures(measured), json.loads(measured.read_text())["captions"]
+    assert set(rows) == set(ROWS)
+    assert len({step["written"]["no_video"] for step in captions}) == 1
+    named = {row: np.mean([step["verb"] in step["written"][row].lower().split() for step in captions]) for row in ROWS}
+    assert named["no_video"] < 0.2
+    for row in SEEING:
+        assert named[row] > 0.6
+        assert rows[row]["cider"] > rows["no_video"]["cider"] + 0.3
+
+
+def test_the_figures_their_intervals_and_the_steps_behind_them(measured):
+    details = json.loads(measured.read_text())
+    narrated = [number for number in range(60) if kitchen.is_narrated(number)]
+    said = {split: [n for n in narrated if kitchen.is_test(n) == (split == "test")] for split in ("train", "test")}
+    counts = {split: sum(len(kitchen.script(number).steps) for number in said[split]) for split in said}
+    assert details["count"] == counts
+    silent = [number for number in range(60) if not kitchen.is_narrated(number)]
+    assert not any(kitchen.is_test(number) for number in silent)
+    assert details["left_out"]["train"] == {
+        "without_sentence": sum(len(kitchen.script(number).steps) for number in silent),
+        "without_clips": 0,
+    }
+    for row, values in figures(measured).items():
+        assert values["count"] == counts["test"]
+        for name in ("bleu3", "bleu4", "rouge_l", "cider"):
+            low, high = values[f"{name}_interval"]
+            assert 0 <= low < values[name] < high
+        assert values["cider"] == pytest.approx(np.mean([step["cider"][row] for step in details["captions"]]), abs=1e-5)
+    difference = details["cider_differences"]["videobert - s3d"]
+    apart = figures(measured)["videobert"]["cider"] - figures(measured)["s3d"]["cider"]
+    assert difference["difference"] == pytest.approx(apart, abs=2e-6)
+    sentences = [step.sentence for number in said["test"] for step in kitchen.script(number).steps]
+    assert sorted(step["sentence"] for step in details["captions"]) == sorted(sentences)
+
+
+@needs_java
+def test_meteor_is_the_packages_and_java_is_gone(measured):
+    from pycocoevalcap.meteor.meteor import Meteor
+
+    captions = json.loads(measured.read_text())["captions"]
+    theirs = Meteor()
+    try:
+        for row in ("no_video", "videobert"):
+            references = {i: [tokenize(step["sentence"])] for i, step in enumerate(captions)}
+            written = {i: [tokenize(step["written"][row])] for i, step in enumerate(captions)}
+            assert figures(measured)[row]["meteor"] == pytest.approx(
+                theirs.compute_score(references, written)[0], abs=1e-6
+            )
+    finally:
+        theirs.meteor_p.kill()
+        theirs.meteor_p.wait()
+    assert not [child for child in psutil.Process().children(recursive=True) if child.name() == "java"]
+
+
+def test_without_java_meteor_alone_is_missing(measured, paths, tmp_path, no_java, capsys):
+    """And the rest comes out the same, byte by byte, with the decoder."""
+    captioning(**paths, output=tmp_path / "captioning.json", **SETTINGS)
+    ours, theirs = (json.loads(path.read_text()) for path in (tmp_path / "captioning.json", measured))
+    assert "needs Java" in ours["skipped"]["meteor"] and "needs Java" in capsys.readouterr().err
+    for row in ROWS:
+        assert ours["summary"]["captioning"][row]["meteor"] is None
+        ours["summary"]["captioning"][row].pop("meteor"), theirs["summary"]["captioning"][row].pop("meteor")
+        ours["results"][row].pop("meteor"), theirs["results"][row].pop("meteor")
+    ours.pop("skipped"), theirs.pop("skipped", None)
+    assert json.dumps(ours) == json.dumps(theirs)
+    assert str(paths["pretrain"]) not in measured.read_text()
+    names = {path.name for path in (tmp_path / "captioning").iterdir()}
+    assert {"config.json", "generation_config.json", "model.safetensors"} <= names
+    for name in names:
+        assert (tmp_path / "captioning" / name).read_bytes() == (measured.with_suffix("") / name).read_bytes(), name
+    assert made(tmp_path / "captioning/model.safetensors")["settings"]["num_beams"] == 3
+
+
+@pytest.mark.parametrize(("program", "seconds"), [("exec sleep 60", 1), ("echo no memory >&2; exit 1", 30)])
+def test_a_java_that_hangs_or_dies_costs_meteor_only(tmp_path, monkeypatch, program, seconds):
+    (tmp_path / "java").write_text(f"#!/bin/sh\n{program}\n")
+    (tmp_path / "java").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(caption_scores, "METEOR_SECONDS", seconds)
+    started = time.monotonic()
+    figures_, reason = meteor(["slice the onion"] * 3, {"row": ["slice the tomato"] * 3})
+    assert figures_ == {} and "failed, or took more than" in reason
+    assert time.monotonic() - started < 10
+    assert not psutil.Process().children()
+
+
+def test_scores_are_those_of_the_package(measured, capsys):
+    captions = json.loads(measured.read_text())["captions"]
+    capsys.readouterr()
+    references = [tokenize(step["sentence"]) for step in captions]
+    written = [tokenize(step["written"]["s3d"]) for step in captions]
+    groups = np.array([step["video_id"] for step in captions])
+    ours, ciders = scores(references, written, groups, 0)
+    assert capsys.readouterr().out == ""  # the package likes to print
+    from pycocoevalcap.bleu.bleu import Bleu
+    from pycocoevalcap.cider.cider import Cider
+    from pycocoevalcap.rouge.rouge import Rouge
+
+    said, wrote = ({i: [text] for i, text in enumerate(texts)} for texts in (references, written))
+    bleu, _ = Bleu().compute_score(said, wrote, verbose=0)
+    assert [ours["bleu3"], ours["bleu4"]] == pytest.approx(bleu[2:])
+    assert ours["cider"] == pytest.approx(Cider().compute_score(said, wrote)[0]) == pytest.approx(ciders.mean())
+    assert ours["rouge_l"] == pytest.approx(Rouge().compute_score(said, wrote)[0])
+    # A resample's BLEU is that of its captions.
+    parts = np.array([[1, 0, 0, 0, 3, 2, 1, 0, 3, 3], [5, 3, 2, 1, 5, 4, 3, 2, 5, 6]], float)
+    sums = resampled(parts, np.array(["a", "b"]), 0)
+    assert {tuple(row) for row in sums} == {tuple(2 * parts[0]), tuple(parts.sum(0)), tuple(2 * parts[1])}
+    assert corpus_bleu(parts[1])[0] == pytest.approx(np.exp(1 - 6 / 5))
+    perfect, _ = scores(references, references, groups, 0)
+    assert [perfect["bleu4"], perfect["rouge_l"], perfect["cider"]] == pytest.approx([1, 1, 10], abs=1e-6)
+    wrong, _ = scores(references, ["x y z w v"] * len(references), groups, 0)
+    assert [wrong["bleu4"], wrong["rouge_l"], wrong["cider"]] == pytest.approx([0, 0, 0], abs=1e-4)
+    empty, _ = scores(references, [""] * len(references), groups, 0)
+    assert [empty["bleu4"], empty["cider"]] == pytest.approx([0, 0], abs=1e-6)
+    assert not {"pycocoevalcap.spice", "pycocoevalcap.eval", "pycocotools"} & set(sys.modules)
+
+
+SENTENCES = [
+    "Now let's slice the red-hot onion, nice and slowly!",
+    "Don't stir it; you can't, and I'll say why: it's hot.",
+    'Add 1.5 cups of "flour", 2 eggs and salt.',
+    "We're gonna cook the chef's soup - they've said so.",
+    "You cannot whisk the crème brûlée at 10:30 ...",
+]
+
+
+def test_tokens():
+    assert tokenize(SENTENCES[0]) == "now let 's slice the red-hot onion nice and slowly"
+    assert tokenize(SENTENCES[1]) == "do n't stir it you ca n't and i 'll say why it 's hot"
+    assert tokenize("(The onion) don’t_") == "the onion do n't"
+
+
+@needs_java
+def test_tokens_are_those_of_the_penn_treebanks_tokenizer():
+    from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
+
+    theirs = PTBTokenizer().tokenize({i: [{"caption": text}] for i, text in enumerate(SENTENCES)})
+    assert [tokenize(text) for text in SENTENCES] == [theirs[i][0] for i in range(len(SENTENCES))]
+
+
+def test_the_kept_decoder_writes_the_captions_of_its_row(measured, paths, learnt, tmp_path):
+    judge = Judge(paths["pretrain"], 7, "cpu", 1)
+    decoder = read_decoder(measured.with_suffix(""), paths["pretrain"])
+    captions = json.loads(measured.read_text())["captions"][:20]
+    segments = read_segments(token_files(paths["tokens"], paths["manifest"]), "test")
+    clips = clips_of_videos(segments)
+    videos = [words_between(*clips[step["video_id"]], step["start"], step["end"]) for step in captions]
+    assert caption(judge, decoder, videos) == [step["written"]["videobert"] for step in captions]
+    with pytest.raises(UserError, match="is missing: run snakemake"):
+        read_decoder(tmp_path, paths["pretrain"])
+    other = shutil.copytree(paths["pretrain"], tmp_path / "other")
+    with open(other / "model.safetensors", "ab") as weights:
+        weights.write(b" ")
+    with pytest.raises(UserError, match="for another model"):
+        read_decoder(measured.with_suffix(""), other)
+
+
+def test_the_search_is_the_same_without_its_cache(measured, paths):
+    from transformers import DynamicCache, EncoderDecoderCache
+
+    decoder = read_decoder(measured.with_suffix(""), paths["pretrain"])
+    memory = torch.randn(5, 4, decoder.config.memory_size, generator=torch.Generator().manual_seed(0))
+    mask = torch.tensor([[1, 1, 1, 1], [1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]])
+    seen, first = decoder.look(memory, mask), torch.full((5, 1), decoder.config.bos_token_id)
+    cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+    with torch.inference_mode():
+        cached = decoder.generate(first, past_key_values=cache, **seen)
+        assert torch.equal(cached, decoder.generate(first, use_cache=False, **seen))
+        # What stands where no clip is changes nothing.
+        memory[mask == 0] = 1e3
+        assert torch.equal(cached, decoder.generate(first, use_cache=False, **decoder.look(memory, mask)))
+
+
+def test_every_part_is_of_the_steps_own_clips(paths):
+    judge = Judge(paths["pretrain"], 32, "cpu", 1)
+    clips = clips_of_videos(read_segments(token_files(paths["tokens"], paths["manifest"]), "test"))
+    steps = [step for step in read_steps("kitchen", paths["manifest"])[0] if step.video_id in clips][:6]
+    numbered = {name: np.arange(len(words), dtype=np.float32)[:, None] for name, (_, words) in clips.items()}
+    shown = _shown(judge, SETTINGS["template"], steps, clips, numbered)
+    for index, step in enumerate(steps):
+        middles, _ = clips[step.video_id]
+        assert (
+            shown["s3d"][index][:, 0].tolist()
+            == words_between(middles, np.arange(len(middles)), step.start, step.end).tolist()
+        )
+    width = judge.model.config.hidden_size
+    for row, size in (("no_video", 1), ("s3d", 1), ("videobert", 6 * width), ("videobert_s3d", 6 * width + 1)):
+        assert {memory.shape[1] for memory in _memories(shown, ROWS[row])} == {size}
+    # VideoBERT reads a step alone as it does among others, and a longer one as far as it can.
+    alone = _shown(judge, SETTINGS["template"], steps[1:2], clips, numbered)
+    for part in shown:
+        assert np.allclose(alone[part][0], shown[part][1], atol=1e-4)
+    long = [dataclasses.replace(steps[0], start=0.0, end=1e4)]
+    room = judge.model.config.max_position_embeddings - 3 - 16
+    assert {len(part[0]) for part in _shown(judge, SETTINGS["template"], long, clips, numbered).values()} == {room}
+
+
+def test_a_table_with_sentences_gives_the_kitchens_captions(measured, paths, tmp_path, no_java):
+    header, lines = "video_id\tstart\tend\tverb\tobject\tsentence", []
+    for row in read_table(paths["manifest"]).to_pylist():
+        for step in kitchen.script(int(row["source"].split(":")[1])).steps:
+            lines.append(f"{row['video_id']}\t{step.start}\t{step.end}\t{step.verb}\t{step.object}\t{step.sentence}")
+    table, output = tmp_path / "steps.tsv", tmp_path / "captioning.json"
+    table.write_text("\n".join([header, *lines]) + "\n")
+    questions = {**paths, "output": output, **SETTINGS, "annotations": str(table), "max_steps": 2}
+    captioning(**questions)
+    theirs = json.loads(measured.read_text())
+    ours = json.loads(output.read_text())
+    assert ours["count"] == theirs["count"] and ours["left_out"] == theirs["left_out"]
+    assert [step["sentence"] for step in ours["captions"]] == [step["sentence"] for step in theirs["captions"]]
+    assert str(tmp_path) not in output.read_text() and (tmp_path / "captioning/model.safetensors").exists()
+    table.write_text("\n".join(line.rsplit("\t", 1)[0] for line in [header, *lines]) + "\n")
+    captioning(**questions)
+    assert "a column sentence" in figures(output)["skipped"]
+    assert not (tmp_path / "captioning").exists()  # a decoder of other settings would mislead
+    captioning(**{**questions, "annotations": None})
+    assert "annotations is null" in figures(output)["skipped"]
+
+
+def test_what_cannot_be_measured_is_said(paths, tmp_path):
+    questions = {**paths, "output": tmp_path / "captioning.json", **SETTINGS}
+    with pytest.raises(UserError, match=r"must have a \[MASK\]"):
+        captioning(**{**questions, "template": "cut the onion"})
+    with pytest.raises(UserError, match="no clip has room"):
+        captioning(**{**questions, "template": "the [MASK] " * 20})
+    with pytest.raises(UserError, match="multiple of"):
+        captioning(**{**questions, "hidden_size": 65})
+    features = shutil.copytree(paths["features"], tmp_path / "features")
+    last = sorted(features.iterdir())[-1]
+    write_table(read_table(last), last, {"stage": "features", "weights_sha256": "kinetics400"})
+    with pytest.raises(UserError, match="weights_sha256"):
+        captioning(**{**questions, "features": features})
+    write_table(read_table(last), last, {"stage": "features", "weights_sha256": "kitchen", "version": 0})
+    with pytest.raises(UserError, match="made with other features"):
+        captioning(**{**questions, "features": features})
+    assert not questions["output"].exists()
+
+
+def test_a_step_without_a_sentence_is_a_step():
+    assert Step("a", 0.0, 1.0, "cut", "bread").sentence == ""
