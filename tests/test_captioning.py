@@ -33,7 +33,7 @@ SETTINGS = {
     "intermediate_size": 128,
     "dropout": 0.1,
     "max_length": 32,
-    "max_steps": 120,
+    "max_steps": 90,
     "train_batch_size": 32,
     "learning_rate": 0.004,
     "num_beams": 3,

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from videobert.artefact import agreed, atomic, made, made_by, noted, sha256
+from videobert.artefact import agreed, atomic, made, made_by, noted, read_table, sha256
 from videobert.codebook import read_features
 from videobert.errors import UserError
 from videobert.judge import (
@@ -145,7 +145,7 @@ def captioning(
     for split in steps:
         if not steps[split]:
             return leave_out(NO_SENTENCE.format(split))
-    s3d = _read_s3d(features, files, {step.video_id for split in steps for step in steps[split]})
+    s3d = _read_s3d(features, tokens, manifest, {step.video_id for split in steps for step in steps[split]})
     shown = {split: _shown(judge, template, steps[split], clips[split], s3d) for split in steps}
 
     note = made_by("captioning", VERSION, settings, inputs, packages=("torch", "transformers"))
@@ -238,12 +238,14 @@ def _shown(
     return shown | {"s3d": [clip[: len(video)] for clip, video in zip(seen, shown["video"], strict=True)]}
 
 
-def _read_s3d(features: Path, files: list[Path], videos: set[str]) -> dict[str, np.ndarray]:
+def _read_s3d(features: Path, tokens: Path, manifest: Path, videos: set[str]) -> dict[str, np.ndarray]:
     """For each of these videos, its clips' S3D features in order, float32 (clips, size)."""
-    tables = [features / file.name for file in files]
-    agreed(tables, "weights_sha256")
+    listed = read_table(manifest, ["video_id", "shard"]).to_pylist()
+    shards = sorted({video["shard"] for video in listed if video["video_id"] in videos})
+    agreed([features / f"{shard}.parquet" for shard in shards], "weights_sha256")
     s3d = {}
-    for file, path in zip(files, tables, strict=True):
+    for shard in shards:
+        file, path = tokens / f"{shard}.parquet", features / f"{shard}.parquet"
         # The stage tokens has seen to it that these features are of the codebook's network.
         if made(file).get("inputs", {}).get("features") != sha256(path):
             raise UserError(f"{file} was made with other features than {path}: run the stage tokens again")
