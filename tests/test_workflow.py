@@ -19,22 +19,23 @@ from conftest import command, configure, copy, environment, project, snakemake
 from videobert.artefact import read_table
 
 STAGES = ["corpus", "download", "transcribe", "frames", "features", "codebook", "vocabulary", "tokens"]
-TASKS = ["objectives", "zero_shot"]
+TASKS = ["objectives", "zero_shot", "probe"]
 STAGES += ["pretrain", *TASKS, "evaluate", "report"]
 # What lies below each stage, itself included.
 BELOW = {
     "corpus": " ".join(STAGES),  # of download to features just the ledgers are gathered again
-    "download": "download transcribe frames features codebook vocabulary tokens pretrain objectives zero_shot evaluate report",
-    "transcribe": "transcribe vocabulary tokens pretrain objectives zero_shot evaluate report",
-    "frames": "frames features codebook tokens pretrain objectives zero_shot evaluate report",
-    "features": "features codebook tokens pretrain objectives zero_shot evaluate report",
-    "codebook": "codebook tokens pretrain objectives zero_shot evaluate report",
-    "vocabulary": "vocabulary tokens pretrain objectives zero_shot evaluate report",
-    "tokens": "tokens pretrain objectives zero_shot evaluate report",
-    "pretrain": "pretrain objectives zero_shot evaluate report",
+    "download": " ".join(STAGES[1:]),
+    "transcribe": "transcribe vocabulary tokens pretrain objectives zero_shot probe evaluate report",
+    "frames": "frames features codebook tokens pretrain objectives zero_shot probe evaluate report",
+    "features": "features codebook tokens pretrain objectives zero_shot probe evaluate report",
+    "codebook": "codebook tokens pretrain objectives zero_shot probe evaluate report",
+    "vocabulary": "vocabulary tokens pretrain objectives zero_shot probe evaluate report",
+    "tokens": "tokens pretrain objectives zero_shot probe evaluate report",
+    "pretrain": "pretrain objectives zero_shot probe evaluate report",
     "objectives": "objectives evaluate report",
     "zero_shot": "zero_shot evaluate report",
-    "evaluate": "objectives zero_shot evaluate report",
+    "probe": "probe evaluate report",
+    "evaluate": "objectives zero_shot probe evaluate report",
     "report": "report",
 }
 CHANGES = [
@@ -57,6 +58,7 @@ CHANGES = [
     ("pretrain", "seed", 1),
     ("objectives", "mask_probability", 0.2),
     ("zero_shot", "template", "just [MASK] the [MASK]"),
+    ("probe", "folds", 3),
     ("evaluate", "seed", 1),
     ("report", "words", 5),
     ("transcribe", "threads", 2),

@@ -20,6 +20,7 @@ STAGES = {
     "pretrain": "pretrain the joint video-language model",
     "objectives": "measure masked accuracy and alignment on unseen videos",
     "zero_shot": "name the verb and the object of unseen steps, untrained",
+    "probe": "name them by linear probes on frozen features",
     "evaluate": "merge the figures of the tasks",
     "report": "gather everything in one HTML page",
     "ledger": "gather what became of each video in one stage's shards",

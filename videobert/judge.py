@@ -19,6 +19,10 @@ from videobert.sequences import Segments, lay_out, pad_inputs, read_segments, sh
 
 DIGITS = 6
 RESAMPLES = 1000
+TOP = 5
+
+# For the verb and the object: for each step, (label, probability among the labels), best first.
+Ranked = dict[str, list[list[tuple[str, float]]]]
 
 
 class Judge:
@@ -157,6 +161,17 @@ def _listed_steps(path: Path) -> list[Step]:
     ]
 
 
+def with_tokens(steps: list[Step], clips: dict[str, Any], annotations: str) -> list[Step]:
+    """The steps of the test videos that have clips. Raises UserError when there is none."""
+    here = [step for step in steps if step.video_id in clips]
+    if not here:
+        raise UserError(
+            f"evaluate.annotations ({annotations}) has no step of a test video with tokens: name its videos as the "
+            "manifest's video_id does, or set annotations to null"
+        )
+    return here
+
+
 def clips_of_videos(segments: Segments) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """For each video, the middles of its clips (seconds) and their visual words, from the rows that cover it."""
     middles: dict[str, list[np.ndarray]] = {}
@@ -170,7 +185,7 @@ def clips_of_videos(segments: Segments) -> dict[str, tuple[np.ndarray, np.ndarra
 
 
 def words_between(middles: np.ndarray, words: np.ndarray, start: float, end: float) -> np.ndarray:
-    """The words of the clips whose middle lies in [start, end); of the nearest clip if there is none."""
+    """The words (or other rows) of the clips whose middle lies in [start, end); of the nearest clip if there is none."""
     inside = (middles >= start) & (middles < end)
     return words[inside] if inside.any() else words[[np.abs(middles - (start + end) / 2).argmin()]]
 
@@ -181,6 +196,24 @@ def of_another_video(groups: np.ndarray, candidates: np.ndarray, group: Any, ran
 
 
 # Figures and files ----------------------------------------------------------------------------------------------------
+
+
+def chance(labels: dict[str, list[str]]) -> dict[str, float]:
+    """What guessing among the labels of the verb and of the object gives."""
+    return {f"{part}_top{top}": min(1.0, top / len(names)) for part, names in labels.items() for top in (1, TOP)}
+
+
+def accuracies(steps: list[Step], ranked: Ranked, seed: int) -> dict[str, Any]:
+    """Top-1 and top-5 accuracy of the rankings, with intervals. A label that is not among the ranked ones is missed."""
+    groups = np.array([step.video_id for step in steps])
+    result: dict[str, Any] = {"count": len(steps)}
+    for part, rankings in ranked.items():
+        for top in (1, TOP):
+            best = [[label for label, _ in ranking[:top]] for ranking in rankings]
+            right = np.array([getattr(step, part) in labels for step, labels in zip(steps, best, strict=True)], float)
+            result[f"{part}_top{top}"] = float(right.mean())
+            result[f"{part}_top{top}_interval"] = interval(right, groups, seed)
+    return result
 
 
 def interval(values: np.ndarray, groups: np.ndarray, seed: int) -> list[float]:
@@ -214,9 +247,10 @@ def write_task(
     details: dict[str, Any],
     settings: dict[str, Any],
     inputs: dict[str, Path | list[Path]],
+    packages: tuple[str, ...] = ("torch", "transformers"),
 ) -> None:
     """Writes a task's file: what goes into metrics.json, the details, and how they were made."""
-    note = made_by(task, version, settings, inputs, packages=("torch", "transformers"))
+    note = made_by(task, version, settings, inputs, packages)
     write_json(_rounded({"summary": summary, **details}), output, note)
     print(f"{task}: {in_words(summary)}", file=sys.stderr)
 

@@ -16,20 +16,22 @@ import numpy as np
 from videobert.errors import UserError
 from videobert.judge import (
     NO_TRUTH,
+    TOP,
     Judge,
-    Step,
+    Ranked,
+    accuracies,
+    chance,
     clips_of_videos,
     inputs_of,
-    interval,
     of_another_video,
     read_steps,
     test_segments,
+    with_tokens,
     words_between,
     write_task,
 )
 
 VERSION = 1
-TOP = 5
 
 
 def zero_shot(
@@ -72,12 +74,7 @@ def zero_shot(
     labels = {part: sorted({getattr(step, part) for step in every}) for part in ("verb", "object")}
     train = {(step.verb, step.object) for step in every if splits.get(step.video_id) == "train"}
     clips = clips_of_videos(segments)
-    steps = [step for step in every if step.video_id in clips]
-    if not steps:
-        raise UserError(
-            f"evaluate.annotations ({annotations}) has no step of a test video with tokens: name its videos as the "
-            "manifest's video_id does, or set annotations to null"
-        )
+    steps = with_tokens(every, clips, annotations)
     videos = [words_between(*clips[step.video_id], step.start, step.end) + judge.words.words for step in steps]
     groups = np.array([sorted(clips).index(step.video_id) for step in steps])
     conditions = {"language_prior": [video[:0] for video in videos], "cross_modal": videos}
@@ -88,15 +85,15 @@ def zero_shot(
 
     ranks = {name: _ranked(judge, template, labels, words) for name, words in conditions.items()}
     known = [(step.verb, step.object) in train for step in steps] if train else None
-    results: dict[str, Any] = {"chance": _chance(labels)}
+    results: dict[str, Any] = {"chance": chance(labels)}
     for name, ranking in ranks.items():
-        results[name] = _accuracies(steps, ranking, seed)
+        results[name] = accuracies(steps, ranking, seed)
     if known:
         for name, wanted in (("seen", True), ("held_out", False)):
             chosen = [index for index, is_known in enumerate(known) if is_known == wanted]
             if chosen:
                 part = {label: [ranking[index] for index in chosen] for label, ranking in ranks["cross_modal"].items()}
-                results[f"cross_modal_{name}"] = _accuracies([steps[index] for index in chosen], part, seed)
+                results[f"cross_modal_{name}"] = accuracies([steps[index] for index in chosen], part, seed)
     predictions = [
         {
             **asdict(step),
@@ -115,9 +112,7 @@ def zero_shot(
     write_task("zero_shot", VERSION, output, {"zero_shot": results}, details, settings, inputs)
 
 
-def _ranked(
-    judge: Judge, template: str, labels: dict[str, list[str]], videos: list[np.ndarray]
-) -> dict[str, list[list[tuple[str, float]]]]:
+def _ranked(judge: Judge, template: str, labels: dict[str, list[str]], videos: list[np.ndarray]) -> Ranked:
     """For each video, (label, probability among the labels) of the verbs and of the objects, best first."""
     ranked = {}
     for slot, (part, names) in enumerate(labels.items()):
@@ -145,20 +140,3 @@ def _fill(judge: Judge, template: str, slot: int, count: int) -> np.ndarray:
     before, between, after = (judge.pieces(part) for part in template.split("[MASK]"))
     masks = [np.full(count if slot == place else 1, judge.words.mask) for place in (0, 1)]
     return np.concatenate([before, masks[0], between, masks[1], after]).astype(np.int64)
-
-
-def _chance(labels: dict[str, list[str]]) -> dict[str, float]:
-    return {f"{part}_top{top}": min(1.0, top / len(names)) for part, names in labels.items() for top in (1, TOP)}
-
-
-def _accuracies(steps: list[Step], ranked: dict[str, list[list[tuple[str, float]]]], seed: int) -> dict[str, Any]:
-    groups = np.array([step.video_id for step in steps])
-    result: dict[str, Any] = {"count": len(steps)}
-    for part, rankings in ranked.items():
-        names = [[label for label, _ in ranking] for ranking in rankings]
-        places = [names_.index(getattr(step, part)) for step, names_ in zip(steps, names, strict=True)]
-        for top in (1, TOP):
-            right = np.array([place < top for place in places], float)
-            result[f"{part}_top{top}"] = float(right.mean())
-            result[f"{part}_top{top}_interval"] = interval(right, groups, seed)
-    return result
