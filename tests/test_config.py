@@ -60,7 +60,7 @@ def test_every_overlay_is_valid_on_top_of_it():
             130,
             "pretrain.hidden_size is 130, but must be a multiple of pretrain.num_attention_heads",
         ),
-        ("zero_shot.template", "cut the [MASK]", "must hold [MASK] twice"),
+        ("zero_shot.templates", ["[MASK] the [MASK]", "cut the [MASK]"], "has 'cut the [MASK]', but each must hold"),
     ],
 )
 def test_a_mistake_is_one_line_with_key_value_and_what_is_allowed(key, value, message):

@@ -34,7 +34,7 @@ BELOW = {
     "pretrain": "pretrain objectives zero_shot probe evaluate report",
     "objectives": "objectives evaluate report",
     "zero_shot": "zero_shot evaluate report",
-    "probe": "probe evaluate report",
+    "probe": "probe zero_shot evaluate report",  # zero_shot has its supervised row
     "evaluate": "objectives zero_shot probe evaluate report",
     "report": "report",
 }
@@ -57,7 +57,7 @@ CHANGES = [
     ("pretrain", "text_weight", 0.5),
     ("pretrain", "seed", 1),
     ("objectives", "mask_probability", 0.2),
-    ("zero_shot", "template", "just [MASK] the [MASK]"),
+    ("zero_shot", "templates", ["just [MASK] the [MASK]"]),
     ("probe", "folds", 3),
     ("evaluate", "seed", 1),
     ("report", "words", 5),

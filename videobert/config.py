@@ -40,7 +40,7 @@ def _text(value: Any) -> str:
 
 def _misfits(config: dict[str, Any]) -> list[str]:
     """What no schema can say: keys that must fit together."""
-    model, template = config["pretrain"], config["zero_shot"]["template"]
+    model = config["pretrain"]
     lines = []
     if model["save_steps"] % model["logging_steps"]:
         lines.append(
@@ -52,8 +52,11 @@ def _misfits(config: dict[str, Any]) -> list[str]:
             f"pretrain.hidden_size is {model['hidden_size']}, but must be a multiple of pretrain.num_attention_heads, "
             f"which is {model['num_attention_heads']}"
         )
-    if template.count("[MASK]") != 2:
-        lines.append(f"zero_shot.template is {template!r}, but must hold [MASK] twice: for the verb and for the object")
+    for template in config["zero_shot"]["templates"]:
+        if template.count("[MASK]") != 2:
+            lines.append(
+                f"zero_shot.templates has {template!r}, but each must hold [MASK] twice: for the verb and for the object"
+            )
     return lines
 
 

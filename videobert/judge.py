@@ -60,11 +60,15 @@ class Judge:
             with torch.inference_mode():
                 yield first, self.model(**{name: tensor.to(self.device) for name, tensor in batch.items()})
 
+    def head(self, type_: int) -> Any:
+        """Hidden states to logits, of the words or of the visual words."""
+        return self.model.video_logits if type_ else self.model.text_logits
+
     def log_probabilities(self, sequences: list[tuple[np.ndarray, np.ndarray]], type_: int) -> list[np.ndarray]:
         """For each sequence, (its masks of this token type, words or visual words) log-probabilities."""
         import torch
 
-        head = self.model.video_logits if type_ else self.model.text_logits
+        head = self.head(type_)
         answers = []
         for first, output in self.read(sequences):
             for hidden, (ids, types) in zip(output.last_hidden_state, sequences[first:], strict=False):

@@ -87,12 +87,12 @@ def probe(
     if annotations is None:
         write_task("probe", VERSION, output, {"probe": {"skipped": NO_TRUTH}}, {}, settings, inputs)
         return
-    every, splits = read_steps(annotations, manifest)
-    train_segments = read_segments(token_files(tokens, manifest), "train")
+    every, _ = read_steps(annotations, manifest)
     clips = clips_of_videos(segments)
     test = with_tokens(every, clips, annotations)
-    clips |= clips_of_videos(train_segments)
-    train = [step for step in every if splits.get(step.video_id) == "train" and step.video_id in clips]
+    clips_to_learn = clips_of_videos(read_segments(token_files(tokens, manifest), "train"))
+    train = [step for step in every if step.video_id in clips_to_learn]
+    clips |= clips_to_learn
     if not train:
         write_task("probe", VERSION, output, {"probe": {"skipped": NO_TRAIN_STEPS}}, {}, settings, inputs)
         return

@@ -92,7 +92,9 @@ def gather(results: Path, words: int, examples: int) -> dict[str, Any]:
         "corpus": _corpus(results, manifest, shards, ledgers["tokens"]),
         "model": _model(results),
         "metrics": metrics,
-        "zero_shot": _zero_shot(metrics["zero_shot"], zero_shot["made"]["settings"]["template"]) if measured else None,
+        "zero_shot": _zero_shot(metrics["zero_shot"], zero_shot["made"]["settings"]["templates"][0])
+        if measured
+        else None,
         "funnel": _funnel(ledgers, titles),
         "costs": _costs(results),
         "curve": curve,

@@ -27,6 +27,5 @@ rule probe:
         pretrain=f"{RESULTS}/pretrain",
     shell:
         "python -m videobert probe --pretrain {params.pretrain:q} --tokens {params.tokens:q}"
-        " --features {params.features:q}"
-        " --manifest {input.manifest:q} --output {output:q} {params.settings}"
+        " --features {params.features:q} --manifest {input.manifest:q} --output {output:q} {params.settings}"
         " --device {config[evaluate][device]} --threads {config[evaluate][threads]} > {log:q} 2>&1"
