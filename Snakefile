@@ -24,6 +24,7 @@ include: "workflow/rules/pretrain.smk"
 include: "workflow/rules/objectives.smk"
 include: "workflow/rules/zero_shot.smk"
 include: "workflow/rules/probe.smk"
+include: "workflow/rules/forecast.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
 

@@ -60,6 +60,7 @@ def test_every_overlay_is_valid_on_top_of_it():
             130,
             "pretrain.hidden_size is 130, but must be a multiple of pretrain.num_attention_heads",
         ),
+        ("forecast.context", 58, "must fit in pretrain.max_length, which is 64"),
         ("zero_shot.templates", ["[MASK] the [MASK]", "cut the [MASK]"], "has 'cut the [MASK]', but each must hold"),
     ],
 )

@@ -19,23 +19,24 @@ from conftest import command, configure, copy, environment, project, snakemake
 from videobert.artefact import read_table
 
 STAGES = ["corpus", "download", "transcribe", "frames", "features", "codebook", "vocabulary", "tokens"]
-TASKS = ["objectives", "zero_shot", "probe"]
+TASKS = ["objectives", "zero_shot", "probe", "forecast"]
 STAGES += ["pretrain", *TASKS, "evaluate", "report"]
 # What lies below each stage, itself included.
 BELOW = {
     "corpus": " ".join(STAGES),  # of download to features just the ledgers are gathered again
     "download": " ".join(STAGES[1:]),
-    "transcribe": "transcribe vocabulary tokens pretrain objectives zero_shot probe evaluate report",
-    "frames": "frames features codebook tokens pretrain objectives zero_shot probe evaluate report",
-    "features": "features codebook tokens pretrain objectives zero_shot probe evaluate report",
-    "codebook": "codebook tokens pretrain objectives zero_shot probe evaluate report",
-    "vocabulary": "vocabulary tokens pretrain objectives zero_shot probe evaluate report",
-    "tokens": "tokens pretrain objectives zero_shot probe evaluate report",
-    "pretrain": "pretrain objectives zero_shot probe evaluate report",
+    "transcribe": "transcribe vocabulary tokens pretrain objectives zero_shot probe forecast evaluate report",
+    "frames": "frames features codebook tokens pretrain objectives zero_shot probe forecast evaluate report",
+    "features": "features codebook tokens pretrain objectives zero_shot probe forecast evaluate report",
+    "codebook": "codebook tokens pretrain objectives zero_shot probe forecast evaluate report",
+    "vocabulary": "vocabulary tokens pretrain objectives zero_shot probe forecast evaluate report",
+    "tokens": "tokens pretrain objectives zero_shot probe forecast evaluate report",
+    "pretrain": "pretrain objectives zero_shot probe forecast evaluate report",
     "objectives": "objectives evaluate report",
     "zero_shot": "zero_shot evaluate report",
     "probe": "probe zero_shot evaluate report",  # zero_shot has its supervised row
-    "evaluate": "objectives zero_shot probe evaluate report",
+    "forecast": "forecast evaluate report",
+    "evaluate": "objectives zero_shot probe forecast evaluate report",
     "report": "report",
 }
 CHANGES = [
@@ -59,6 +60,7 @@ CHANGES = [
     ("objectives", "mask_probability", 0.2),
     ("zero_shot", "templates", ["just [MASK] the [MASK]"]),
     ("probe", "folds", 3),
+    ("forecast", "horizon", 2),
     ("evaluate", "seed", 1),
     ("report", "words", 5),
     ("transcribe", "threads", 2),

@@ -21,6 +21,7 @@ STAGES = {
     "objectives": "measure masked accuracy and alignment on unseen videos",
     "zero_shot": "name the verb and the object of unseen steps, untrained",
     "probe": "name them by linear probes on frozen features",
+    "forecast": "foretell visual words: the next ones, and those of a text",
     "evaluate": "merge the figures of the tasks",
     "report": "gather everything in one HTML page",
     "ledger": "gather what became of each video in one stage's shards",

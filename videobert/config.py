@@ -52,6 +52,12 @@ def _misfits(config: dict[str, Any]) -> list[str]:
             f"pretrain.hidden_size is {model['hidden_size']}, but must be a multiple of pretrain.num_attention_heads, "
             f"which is {model['num_attention_heads']}"
         )
+    forecast = config["forecast"]
+    if forecast["context"] + forecast["horizon"] + 3 > model["max_length"]:
+        lines.append(
+            f"forecast.context is {forecast['context']} and forecast.horizon {forecast['horizon']}, but with [CLS], [>] "
+            f"and [SEP] they must fit in pretrain.max_length, which is {model['max_length']}"
+        )
     for template in config["zero_shot"]["templates"]:
         if template.count("[MASK]") != 2:
             lines.append(

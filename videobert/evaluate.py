@@ -2,7 +2,7 @@
 
 A task is a rule, a module and a section of the configuration of its own, so that a change of one measures nothing else
 anew: objectives (masked accuracy, alignment), zero_shot (table 1 of the paper), probe (linear
-classifiers on frozen features). Each writes `results/evaluate/TASK.json`;
+classifiers on frozen features), forecast (visual words to come). Each writes `results/evaluate/TASK.json`;
 this stage merges their summaries, and says by which protocol each was measured: version, seeds, label lists.
 """
 
@@ -19,7 +19,7 @@ VERSION = 2
 def evaluate(
     results: Path,
     output: Path,
-    tasks: list[Literal["objectives", "zero_shot", "probe"]],
+    tasks: list[Literal["objectives", "zero_shot", "probe", "forecast"]],
 ) -> None:
     """Merge the tasks' figures.
 

@@ -268,12 +268,12 @@ def _rounded(value: Any) -> Any:
 
 
 def in_words(summary: dict[str, Any]) -> str:
+    """A task's summary in one line: the figures of each row, without counts and intervals."""
     parts = []
-    for name, values in summary.items():
-        for key, value in values.items():
-            if isinstance(value, dict):
-                figures = [f"{item:.2f}" for item in value.values() if isinstance(item, float)]
-                parts.append(f"{key} " + "/".join(figures))
-            elif not isinstance(value, list):
-                parts.append(f"{name}.{key} " + (f"{value:.2f}" if isinstance(value, float) else str(value)))
-    return ", ".join(parts)
+    for name, value in summary.items():
+        if isinstance(value, dict):
+            figures = [f"{item:.2f}" for item in value.values() if isinstance(item, float)]
+            parts.append(f"{name} {'/'.join(figures)}" if figures else in_words(value))
+        elif isinstance(value, str):
+            parts.append(value)
+    return ", ".join(filter(None, parts))

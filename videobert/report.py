@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 VERSION = 1
 
 STAGES = ("corpus", "download", "transcribe", "frames", "features", "codebook", "vocabulary", "tokens", "pretrain")
-TASKS = ("objectives", "zero_shot", "probe")  # each measures, and evaluate merges
+TASKS = ("objectives", "zero_shot", "probe", "forecast")  # each measures, and evaluate merges
 # What "ok" says of a video in the ledger of each stage.
 FUNNEL = {
     "corpus": "usable",
