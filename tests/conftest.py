@@ -139,6 +139,12 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {"tokens": paths["tokens"], "manifest": paths["manifest"], "pretrain": folder / "pretrain"}
 
 
+@pytest.fixture(scope="session")
+def features(learnt: dict[str, Path]) -> Path:
+    """The features that the small world's tokens were made of."""
+    return learnt["tokens"].parent / "features"
+
+
 def copy(folder: Path, target: Path) -> Path:
     """A copy with its times and Snakemake's memory of what was made how."""
     return Path(shutil.copytree(folder, target, symlinks=True))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from videobert import kitchen
 from videobert.artefact import sha256, write_table
@@ -34,7 +34,8 @@ def world(
 ) -> dict:
     """Writes manifest, codebook, vocabulary and tokens of `videos` kitchen videos; returns their paths by stage.
 
-    The vocabulary is that of the folder `bert`, or one made of the sentences."""
+    Beside the tokens lie the features that they were made of. The vocabulary is that of the folder `bert`, or one made
+    of the sentences."""
     paths = {name: folder / name for name in ("tokens", "codebook", "vocabulary", "features", "frames")}
     paths["manifest"] = folder / "manifest.parquet"
     scripts = [kitchen.script(number) for number in range(videos)]
@@ -67,7 +68,8 @@ def world(
             for script, row in here
             for segment in _segments(script, row, paths["vocabulary"], words, noise, seed)
         ]
-        _raw(paths, shard)
+        _raw(paths, shard, _features([script for script, _ in here], paths["codebook"], words, noise, seed))
+        made["inputs"] = {"features": sha256(paths["features"] / f"{shard}.parquet")}
         write_table(pa.Table.from_pylist(table, schema=SCHEMA), paths["tokens"] / f"{shard}.parquet", made)
     return paths
 
@@ -87,8 +89,8 @@ SCHEMA = pa.schema(
 )
 
 
-def _raw(paths: dict, shard: str) -> None:
-    """Tables without rows that say how frames and features would have been made."""
+def _raw(paths: dict, shard: str, features: pa.Table) -> None:
+    """The features, and a ledger without rows that says how frames would have been made."""
     ledger, nothing = paths["frames"] / shard / "ledger.parquet", pa.table({"video_id": pa.array([], pa.string())})
     write_table(nothing, ledger, {"settings": {"fps": 20, "size": 224, "crf": 18}})
     note = {
@@ -96,7 +98,7 @@ def _raw(paths: dict, shard: str) -> None:
         "settings": {"weights": "kitchen", "clip_frames": 30, "precision": "float32"},
         **NETWORK,
     }
-    write_table(nothing, paths["features"] / f"{shard}.parquet", note)
+    write_table(features, paths["features"] / f"{shard}.parquet", note)
 
 
 def visual_words(script, words: int, noise: float, seed: int) -> list[int]:
@@ -146,6 +148,20 @@ def _row(kind: str, clips: list[int], video: list[int], **rest) -> dict:
         "video_ids": ids,
         **rest,
     }
+
+
+def _features(scripts: list, codebook: Path, words: int, noise: float, seed: int) -> pa.Table:
+    """A feature for each clip: the centroid of its visual word, and what the codebook rounds off."""
+    centroids = load_file(codebook / "centroids.safetensors")["centroids.1"]
+    rows: list[dict] = []
+    for script in scripts:
+        random_ = np.random.default_rng([seed, script.number])
+        for clip, word in enumerate(visual_words(script, words, noise, seed)):
+            feature = (centroids[word] + 0.3 * random_.normal(size=DIMENSION)).astype(np.float16)
+            times = {"start": clip * CLIP, "end": (clip + 1) * CLIP}
+            rows.append({"video_id": f"kitchen-{script.number}", "clip": clip, **times, "feature": feature})
+    types = [("video_id", pa.string()), ("clip", pa.int32()), ("start", pa.float64()), ("end", pa.float64())]
+    return pa.Table.from_pylist(rows, schema=pa.schema([*types, ("feature", pa.list_(pa.float16(), DIMENSION))]))
 
 
 def _vocabulary(folder: Path, scripts: list) -> None:

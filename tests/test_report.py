@@ -186,7 +186,7 @@ def evaluated(results: Path) -> None:
     write_json(
         {"predictions": [step] * 3},
         results / "evaluate" / "zero_shot.json",
-        note("zero_shot") | {"settings": {"template": "now [MASK] the [MASK]"}},
+        note("zero_shot") | {"settings": {"templates": ["now [MASK] the [MASK]"]}},
     )
 
 

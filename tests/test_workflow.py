@@ -19,7 +19,7 @@ from conftest import command, configure, copy, environment, project, snakemake
 from videobert.artefact import read_table
 
 STAGES = ["corpus", "download", "transcribe", "frames", "features", "codebook", "vocabulary", "tokens"]
-TASKS = ["objectives", "zero_shot", "captioning", "retrieval"]
+TASKS = ["objectives", "zero_shot", "probe", "retrieval", "captioning", "forecast"]
 STAGES += ["pretrain", *TASKS, "evaluate", "report"]
 MEASURED = " ".join(TASKS)
 # What lies below each stage, itself included.
@@ -35,6 +35,8 @@ BELOW = {
     "pretrain": f"pretrain {MEASURED} evaluate report",
     "objectives": "objectives evaluate report",
     "zero_shot": "zero_shot evaluate report",
+    "probe": "probe zero_shot evaluate report",  # zero_shot has its supervised row
+    "forecast": "forecast evaluate report",
     "captioning": "captioning evaluate report",
     "retrieval": "retrieval evaluate report",
     "evaluate": f"{MEASURED} evaluate report",
@@ -59,9 +61,11 @@ CHANGES = [
     ("pretrain", "text_weight", 0.5),
     ("pretrain", "seed", 1),
     ("objectives", "mask_probability", 0.2),
-    ("zero_shot", "template", "just [MASK] the [MASK]"),
     ("captioning", "num_beams", 2),
     ("retrieval", "candidates", 20),
+    ("zero_shot", "templates", ["just [MASK] the [MASK]"]),
+    ("probe", "folds", 3),
+    ("forecast", "horizon", 2),
     ("evaluate", "seed", 1),
     ("report", "words", 5),
     ("transcribe", "threads", 2),

@@ -15,7 +15,13 @@ from videobert.judge import Judge, interval, words_between
 from videobert.zero_shot import _ranked, zero_shot
 
 TEMPLATE = "now let me show you how to [MASK] the [MASK]"
-QUESTIONS = {"annotations": "kitchen", "template": TEMPLATE, "batch_size": 32, "seed": 0, "threads": 1, "device": "cpu"}
+QUESTIONS = {"annotations": "kitchen", "templates": [TEMPLATE], "text_model": None, "batch_size": 32, "seed": 0}
+QUESTIONS |= {"regularisation": [0.01, 0.1], "folds": 3, "threads": 1, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def learnt(learnt) -> dict[str, Path]:
+    return {**learnt, "features": learnt["tokens"].parent / "features"}
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +55,8 @@ def test_chance_is_that_of_the_labels(measured):
 
 
 def test_the_keys_of_the_figures(measured):
-    rows = {"chance", "language_prior", "shuffled_video", "cross_modal", "cross_modal_seen", "cross_modal_held_out"}
+    rows = {"chance", "language_prior", "shuffled_video", "cross_modal"}
+    rows |= {"cross_modal_seen", "cross_modal_held_out", "s3d_supervised"}
     assert set(figures(measured)) == rows
     for row in rows:
         assert set(figures(measured)[row]) >= {"verb_top1", "verb_top5", "object_top1", "object_top5"}
@@ -157,7 +164,7 @@ def test_what_cannot_be_measured_is_said(learnt, tmp_path):
     import pyarrow as pa
 
     with pytest.raises(UserError, match="twice"):
-        zero_shot(**learnt, output=tmp_path / "zero_shot.json", **{**QUESTIONS, "template": "to [MASK] the onion"})
+        zero_shot(**learnt, output=tmp_path / "zero_shot.json", **{**QUESTIONS, "templates": ["to [MASK] the onion"]})
     with pytest.raises(UserError, match=r"model\.safetensors is missing"):
         zero_shot(**{**learnt, "pretrain": tmp_path}, output=tmp_path / "zero_shot.json", **QUESTIONS)
     tokens = tmp_path / "tokens"
@@ -175,3 +182,78 @@ def test_what_cannot_be_measured_is_said(learnt, tmp_path):
             output=tmp_path / "zero_shot.json",
             **QUESTIONS,
         )
+
+
+def test_the_supervised_row_is_the_probes(measured, learnt, tmp_path):
+    from videobert.probe import probe
+
+    questions = {name: value for name, value in QUESTIONS.items() if name not in ("templates", "text_model")}
+    probe(**learnt, output=tmp_path / "probe.json", **questions)
+    probed = json.loads((tmp_path / "probe.json").read_text())["summary"]["probe"]["s3d"]
+    assert figures(measured)["s3d_supervised"] == probed
+
+
+def test_several_templates_give_mean_and_spread_beside_the_firsts_figures(measured, learnt, tmp_path):
+    others = ["now we [MASK] the [MASK]", "[MASK] it and [MASK]"]
+    zero_shot(**learnt, output=tmp_path / "all.json", **{**QUESTIONS, "templates": [TEMPLATE, *others]})
+    alone = [figures(measured)]
+    for template in others:
+        zero_shot(**learnt, output=tmp_path / "one.json", **{**QUESTIONS, "templates": [template]})
+        alone.append(figures(tmp_path / "one.json"))
+    together = figures(tmp_path / "all.json")
+    for name in ("cross_modal", "language_prior"):
+        templates = together[name].pop("templates")
+        assert templates["count"] == 3
+        for figure in ("verb_top1", "verb_top5", "object_top1", "object_top5"):
+            values = [row[name][figure] for row in alone]
+            assert templates["mean"][figure] == pytest.approx(np.mean(values), abs=2e-6)
+            assert templates["spread"][figure] == pytest.approx(np.std(values, ddof=1), abs=2e-6)
+        assert len({row[name]["verb_top1"] for row in alone}) > 1  # or the templates asked the same
+    assert together == alone[0]
+    details = json.loads((tmp_path / "all.json").read_text())
+    assert [row["template"] for row in details["templates"]] == [TEMPLATE, *others]
+    assert details["predictions"] == json.loads(measured.read_text())["predictions"]
+
+
+@pytest.fixture
+def bert(tmp_path) -> Path:
+    """A BERT that has its own word pieces and says the verb "whisk" and the object "egg", whatever it is asked."""
+    from transformers import BertConfig, BertForMaskedLM, BertTokenizer
+
+    pieces = {piece for label in [*kitchen.VERBS, *kitchen.OBJECTS] for word in label.split() for piece in word}
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "whisk", "egg", *sorted(pieces)]
+    words += [f"##{piece}" for piece in sorted(pieces)]
+    folder = tmp_path / "some-bert"
+    BertTokenizer(vocab={word: number for number, word in enumerate(words)}).save_pretrained(folder)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    torch.manual_seed(0)
+    model = BertForMaskedLM(BertConfig(vocab_size=len(words), max_position_embeddings=40, **sizes))
+    with torch.no_grad():
+        model.cls.predictions.bias[words.index("whisk")] = 9.0
+        model.cls.predictions.bias[words.index("egg")] = 9.0
+    model.save_pretrained(folder)
+    return folder
+
+
+def test_a_bert_without_video_is_a_row(measured, learnt, bert, tmp_path):
+    zero_shot(**learnt, output=tmp_path / "zero_shot.json", **{**QUESTIONS, "text_model": str(bert)})
+    rows = figures(tmp_path / "zero_shot.json")
+    steps = json.loads(measured.read_text())["predictions"]
+    assert "whisk" in kitchen.VERBS and "egg" in kitchen.OBJECTS
+    assert rows["bert"]["verb_top1"] == pytest.approx(np.mean([step["verb"] == "whisk" for step in steps]), abs=1e-6)
+    assert rows["bert"]["object_top1"] == pytest.approx(np.mean([step["object"] == "egg" for step in steps]), abs=1e-6)
+    assert {name: row for name, row in rows.items() if name != "bert"} == figures(measured)
+    settings = made(tmp_path / "zero_shot.json")["settings"]
+    assert settings["text_model"] == "some-bert" and len(settings["text_model_sha256"]) == 64
+    assert str(tmp_path) not in (tmp_path / "zero_shot.json").read_text()
+
+
+def test_a_text_model_that_cannot_answer_is_refused(learnt, bert, tmp_path):
+    from transformers import BertModel
+
+    BertModel.from_pretrained(bert).save_pretrained(bert)
+    output = tmp_path / "zero_shot.json"
+    with pytest.raises(UserError, match=r"zero_shot\.text_model: .*some-bert has no head for masked words"):
+        zero_shot(**learnt, output=output, **{**QUESTIONS, "text_model": str(bert)})
+    with pytest.raises(UserError, match=r"zero_shot\.text_model: .*null leaves the row out"):
+        zero_shot(**learnt, output=output, **{**QUESTIONS, "text_model": str(tmp_path / "nowhere")})

@@ -328,7 +328,7 @@ def _sample(files: list[Path], splits: dict[str, str], size: int, seed: int) -> 
         if reservoir is None:
             reservoir = _Reservoir(size, features.shape[1])
         index = table["clip"].to_numpy().astype(np.uint64)
-        for video, rows in _videos(table):
+        for video, rows in rows_of_videos(table):
             if splits.get(video) == "train":
                 digests[video] = hashlib.sha256(features[rows].tobytes()).digest()
                 clips += len(features[rows])
@@ -337,7 +337,7 @@ def _sample(files: list[Path], splits: dict[str, str], size: int, seed: int) -> 
     return (reservoir.result() if reservoir else np.empty((0, 0), np.float16)), digest, clips
 
 
-def _videos(table: "pa.Table") -> list[tuple[str, slice]]:
+def rows_of_videos(table: "pa.Table") -> list[tuple[str, slice]]:
     """(video_id, its rows) of a table whose rows stand video by video, as every table of ours does."""
     import numpy as np
 
@@ -407,7 +407,7 @@ def _describe(
         words = assign(features, tree)
         error = _square_distances(features, tree.centroids[-1], words)
         spread = _square_distances(features, mean[None].astype(np.float32), np.zeros_like(words))
-        for video, rows in _videos(table):
+        for video, rows in rows_of_videos(table):
             split = splits.get(video)
             sums.setdefault(split, []).append((len(words[rows]), error[rows].sum(), spread[rows].sum()))
         train = np.array([splits.get(video) == "train" for video in table["video_id"].to_pylist()], bool)

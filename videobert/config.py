@@ -40,7 +40,7 @@ def _text(value: Any) -> str:
 
 def _misfits(config: dict[str, Any]) -> list[str]:
     """What no schema can say: keys that must fit together."""
-    model, decoder = config["pretrain"], config["captioning"]
+    model, decoder, forecast = config["pretrain"], config["captioning"], config["forecast"]
     lines = []
     if model["save_steps"] % model["logging_steps"]:
         lines.append(
@@ -52,12 +52,10 @@ def _misfits(config: dict[str, Any]) -> list[str]:
             f"pretrain.hidden_size is {model['hidden_size']}, but must be a multiple of pretrain.num_attention_heads, "
             f"which is {model['num_attention_heads']}"
         )
-    for task in ("zero_shot", "retrieval"):
-        template = config[task]["template"]
+    templates = [("zero_shot.templates has", template) for template in config["zero_shot"]["templates"]]
+    for key, template in [*templates, ("retrieval.template is", config["retrieval"]["template"])]:
         if template.count("[MASK]") != 2:
-            lines.append(
-                f"{task}.template is {template!r}, but must hold [MASK] twice: for the verb and for the object"
-            )
+            lines.append(f"{key} {template!r}, but must hold [MASK] twice: for the verb and for the object")
     if decoder["hidden_size"] % decoder["num_attention_heads"]:
         lines.append(
             f"captioning.hidden_size is {decoder['hidden_size']}, but must be a multiple of "
@@ -65,6 +63,11 @@ def _misfits(config: dict[str, Any]) -> list[str]:
         )
     if "[MASK]" not in decoder["template"]:
         lines.append(f"captioning.template is {decoder['template']!r}, but must hold [MASK] at least once")
+    if forecast["context"] + forecast["horizon"] + 3 > model["max_length"]:
+        lines.append(
+            f"forecast.context is {forecast['context']} and forecast.horizon {forecast['horizon']}, but with [CLS], [>] "
+            f"and [SEP] they must fit in pretrain.max_length, which is {model['max_length']}"
+        )
     return lines
 
 

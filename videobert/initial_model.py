@@ -17,7 +17,7 @@ from videobert.sequences import Vocabulary
 from videobert.vocabulary import SEPARATOR
 
 if TYPE_CHECKING:
-    from transformers import BertForMaskedLM
+    from transformers import BertForMaskedLM, PreTrainedTokenizerBase
 
     from videobert.model import VideoBertForPreTraining
 
@@ -35,45 +35,55 @@ def read(initial_model: str, tokenizer: Path, max_length: int) -> tuple["BertFor
         tokenizer: tokenizer.json of the text vocabulary.
         max_length: longest sequence.
     """
-    import torch
     from tokenizers import Tokenizer
-    from transformers import AutoConfig, AutoTokenizer, BertForMaskedLM
 
     where = f"pretrain.initial_model: {initial_model}"
+    bert, has_head, theirs = load(initial_model, where, "null starts from nothing")
+    if bert.config.max_position_embeddings < max_length:
+        raise UserError(
+            f"pretrain.max_length is {max_length}, but {initial_model} knows {bert.config.max_position_embeddings} "
+            "positions: set max_length to that at most"
+        )
+    ours, words = Tokenizer.from_file(str(tokenizer)).get_vocab(), theirs.get_vocab()
+    for vocabulary in (ours, words):
+        vocabulary.pop(SEPARATOR, None)
+    if ours != words or len(words) > bert.config.vocab_size:
+        raise UserError(
+            f"{where} has another text vocabulary ({len(words)} tokens) than the stage vocabulary made ({len(ours)} "
+            f"without {SEPARATOR}): set vocabulary.tokenizer to {initial_model} as well, so that words keep their meaning"
+        )
+    return bert, has_head
+
+
+def load(name: str, where: str, otherwise: str) -> tuple["BertForMaskedLM", bool, "PreTrainedTokenizerBase"]:
+    """The checkpoint, whether it has a head for masked words, and its tokenizer. UserError when it is not there.
+
+    Args:
+        name: name on the model hub, or folder.
+        where: the setting that names it, for the error.
+        otherwise: what the setting null does, for the error.
+    """
+    import torch
+    from transformers import AutoConfig, AutoTokenizer, BertForMaskedLM
+
     try:
-        config = AutoConfig.from_pretrained(initial_model)
-        kind = config.model_type
+        kind = AutoConfig.from_pretrained(name).model_type
         if kind == "bert":
-            words = AutoTokenizer.from_pretrained(initial_model).get_vocab()
+            tokenizer = AutoTokenizer.from_pretrained(name)
             with _quiet():
-                bert, report = BertForMaskedLM.from_pretrained(
-                    initial_model, dtype=torch.float32, output_loading_info=True
-                )
+                bert, report = BertForMaskedLM.from_pretrained(name, dtype=torch.float32, output_loading_info=True)
     except Exception as error:  # a network, a cache and broken files fail in the ways of many libraries
         raise UserError(
             f"{where} cannot be loaded ({type(error).__name__}: {' '.join(str(error).split()).split('. ')[0]}): give a "
             "name that the model hub answers to, or a folder with a BERT's config.json, model.safetensors and "
-            "tokenizer.json; null starts from nothing"
+            f"tokenizer.json; {otherwise}"
         ) from error
     if kind != "bert":
         raise UserError(f"{where} is of the kind {kind}, but the encoder is a BERT: give a checkpoint of that kind")
     missing = [name for name in report["missing_keys"] if not name.startswith("cls.")]
     if missing:
         raise UserError(f"{where} has no weights for {missing[0]}: it is not whole, or not a BERT; give another")
-    if config.max_position_embeddings < max_length:
-        raise UserError(
-            f"pretrain.max_length is {max_length}, but {initial_model} knows {config.max_position_embeddings} "
-            "positions: set max_length to that at most"
-        )
-    ours = Tokenizer.from_file(str(tokenizer)).get_vocab()
-    for vocabulary in (ours, words):
-        vocabulary.pop(SEPARATOR, None)
-    if ours != words or len(words) > config.vocab_size:
-        raise UserError(
-            f"{where} has another text vocabulary ({len(words)} tokens) than the stage vocabulary made ({len(ours)} "
-            f"without {SEPARATOR}): set vocabulary.tokenizer to {initial_model} as well, so that words keep their meaning"
-        )
-    return bert, not any(name.startswith(HEAD) for name in report["missing_keys"])
+    return bert, not any(name.startswith(HEAD) for name in report["missing_keys"]), tokenizer
 
 
 def start(model: "VideoBertForPreTraining", bert: "BertForMaskedLM", has_head: bool, words: Vocabulary) -> None:

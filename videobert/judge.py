@@ -19,6 +19,10 @@ from videobert.sequences import Segments, lay_out, pad_inputs, read_segments, sh
 
 DIGITS = 6
 RESAMPLES = 1000
+TOP = 5
+
+# For the verb and the object: for each step, (label, probability among the labels), best first.
+Ranked = dict[str, list[list[tuple[str, float]]]]
 
 
 class Judge:
@@ -62,11 +66,15 @@ class Judge:
             with torch.inference_mode():
                 yield first, self.model(**{name: tensor.to(self.device) for name, tensor in batch.items()})
 
+    def head(self, type_: int) -> Any:
+        """Hidden states to logits, of the words or of the visual words."""
+        return self.model.video_logits if type_ else self.model.text_logits
+
     def log_probabilities(self, sequences: list[tuple[np.ndarray, np.ndarray]], type_: int) -> list[np.ndarray]:
         """For each sequence, (its masks of this token type, words or visual words) log-probabilities."""
         import torch
 
-        head = self.model.video_logits if type_ else self.model.text_logits
+        head = self.head(type_)
         answers = []
         for first, output in self.read(sequences):
             for hidden, (ids, types) in zip(output.last_hidden_state, sequences[first:], strict=False):
@@ -174,6 +182,17 @@ def _listed_steps(path: Path) -> list[Step]:
     ]
 
 
+def with_tokens(steps: list[Step], clips: dict[str, Any], annotations: str) -> list[Step]:
+    """The steps of the test videos that have clips. Raises UserError when there is none."""
+    here = [step for step in steps if step.video_id in clips]
+    if not here:
+        raise UserError(
+            f"evaluate.annotations ({annotations}) has no step of a test video with tokens: name its videos as the "
+            "manifest's video_id does, or set annotations to null"
+        )
+    return here
+
+
 def clips_of_videos(segments: Segments) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """For each video, the middles of its clips (seconds) and their visual words, from the rows that cover it."""
     middles: dict[str, list[np.ndarray]] = {}
@@ -187,7 +206,7 @@ def clips_of_videos(segments: Segments) -> dict[str, tuple[np.ndarray, np.ndarra
 
 
 def words_between(middles: np.ndarray, words: np.ndarray, start: float, end: float) -> np.ndarray:
-    """The words of the clips whose middle lies in [start, end); of the nearest clip if there is none."""
+    """The words (or other rows) of the clips whose middle lies in [start, end); of the nearest clip if there is none."""
     inside = (middles >= start) & (middles < end)
     return words[inside] if inside.any() else words[[np.abs(middles - (start + end) / 2).argmin()]]
 
@@ -198,6 +217,24 @@ def of_another_video(groups: np.ndarray, candidates: np.ndarray, group: Any, ran
 
 
 # Figures and files ----------------------------------------------------------------------------------------------------
+
+
+def chance(labels: dict[str, list[str]]) -> dict[str, float]:
+    """What guessing among the labels of the verb and of the object gives."""
+    return {f"{part}_top{top}": min(1.0, top / len(names)) for part, names in labels.items() for top in (1, TOP)}
+
+
+def accuracies(steps: list[Step], ranked: Ranked, seed: int) -> dict[str, Any]:
+    """Top-1 and top-5 accuracy of the rankings, with intervals. A label that is not among the ranked ones is missed."""
+    groups = np.array([step.video_id for step in steps])
+    result: dict[str, Any] = {"count": len(steps)}
+    for part, rankings in ranked.items():
+        for top in (1, TOP):
+            best = [[label for label, _ in ranking[:top]] for ranking in rankings]
+            right = np.array([getattr(step, part) in labels for step, labels in zip(steps, best, strict=True)], float)
+            result[f"{part}_top{top}"] = float(right.mean())
+            result[f"{part}_top{top}_interval"] = interval(right, groups, seed)
+    return result
 
 
 def interval(values: np.ndarray, groups: np.ndarray, seed: int) -> list[float]:
@@ -237,9 +274,10 @@ def write_task(
     details: dict[str, Any],
     settings: dict[str, Any],
     inputs: dict[str, Path | list[Path]],
+    packages: tuple[str, ...] = ("torch", "transformers"),
 ) -> None:
     """Writes a task's file: what goes into metrics.json, the details, and how they were made."""
-    note = made_by(task, version, settings, inputs, packages=("torch", "transformers"))
+    note = made_by(task, version, settings, inputs, packages)
     write_json(_rounded({"summary": summary, **details}), output, note)
     print(f"{task}: {in_words(summary)}", file=sys.stderr)
 
@@ -253,14 +291,12 @@ def _rounded(value: Any) -> Any:
 
 
 def in_words(summary: dict[str, Any]) -> str:
+    """A task's summary in one line: the figures of each row, without counts and intervals."""
     parts = []
-    for name, values in summary.items():
-        for key, value in values.items():
-            if isinstance(value, dict) and any(isinstance(item, dict) for item in value.values()):
-                parts.append(in_words({name: {f"{key}.{row}": figures for row, figures in value.items()}}))
-            elif isinstance(value, dict):
-                figures = [f"{item:.2f}" for item in value.values() if isinstance(item, float)]
-                parts.append(f"{key} " + "/".join(figures))
-            elif not isinstance(value, list):
-                parts.append(f"{name}.{key} " + (f"{value:.2f}" if isinstance(value, float) else str(value)))
-    return ", ".join(parts)
+    for name, value in summary.items():
+        if isinstance(value, dict):
+            figures = [f"{item:.2f}" for item in value.values() if isinstance(item, float)]
+            parts.append(f"{name} {'/'.join(figures)}" if figures else in_words(value))
+        elif isinstance(value, str):
+            parts.append(value)
+    return ", ".join(filter(None, parts))

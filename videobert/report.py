@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 VERSION = 1
 
 STAGES = ("corpus", "download", "transcribe", "frames", "features", "codebook", "vocabulary", "tokens", "pretrain")
-TASKS = ("objectives", "zero_shot", "captioning", "retrieval")  # each measures, and evaluate merges
+TASKS = ("objectives", "zero_shot", "probe", "retrieval", "captioning", "forecast")  # each measures, evaluate merges
 # What "ok" says of a video in the ledger of each stage.
 FUNNEL = {
     "corpus": "usable",
@@ -92,7 +92,9 @@ def gather(results: Path, words: int, examples: int) -> dict[str, Any]:
         "corpus": _corpus(results, manifest, shards, ledgers["tokens"]),
         "model": _model(results),
         "metrics": metrics,
-        "zero_shot": _zero_shot(metrics["zero_shot"], zero_shot["made"]["settings"]["template"]) if measured else None,
+        "zero_shot": _zero_shot(metrics["zero_shot"], zero_shot["made"]["settings"]["templates"][0])
+        if measured
+        else None,
         "funnel": _funnel(ledgers, titles),
         "costs": _costs(results),
         "curve": curve,

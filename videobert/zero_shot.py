@@ -1,10 +1,13 @@
 """Zero-shot classification, the paper's test of whether words mean what is seen (section 4.2, table 1).
 
 For each annotated step the template "now let me show you how to [MASK] the [MASK]" is put before the step's visual
-words; the first mask ranks the verbs, the second the objects. It is asked four times: by chance, of the text alone
-(language prior), with the video of a step of another video (shuffled), and with the step's own (cross-modal).
+words; the first mask ranks the verbs, the second the objects. Table 1's rows, from no knowledge to all: chance; a BERT
+that has seen no video; VideoBERT without the video (language prior), with the video of a step of another video
+(shuffled) and with the step's own (cross-modal); and a linear classifier of S3D's features that was trained for it.
 
-A label of several word pieces gets as many masks as pieces, and the mean of their log-probabilities ranks it.
+A label of several word pieces gets as many masks as pieces, and the mean of their log-probabilities ranks it. Wording
+moves the figures, so several templates can be asked: the first one's are the figures, and beside them stand mean and
+spread over all.
 """
 
 from dataclasses import asdict
@@ -14,31 +17,40 @@ from typing import Any, Literal
 import numpy as np
 
 from videobert.errors import UserError
+from videobert.initial_model import load, sha256
 from videobert.judge import (
     NO_TRUTH,
+    TOP,
     Judge,
-    Step,
+    Ranked,
+    accuracies,
+    chance,
     clips_of_videos,
     inputs_of,
-    interval,
     of_another_video,
     read_steps,
     test_segments,
+    with_tokens,
     words_between,
     write_task,
 )
+from videobert.probe import PACKAGES, classify, mean_features
+from videobert.sequences import Vocabulary, read_segments, token_files
 
-VERSION = 1
-TOP = 5
+VERSION = 2
 
 
 def zero_shot(
     pretrain: Path,
     tokens: Path,
+    features: Path,
     manifest: Path,
     output: Path,
     annotations: str | None,
-    template: str,
+    templates: list[str],
+    text_model: str | None,
+    regularisation: list[float],
+    folds: int,
     batch_size: int,
     seed: int,
     threads: int,
@@ -49,54 +61,83 @@ def zero_shot(
     Args:
         pretrain: folder of the model.
         tokens: folder of the token tables, one for each shard.
+        features: folder of the S3D features that the tokens were made of, for the supervised row.
         manifest: the manifest, which names the shards and the videos' sources.
         output: zero_shot.json.
         annotations: the steps: kitchen (the built-in corpus), or a TSV, CSV or Parquet file with the columns video_id,
             start, end (seconds), verb and object; null leaves the task out.
-        template: the sentence with two [MASK], for the verb and the object.
+        templates: sentences with two [MASK], for the verb and the object. The figures are of the first.
+        text_model: a BERT that has seen no video, with a head for masked words: a name on the model hub or a folder;
+            none: no such row.
+        regularisation: of the supervised row; see probe.
+        folds: of the supervised row; see probe.
         batch_size: sequences in a batch.
         seed: seed of the shuffled pairs and of the intervals.
         threads: CPU threads.
         device: where to run; auto takes a GPU when there is one.
     """
-    if template.count("[MASK]") != 2:
-        raise UserError(f"zero_shot.template must have [MASK] twice, for the verb and the object: {template!r}")
+    for template in templates:
+        if template.count("[MASK]") != 2:
+            raise UserError(f"zero_shot.templates: each must have [MASK] twice, for verb and object: {template!r}")
     judge = Judge(pretrain, batch_size, device, threads)
     segments = test_segments(judge, pretrain, tokens, manifest)
     inputs = inputs_of(pretrain, tokens, manifest, annotations)
-    settings = {"seed": seed, "template": template, "annotations": annotations and Path(annotations).name}
+    settings = {
+        "seed": seed,
+        "templates": templates,
+        "text_model": text_model and (Path(text_model).resolve().name if Path(text_model).is_dir() else text_model),
+        "regularisation": regularisation,
+        "folds": folds,
+        "annotations": annotations and Path(annotations).name,
+    }
     if annotations is None:
         write_task("zero_shot", VERSION, output, {"zero_shot": {"skipped": NO_TRUTH}}, {}, settings, inputs)
         return
+    bert = TextBert(text_model, batch_size, judge.device) if text_model else None
     every, splits = read_steps(annotations, manifest)
     labels = {part: sorted({getattr(step, part) for step in every}) for part in ("verb", "object")}
-    train = {(step.verb, step.object) for step in every if splits.get(step.video_id) == "train"}
+    pairs = {(step.verb, step.object) for step in every if splits.get(step.video_id) == "train"}
     clips = clips_of_videos(segments)
-    steps = [step for step in every if step.video_id in clips]
-    if not steps:
-        raise UserError(
-            f"evaluate.annotations ({annotations}) has no step of a test video with tokens: name its videos as the "
-            "manifest's video_id does, or set annotations to null"
-        )
+    steps = with_tokens(every, clips, annotations)
     videos = [words_between(*clips[step.video_id], step.start, step.end) + judge.words.words for step in steps]
     groups = np.array([sorted(clips).index(step.video_id) for step in steps])
-    conditions = {"language_prior": [video[:0] for video in videos], "cross_modal": videos}
+    conditions = {"cross_modal": videos}
     if len(np.unique(groups)) > 1:
         random = np.random.default_rng([seed, 3])
         others = [of_another_video(groups, np.arange(len(steps)), group, random) for group in groups]
         conditions["shuffled_video"] = [videos[other] for other in others]
 
-    ranks = {name: _ranked(judge, template, labels, words) for name, words in conditions.items()}
-    known = [(step.verb, step.object) in train for step in steps] if train else None
-    results: dict[str, Any] = {"chance": _chance(labels)}
+    ranks = {"language_prior": _without_video(judge, templates[0], labels, len(steps))}
+    ranks |= {name: _ranked(judge, templates[0], labels, words) for name, words in conditions.items()}
+    clips_to_learn = clips_of_videos(read_segments(token_files(tokens, manifest), "train"))
+    train = [step for step in every if step.video_id in clips_to_learn]
+    if train:
+        vectors, inputs["features"] = mean_features(features, tokens, manifest, train + steps)
+        learn, ask = vectors[: len(train)], vectors[len(train) :]
+        ranks["s3d_supervised"], _ = classify(learn, train, ask, regularisation, folds, threads)
+
+    results: dict[str, Any] = {"chance": chance(labels)}
+    if bert:
+        settings["text_model_sha256"] = bert.sha256
+        results["bert"] = accuracies(steps, _without_video(bert, templates[0], labels, len(steps)), seed)
     for name, ranking in ranks.items():
-        results[name] = _accuracies(steps, ranking, seed)
+        results[name] = accuracies(steps, ranking, seed)
+    known = [(step.verb, step.object) in pairs for step in steps] if pairs else None
     if known:
         for name, wanted in (("seen", True), ("held_out", False)):
             chosen = [index for index, is_known in enumerate(known) if is_known == wanted]
             if chosen:
                 part = {label: [ranking[index] for index in chosen] for label, ranking in ranks["cross_modal"].items()}
-                results[f"cross_modal_{name}"] = _accuracies([steps[index] for index in chosen], part, seed)
+                results[f"cross_modal_{name}"] = accuracies([steps[index] for index in chosen], part, seed)
+    wordings = [{name: results[name] for name in ("language_prior", "cross_modal")}]
+    for template in templates[1:]:
+        prior = accuracies(steps, _without_video(judge, template, labels, len(steps)), seed)
+        wordings.append(
+            {"language_prior": prior, "cross_modal": accuracies(steps, _ranked(judge, template, labels, videos), seed)}
+        )
+    if len(templates) > 1:
+        for name in wordings[0]:
+            results[name] = results[name] | {"templates": _over_templates([wording[name] for wording in wordings])}
     predictions = [
         {
             **asdict(step),
@@ -109,15 +150,41 @@ def zero_shot(
     details = {
         "labels": labels,
         "results": results,
+        "templates": [{"template": template} | rows for template, rows in zip(templates, wordings, strict=True)],
         "left_out": sum(splits.get(step.video_id) == "test" for step in every) - len(steps),
         "predictions": predictions,
     }
-    write_task("zero_shot", VERSION, output, {"zero_shot": results}, details, settings, inputs)
+    write_task("zero_shot", VERSION, output, {"zero_shot": results}, details, settings, inputs, packages=PACKAGES)
 
 
-def _ranked(
-    judge: Judge, template: str, labels: dict[str, list[str]], videos: list[np.ndarray]
-) -> dict[str, list[list[tuple[str, float]]]]:
+class TextBert(Judge):
+    """A BERT of text alone, with its own tokenizer, that is asked as the model is."""
+
+    def __init__(self, text_model: str, batch_size: int, device: str):
+        where = f"zero_shot.text_model: {text_model}"
+        bert, has_head, tokenizer = load(text_model, where, "null leaves the row out")
+        if not has_head:
+            raise UserError(f"{where} has no head for masked words: give another BERT; null leaves the row out")
+        self.sha256 = sha256(bert, has_head)
+        self.device = device
+        self.model = bert.bert.eval().to(device)
+        self.masked_words = bert.cls.eval().to(device)
+        self.tokenizer = tokenizer.backend_tokenizer
+        self.tokenizer.no_truncation()
+        ids = (tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.mask_token_id)
+        self.words = Vocabulary(*ids, video=tokenizer.sep_token_id, words=len(tokenizer), visual_words=0)
+        self.batch_size = batch_size
+
+    def head(self, type_: int) -> Any:
+        return self.masked_words
+
+
+def _without_video(judge: Judge, template: str, labels: dict[str, list[str]], count: int) -> Ranked:
+    """The same ranking for each of `count` steps: without a video all ask the same."""
+    return {part: ranked * count for part, ranked in _ranked(judge, template, labels, [np.empty(0, np.int64)]).items()}
+
+
+def _ranked(judge: Judge, template: str, labels: dict[str, list[str]], videos: list[np.ndarray]) -> Ranked:
     """For each video, (label, probability among the labels) of the verbs and of the objects, best first."""
     ranked = {}
     for slot, (part, names) in enumerate(labels.items()):
@@ -147,18 +214,11 @@ def _fill(judge: Judge, template: str, slot: int, count: int) -> np.ndarray:
     return np.concatenate([before, masks[0], between, masks[1], after]).astype(np.int64)
 
 
-def _chance(labels: dict[str, list[str]]) -> dict[str, float]:
-    return {f"{part}_top{top}": min(1.0, top / len(names)) for part, names in labels.items() for top in (1, TOP)}
-
-
-def _accuracies(steps: list[Step], ranked: dict[str, list[list[tuple[str, float]]]], seed: int) -> dict[str, Any]:
-    groups = np.array([step.video_id for step in steps])
-    result: dict[str, Any] = {"count": len(steps)}
-    for part, rankings in ranked.items():
-        names = [[label for label, _ in ranking] for ranking in rankings]
-        places = [names_.index(getattr(step, part)) for step, names_ in zip(steps, names, strict=True)]
-        for top in (1, TOP):
-            right = np.array([place < top for place in places], float)
-            result[f"{part}_top{top}"] = float(right.mean())
-            result[f"{part}_top{top}_interval"] = interval(right, groups, seed)
-    return result
+def _over_templates(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Mean and standard deviation of each figure over the templates."""
+    figures = [f"{part}_top{top}" for part in ("verb", "object") for top in (1, TOP)]
+    return {
+        "count": len(rows),
+        "mean": {figure: float(np.mean([row[figure] for row in rows])) for figure in figures},
+        "spread": {figure: float(np.std([row[figure] for row in rows], ddof=1)) for figure in figures},
+    }

@@ -1,0 +1,152 @@
+"""Linear probes: what is in the features is found, controls are controls, the strength is chosen on train videos alone."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+from synthetic import world
+
+from videobert import kitchen
+from videobert.artefact import made, read_table, write_table
+from videobert.codebook import read_features
+from videobert.errors import UserError
+from videobert.judge import Step
+from videobert.probe import classify, mean_features, probe
+
+STRENGTHS = [0.01, 0.1]
+QUESTIONS = {"annotations": "kitchen", "regularisation": STRENGTHS, "folds": 3}
+QUESTIONS |= {"batch_size": 32, "seed": 0, "threads": 1, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def measured(learnt, features, tmp_path_factory) -> Path:
+    output = tmp_path_factory.mktemp("evaluate") / "probe.json"
+    probe(**learnt, features=features, output=output, **QUESTIONS)
+    return output
+
+
+def figures(path: Path) -> dict:
+    return json.loads(path.read_text())["summary"]["probe"]
+
+
+def test_the_rows_and_their_order_of_worth(measured):
+    rows = figures(measured)
+    learnt = {"videobert_cls", "videobert_mean", "s3d", "random_weights", "visual_words"}
+    assert set(rows) == learnt | {"chance", "most_frequent"}
+    for name in learnt:
+        assert rows[name]["verb_top1"] > 2 * rows["most_frequent"]["verb_top1"], name
+        assert rows[name]["verb_top1_interval"][0] < rows[name]["verb_top1"] < rows[name]["verb_top1_interval"][1]
+        assert rows[name]["verb_top5"] >= rows[name]["verb_top1"]
+    # What pretraining put there: words of one verb mean the same, which one cannot know of an untrained table.
+    assert rows["videobert_mean"]["verb_top1"] > rows["random_weights"]["verb_top1"]
+    assert rows["chance"]["verb_top1"] == pytest.approx(1 / len(kitchen.VERBS), abs=1e-6)
+
+
+def test_s3d_is_a_logistic_regression_on_the_mean_of_the_steps_clips(measured, features):
+    """Computed once more, with nothing of ours but the kitchen's scripts."""
+    clips: dict[str, list] = {}
+    for file in sorted(features.glob("*.parquet")):
+        table, vectors = read_features(file)
+        for row, vector in zip(table.to_pylist(), vectors.astype(float)):
+            clips.setdefault(row["video_id"], []).append(((row["start"] + row["end"]) / 2, vector))
+    rows = {True: ([], []), False: ([], [])}
+    for number in range(60):
+        for step in kitchen.script(number).steps:
+            here = clips[f"kitchen-{number}"]
+            inside = [vector for middle, vector in here if step.start <= middle < step.end]
+            inside = inside or [min(here, key=lambda clip: abs(clip[0] - (step.start + step.end) / 2))[1]]
+            rows[kitchen.is_test(number)][0].append(np.mean(inside, axis=0))
+            rows[kitchen.is_test(number)][1].append(step.verb)
+    (train, verbs), (test, truth) = rows[False], rows[True]
+    scaler = StandardScaler().fit(train)
+    strength = json.loads(measured.read_text())["regularisation"]["s3d"]["verb"]
+    assert strength in STRENGTHS
+    model = LogisticRegression(C=strength, max_iter=1000).fit(scaler.transform(train), verbs)
+    assert figures(measured)["s3d"]["count"] == len(truth)
+    assert figures(measured)["s3d"]["verb_top1"] == pytest.approx(model.score(scaler.transform(test), truth), abs=1e-6)
+
+
+def test_the_most_frequent_is_that_of_the_train_steps(measured):
+    train, test = [], []
+    for number in range(60):
+        (test if kitchen.is_test(number) else train).extend(step.verb for step in kitchen.script(number).steps)
+    best = min(set(train), key=lambda verb: (-train.count(verb), verb))
+    assert figures(measured)["most_frequent"]["verb_top1"] == pytest.approx(test.count(best) / len(test), abs=1e-6)
+    assert json.loads(measured.read_text())["train_steps"] == len(train)
+
+
+def test_the_same_bytes_twice_and_with_two_threads(measured, learnt, features, tmp_path):
+    probe(**learnt, features=features, output=tmp_path / "probe.json", **{**QUESTIONS, "threads": 2})
+    assert (tmp_path / "probe.json").read_bytes() == measured.read_bytes()
+
+
+def test_the_strength_is_chosen_across_videos_not_within_them():
+    """Each video has its own mark, which names its steps' verb: worth all within a video, nothing in another."""
+    random = np.random.default_rng(0)
+    steps, rows = [], []
+    for video in range(40):
+        verb = "cut" if video % 2 else "stir"
+        for _ in range(6):
+            steps.append(Step(f"v{video}", 0.0, 1.0, verb, "egg"))
+            rows.append([*(5.0 * (np.arange(40) == video)), (1.0 if verb == "cut" else -1.0) + random.normal()])
+    vectors = np.array(rows)
+    strengths = [1e-4, 1e3]
+    _, chosen = classify(vectors, steps, vectors, strengths, 5, 1)
+    assert chosen == {"verb": 1e-4, "object": None}
+    apart = [Step(f"{index}", 0.0, 1.0, step.verb, step.object) for index, step in enumerate(steps)]
+    assert classify(vectors, apart, vectors, strengths, 5, 1)[1]["verb"] == 1e3
+
+
+@pytest.mark.parametrize(
+    ("videos", "verbs"),
+    [
+        ("a", ["cut"]),  # one step
+        ("aaa", ["cut", "stir", "cut"]),  # one video
+        ("ab", ["cut", "stir"]),  # either video left out leaves one label
+        ("abc", ["cut", "stir", "whisk"]),  # each label once
+        ("abbb", ["cut", "cut", "cut", "cut"]),  # one label
+    ],
+)
+def test_a_few_steps_are_enough_to_go_on(videos, verbs):
+    steps = [Step(video, 0.0, 1.0, verb, "egg") for video, verb in zip(videos, verbs, strict=True)]
+    vectors = np.random.default_rng(0).normal(size=(len(steps), 3))
+    ranked, _ = classify(vectors, steps, vectors[:1], STRENGTHS, 5, 1)
+    assert {label for label, _ in ranked["verb"][0]} == set(verbs)
+    assert sum(share for _, share in ranked["verb"][0]) == pytest.approx(1)
+    assert ranked["object"] == [[("egg", 1.0)]]
+
+
+def test_features_of_other_clips_are_refused(learnt, features, tmp_path):
+    other = tmp_path / "features"
+    for file in sorted(features.glob("*.parquet")):
+        write_table(read_table(file).slice(1), other / file.name, made(file))
+    with pytest.raises(UserError, match=r"0000\.parquet was made of other features than .*: run the stage tokens"):
+        probe(**learnt, features=other, output=tmp_path / "probe.json", **QUESTIONS)
+    with pytest.raises(UserError, match=r"features/0000\.parquet is missing"):
+        mean_features(
+            tmp_path / "none/features", learnt["tokens"], learnt["manifest"], [Step("kitchen-0", 0, 1, "", "")]
+        )
+
+
+def test_what_cannot_be_measured_is_said(learnt, features, tmp_path):
+    output = tmp_path / "probe.json"
+    probe(**learnt, features=features, output=output, **{**QUESTIONS, "annotations": None})
+    assert "annotations is null" in figures(output)["skipped"]
+    test = next(number for number in range(60) if kitchen.is_test(number))
+    step = kitchen.script(test).steps[0]
+    rows = [f"kitchen-{test}\t{step.start}\t{step.end}\t{step.verb}\t{step.object}"]
+    (tmp_path / "steps.tsv").write_text("\n".join(["video_id\tstart\tend\tverb\tobject", *rows]) + "\n")
+    questions = {**QUESTIONS, "annotations": str(tmp_path / "steps.tsv")}
+    probe(**learnt, features=features, output=output, **questions)
+    assert "no step of a train video" in figures(output)["skipped"]
+    elsewhere = world(tmp_path / "other", videos=5, words=50)
+    with pytest.raises(UserError, match="codebook"):
+        probe(
+            **{**learnt, "tokens": elsewhere["tokens"], "manifest": elsewhere["manifest"]},
+            features=features,
+            output=output,
+            **QUESTIONS,
+        )
