@@ -208,7 +208,8 @@ def test_several_templates_give_mean_and_spread_beside_the_firsts_figures(measur
             values = [row[name][figure] for row in alone]
             assert templates["mean"][figure] == pytest.approx(np.mean(values), abs=2e-6)
             assert templates["spread"][figure] == pytest.approx(np.std(values, ddof=1), abs=2e-6)
-        assert len({row[name]["verb_top1"] for row in alone}) > 1  # or the templates asked the same
+        measures = ("verb_top1", "verb_top5", "object_top1", "object_top5")
+        assert len({tuple(row[name][figure] for figure in measures) for row in alone}) > 1  # or they asked the same
     assert together == alone[0]
     details = json.loads((tmp_path / "all.json").read_text())
     assert [row["template"] for row in details["templates"]] == [TEMPLATE, *others]
