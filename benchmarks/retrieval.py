@@ -3,7 +3,7 @@
 The vectors are random, of unit length: an exact search reads every number whatever they are, and at unit length the
 nearest by scikit-learn's Euclidean distance are those of the largest dot product, so that both must find the same.
 
-    python benchmarks/retrieval.py --segments 1000000 --dimension 259 --threads 1
+    python benchmarks/retrieval.py --segments 1000000 --dimension 128 --threads 1
 """
 
 import argparse
@@ -16,9 +16,7 @@ import numpy as np
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--segments", type=int, default=1_000_000)
-    parser.add_argument(
-        "--dimension", type=int, default=259, help="2 * (hidden_size + 1) + 1 for a template of two masks"
-    )
+    parser.add_argument("--dimension", type=int, default=128, help="the model's hidden_size")
     parser.add_argument("--candidates", type=int, default=100)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)

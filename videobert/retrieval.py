@@ -1,6 +1,21 @@
-"""Retrieval: the video for a text, and the text for a video, among all of the test split.
+"""Retrieval: the video for a text and the text for a video, in two stages, from a model that was trained for neither.
 
-VECTORS_DOC
+The first stage has one vector for each segment, and searches exactly: one matrix product. A video's is the model's mean
+output over it; a text's is made of its words alone, by a ridge regression of the words (tf-idf) on the outputs, fitted
+on the train split's pairs while the model stays as it is. So the score is the cosine between the words of the text and
+those that are expected with the video. In the second stage the alignment head (section 3.2 of the paper) reads the best
+`candidates` together with the query and orders them. Each stage's figures stand apart, beside chance and beside a first
+stage that is asked with the query of another video.
+
+Why a projection: on the kitchen's 2,361 train pairs, with four folds of videos and a model of 1,400 steps, it finds 0.55
+of the videos among the first 5 of about 590 for their texts; the model's own masked words at a template's two slots,
+which need no fit, 0.21 at the best; outputs at those slots as the regression's input, no more than the mean (0.56). And
+what the figures do not say: the same regression on counts of the visual words, without a model, finds 0.54 there.
+
+Measured are, of the test split: sentence and video of a segment, each looking for the other among all segments
+(text_to_video, video_to_text) and among those of its own video (..._within), where a hit is the segment itself, however
+much others are like it; and annotated steps, for which the filled template asks, and any step with its verb and its object
+is a hit.
 """
 
 from collections.abc import Iterator
