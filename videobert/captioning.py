@@ -11,10 +11,14 @@ videos'; its size, its training and its seed are the same for each row, and only
 - videobert_s3d: both.
 
 What differs from the paper, which shows its decoder one vector, the averages over the clips and over the masks: here
-the decoder attends to a vector for each clip (of the clip's own output and feature and, the same in each, of the masks)
-in every row alike; and it is a small one, trained from nothing with the model's own word pieces.
+the decoder attends to a vector for each clip (the clip's own output and feature and, the same in each, the outputs at
+all masks) in every row alike, since with averages every row names fewer objects; and it is a small one, trained from
+nothing with the model's own word pieces.
 
-The kitchen's sentences begin and end at random ("nice and slowly"): nobody can see that, and it limits every figure.
+Two things limit the kitchen's figures. Its sentences begin and end at random ("nice and slowly"), which nobody can see.
+And its S3D, which stands in for one trained on Kinetics, was trained on labelled clips of the kitchen itself: the row
+s3d knows the actions better than any visual words of its features can, so the paper's order of the rows (s3d, then
+videobert, then videobert_s3d) is not to be expected there. The details hold the differences of their CIDEr.
 """
 
 import sys
