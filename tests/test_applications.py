@@ -56,7 +56,7 @@ def results(tmp_path_factory) -> Path:
     place = {"manifest": manifest, "shard": "0000", "output": results / "tokens" / shard}
     tokens(heard, **{**paths, "features": results / "features" / shard}, **place, ledger=results / "ledger.parquet",
            segment_length=16, exclude=None)  # fmt: skip
-    changes = {"max_length": 40, "max_steps": 200, "save_steps": 200, "learning_rate": 0.003}
+    changes = {"max_length": 40, "max_steps": 60, "save_steps": 60, "learning_rate": 0.003}
     inputs = {**paths, "tokens": results / "tokens", "frames": results / "frames", "manifest": manifest}
     pretrain(**inputs, output=results / "pretrain", **{**SETTINGS, **changes})
     return results
