@@ -17,8 +17,8 @@ nothing with the model's own word pieces.
 
 Two things limit the kitchen's figures. Its sentences begin and end at random ("nice and slowly"), which nobody can see.
 And its S3D, which stands in for one trained on Kinetics, was trained on labelled clips of the kitchen itself: the row
-s3d knows the actions better than any visual words of its features can, so the paper's order of the rows (s3d, then
-videobert, then videobert_s3d) is not to be expected there. The details hold the differences of their CIDEr.
+s3d names more of the actions than those that read its visual words, and the paper's order of the rows (s3d, then
+videobert, then videobert_s3d) is not to be expected. The details hold the differences of CIDEr with their intervals.
 """
 
 import sys
