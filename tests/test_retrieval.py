@@ -152,8 +152,8 @@ def test_the_vectors_are_those_of_scikit_learn(judge, projection, learnt):
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     found = text_vectors(projection, texts) @ video_vectors(judge, projection, videos).T
     assert found == pytest.approx(weights(texts) @ expected.T, abs=1e-3)
-    # What every sentence has says nothing; what one in a hundred has, much.
-    often, seldom = (judge.tokenizer.token_to_id(word) for word in ("the", "cucumber"))
+    # What every sentence has says nothing; what one in sixteen has, much.
+    often, seldom = (judge.pieces(word)[0] for word in ("the", "slice"))
     assert projection.rarity[often] < 0.1 and projection.rarity[seldom] > 2
 
 
