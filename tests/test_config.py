@@ -65,7 +65,11 @@ def test_every_overlay_is_valid_on_top_of_it():
         ("retrieval.template", "cut the [MASK]", "retrieval.template is 'cut the [MASK]', but must hold [MASK] twice"),
         ("retrieval.candidates", 0, "retrieval.candidates is 0, but must be at least 1"),
         ("forecast.context", 58, "must fit in pretrain.max_length, which is 64"),
-        ("zero_shot.templates", ["[MASK] the [MASK]", "cut the [MASK]"], "has 'cut the [MASK]', but must hold [MASK] twice"),
+        (
+            "zero_shot.templates",
+            ["[MASK] the [MASK]", "cut the [MASK]"],
+            "has 'cut the [MASK]', but must hold [MASK] twice",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_with_key_value_and_what_is_allowed(key, value, message):

@@ -193,8 +193,7 @@ class VideoBert:
         """
         from videobert.captioning import caption, read_decoder
 
-        places = [self.folder / "captioning", self.folder.parent / "evaluate" / "captioning"]
-        folder = Path(decoder) if decoder else next((place for place in places if place.exists()), places[-1])
+        folder = Path(decoder) if decoder else self._beside("captioning")
         saved = read_decoder(folder, self.folder)
         room = self._room(len(self.judge.masked(saved.config.template)))
         words = self.clips(video, start, end).words
@@ -204,7 +203,7 @@ class VideoBert:
 
     def index(self, videos: list[str | Path], output: str | Path, clips: int = 4) -> int:
         """Makes an index to search in: Parquet, a row for each segment of so many clips, with times, visual words and a
-        vector. Returns the number of segments.
+        vector, the mean of the model's outputs. Returns the number of segments.
 
         Args:
             videos: video files; or a results folder, which stands for all videos of its tokens tables.
@@ -213,11 +212,10 @@ class VideoBert:
         """
         import pyarrow as pa
 
-        from videobert.retrieval import video_vectors
+        from videobert.retrieval import mean_outputs
 
-        room = self._room(len(self.judge.masked(TEMPLATE)))
-        if not 1 <= clips <= room:
-            raise UserError(f"clips is {clips}, but must be 1 to {room}")
+        if not 1 <= clips <= self._room(0) // 2:  # the other half is the text's
+            raise UserError(f"clips is {clips}, but must be 1 to {self._room(0) // 2}")
         rows = []
         for name, starts, ends, words in self._videos(videos):
             for first in range(0, len(words), clips):
@@ -226,11 +224,11 @@ class VideoBert:
                 rows.append({"video": name, **times, "words": part.tolist()})
         if not rows:
             raise UserError("nothing to index: none of the videos holds a clip")
-        vectors = video_vectors(self.judge, [self._joint(np.array(row["words"])) for row in rows], TEMPLATE)
+        vectors = mean_outputs(self.judge, [self._joint(np.array(row["words"])) for row in rows])
         schema = pa.schema([("video", pa.string()), ("start", pa.float64()), ("end", pa.float64())])
         table = pa.Table.from_pylist(rows, schema.append(pa.field("words", pa.list_(pa.int32()))))
         column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
-        note = {"stage": "index", "version": 1, "clips": clips, "model": self._hash, "template": TEMPLATE}
+        note = {"stage": "index", "version": 1, "clips": clips, "model": self._hash}
         write_table(table.append_column("vector", column), Path(output) / SEGMENTS, note)
         return len(rows)
 
@@ -238,9 +236,11 @@ class VideoBert:
         """The `top` segments of an index that the text belongs to, best first.
 
         An exact search over the vectors finds candidates, and the alignment head, which reads text and video together,
-        puts them in order.
+        puts them in order. The search needs the projection that the stage retrieval fitted: `retrieval` in the model
+        folder, or where the pipeline puts it, `../evaluate/retrieval`. Without it every segment is a candidate: as good,
+        and slow in a large index.
         """
-        from videobert.retrieval import alignments, nearest, text_vectors, word_vectors
+        from videobert.retrieval import PROJECTION, alignments, nearest, projected, read_projection, text_vectors
 
         path = Path(index) / SEGMENTS
         if not path.exists():
@@ -251,10 +251,12 @@ class VideoBert:
         if not len(ids):
             raise UserError(f"the text {text!r} has no word to search for")
         table = read_table(path)
-        vectors = table["vector"].combine_chunks()
-        vectors = np.array(vectors.flatten()).reshape(len(table), -1)
-        query = text_vectors(word_vectors(self.judge, TEMPLATE), [ids])
-        rows = nearest(query, vectors, max(top, CANDIDATES))[1][0]
+        rows, folder = np.arange(len(table)), self._beside("retrieval")
+        if (folder / PROJECTION).exists():
+            projection = read_projection(folder, self.folder)
+            outputs = np.array(table["vector"].combine_chunks().flatten()).reshape(len(table), -1)
+            query = text_vectors(projection, [ids])
+            rows = nearest(query, projected(projection, outputs), max(top, CANDIDATES))[1][0]
         found = table.select(["video", "start", "end", "words"]).take(rows).to_pylist()
         videos = [self._joint(np.array(row["words"])) for row in found]
         pairs = np.stack([np.zeros(len(rows), np.int64), np.arange(len(rows))], axis=1)
@@ -333,6 +335,11 @@ class VideoBert:
             )
         network, preprocessing, _ = s3d.load(weights, self.judge.device, self.preprocessing["precision"])
         return network, preprocessing
+
+    def _beside(self, task: str) -> Path:
+        """What a task of the evaluation made for this model: in the folder itself, or where the pipeline puts it."""
+        own = self.folder / task
+        return own if own.exists() else self.folder.parent / "evaluate" / task
 
     @cached_property
     def _hash(self) -> str:

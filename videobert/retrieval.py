@@ -18,6 +18,7 @@ much others are like it; and annotated steps, for which the filled template asks
 is a hit.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from videobert.artefact import atomic, made, made_by, sha256
 from videobert.errors import UserError
 from videobert.judge import (
     NO_TRUTH,
@@ -50,6 +52,7 @@ PAIRS = 2**15
 # The ridge, as a share of what the pairs themselves weigh, and how many train pairs are enough to fit the projection.
 RIDGE = 0.1
 SAMPLE = 20_000
+PROJECTION = "projection.safetensors"
 
 
 def retrieval(
@@ -66,6 +69,8 @@ def retrieval(
     device: Literal["auto", "cpu", "cuda"] = "auto",
 ) -> None:
     """Find the video for a text and the text for a video, in two stages.
+
+    Beside the output stands a folder of the same name with the first stage's projection, for `videobert search`.
 
     Args:
         pretrain: folder of the model.
@@ -91,6 +96,8 @@ def retrieval(
     projection = _projection(
         judge, read_segments(token_files(tokens, manifest), "train", judge.model.config.lookahead), seed
     )
+    note = made_by("retrieval", VERSION, {"seed": seed}, inputs_of(pretrain, tokens, manifest, None))
+    save_projection(projection, output.with_suffix(""), note)
     summary, details = _segments(judge, projection, segments, candidates, seed)
     if annotations is None:
         summary["steps"] = {"skipped": NO_TRUTH}
@@ -121,7 +128,7 @@ def fit_projection(judge: Judge, texts: list[np.ndarray], videos: list[np.ndarra
         texts: word ids, as `judge.pieces` gives them, of the train split.
         videos: the visual words that belong to each, as joint ids (V + w).
     """
-    outputs = _mean_outputs(judge, videos).astype(np.float64)
+    outputs = mean_outputs(judge, videos).astype(np.float64)
     centre, scale = outputs.mean(0), outputs.std(0) + 1e-6
     outputs = (outputs - centre) / scale
     counts = np.bincount(np.concatenate([np.unique(text) for text in texts]), minlength=judge.words.words)
@@ -147,10 +154,34 @@ def text_vectors(projection: Projection, texts: list[np.ndarray]) -> np.ndarray:
 
 def video_vectors(judge: Judge, projection: Projection, videos: list[np.ndarray]) -> np.ndarray:
     """A vector for each video (visual words as joint ids): (videos, hidden_size) float32."""
-    outputs = (_mean_outputs(judge, videos) - projection.centre) / projection.scale
+    return projected(projection, mean_outputs(judge, videos))
+
+
+def projected(projection: Projection, outputs: np.ndarray) -> np.ndarray:
+    """The videos' vectors from their `mean_outputs`."""
+    outputs = (outputs - projection.centre) / projection.scale
     # The length of the weights that are expected, W x, without making them: x' (W' W) x.
     lengths = np.sqrt(((outputs @ (projection.words.T @ projection.words)) * outputs).sum(1, keepdims=True))
     return outputs / np.maximum(lengths, 1e-9)
+
+
+def save_projection(projection: Projection, folder: Path, note: dict[str, Any]) -> None:
+    """Writes projection.safetensors, with the note as metadata."""
+    from safetensors.numpy import save_file
+
+    arrays = {name: np.ascontiguousarray(array) for name, array in vars(projection).items()}
+    with atomic(folder / PROJECTION) as temporary:
+        save_file(arrays, temporary, metadata={"made": json.dumps(note, sort_keys=True)})
+
+
+def read_projection(folder: Path, pretrain: Path) -> Projection:
+    """Reads what `save_projection` wrote. Raises UserError when it is missing, or was fitted to another model."""
+    from safetensors.numpy import load_file
+
+    path, model = folder / PROJECTION, pretrain / "model.safetensors"
+    if made(path).get("inputs", {}).get("model") != sha256(model):
+        raise UserError(f"{path} was fitted to another model than {model}: run snakemake --cores all retrieval")
+    return Projection(**load_file(path))
 
 
 def _weighted(text: np.ndarray, rarity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -159,7 +190,7 @@ def _weighted(text: np.ndarray, rarity: np.ndarray) -> tuple[np.ndarray, np.ndar
     return ids, rarity[ids] / max(np.linalg.norm(rarity[ids]), 1e-9)
 
 
-def _mean_outputs(judge: Judge, videos: list[np.ndarray]) -> np.ndarray:
+def mean_outputs(judge: Judge, videos: list[np.ndarray]) -> np.ndarray:
     """(videos, hidden_size) float32: the mean of the model's outputs at the visual words, read without a text."""
     none = np.empty(0, np.int64)
     # Batches of one length have no padding.

@@ -10,7 +10,8 @@ rule retrieval:
         manifest=MANIFEST,
         annotations=ANNOTATIONS,
     output:
-        f"{RESULTS}/evaluate/retrieval.json",
+        figures=f"{RESULTS}/evaluate/retrieval.json",
+        projection=f"{RESULTS}/evaluate/retrieval/projection.safetensors",
     log:
         f"{RESULTS}/logs/retrieval.log",
     benchmark:
@@ -25,5 +26,5 @@ rule retrieval:
         pretrain=f"{RESULTS}/pretrain",
     shell:
         "python -m videobert retrieval --pretrain {params.pretrain:q} --tokens {params.tokens:q}"
-        " --manifest {input.manifest:q} --output {output:q} {params.settings}"
+        " --manifest {input.manifest:q} --output {output.figures:q} {params.settings}"
         " --device {config[evaluate][device]} --threads {config[evaluate][threads]} > {log:q} 2>&1"
