@@ -143,7 +143,7 @@ def test_the_same_bytes_twice(measured, learnt, tmp_path):
     assert (tmp_path / "forecast.json").read_bytes() == measured.read_bytes()
 
 
-def test_best_first_with_ties_in_a_fixed_order_and_few_words():
+def test_best_first_and_with_few_words():
     words, shares = _best(np.log(np.array([[0.1, 0.4, 0.2, 0.3]])))
     assert words.tolist() == [[1, 3, 2, 0]] and shares[0] == pytest.approx([0.4, 0.3, 0.2, 0.1])
 

@@ -40,7 +40,7 @@ def test_the_rows_and_their_order_of_worth(measured):
         assert rows[name]["verb_top1"] > 2 * rows["most_frequent"]["verb_top1"], name
         assert rows[name]["verb_top1_interval"][0] < rows[name]["verb_top1"] < rows[name]["verb_top1_interval"][1]
         assert rows[name]["verb_top5"] >= rows[name]["verb_top1"]
-    # What pretraining put there: words of one verb mean the same, which one cannot know of an untrained table.
+    # Words of one verb are alike to the model (by its centroids and by training), and unrelated in a random table.
     assert rows["videobert_mean"]["verb_top1"] > rows["random_weights"]["verb_top1"]
     assert rows["chance"]["verb_top1"] == pytest.approx(1 / len(kitchen.VERBS), abs=1e-6)
 

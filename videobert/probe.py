@@ -4,7 +4,8 @@ A logistic regression learns the verb, and another the object, of the annotated 
 on those of the test videos. It is given VideoBERT's outputs for the step's visual words ([CLS], or the mean over the
 clips), S3D's features (their mean: table 1's supervised baseline), the same encoder with weights that nobody trained, or
 the bare visual words, counted. What the probe finds in VideoBERT beyond the untrained weights is what pretraining put
-there; what it finds in S3D beyond the visual words is what the codebook rounds off.
+there, and what its visual embeddings had of the codebook's centroids, where they started from those: the untrained
+table is random. What it finds in S3D beyond the visual words is what the codebook rounds off.
 
 Every representation is of the same clips, standardised, and gets its own strength of regularisation, by cross-validation
 over train videos.
