@@ -26,7 +26,7 @@ include: "workflow/rules/zero_shot.smk"
 include: "workflow/rules/probe.smk"
 include: "workflow/rules/retrieval.smk"
 include: "workflow/rules/captioning.smk"
-include: "workflow/rules/forecast.smk"
+include: "workflow/rules/forecasting.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
 

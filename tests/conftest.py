@@ -32,7 +32,10 @@ SMALL = {
         "threads": 1,
     },
     "captioning": {"hidden_size": 32, "intermediate_size": 64, "max_steps": 20},
-    "evaluate": {"threads": 1},
+    "evaluate": {
+        "tasks": ["objectives", "zero_shot", "probe", "retrieval", "captioning", "forecasting"],
+        "threads": 1,
+    },
     "report": {"words": 4, "examples": 2},
 }
 SOURCES = ["kitchen:0", "kitchen:4", "kitchen:7", "files/cut.mp4", "files/mute.mp4", "files/empty.mp4"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from videobert.__main__ import STAGES
+from videobert.__main__ import STAGES, TOOLS
 from videobert.config import PLACE, check, flags
 from videobert.errors import UserError
 
@@ -64,7 +64,7 @@ def test_every_overlay_is_valid_on_top_of_it():
         ("captioning.template", "cut it", "must hold [MASK] at least once"),
         ("retrieval.template", "cut the [MASK]", "retrieval.template is 'cut the [MASK]', but must hold [MASK] twice"),
         ("retrieval.candidates", 0, "retrieval.candidates is 0, but must be at least 1"),
-        ("forecast.context", 58, "must fit in pretrain.max_length, which is 64"),
+        ("forecasting.context", 58, "must fit in pretrain.max_length, which is 64"),
         (
             "zero_shot.templates",
             ["[MASK] the [MASK]", "cut the [MASK]"],
@@ -145,3 +145,8 @@ def test_the_projects_pins_are_the_locks():
     for pin in project["dependencies"] + project["optional-dependencies"]["dev"]:
         name, version = re.match(r"([\w.-]+)(?:\[\w+\])?==(\S+)", pin).groups()
         assert lock()[name.lower()] == version, pin
+
+
+def test_no_tool_has_the_name_of_a_stage():
+    """Both are `videobert NAME`: one would hide the other."""
+    assert not set(STAGES) & set(TOOLS)

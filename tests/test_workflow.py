@@ -19,7 +19,7 @@ from conftest import command, configure, copy, environment, project, snakemake
 from videobert.artefact import read_table
 
 STAGES = ["corpus", "download", "transcribe", "frames", "features", "codebook", "vocabulary", "tokens"]
-TASKS = ["objectives", "zero_shot", "probe", "retrieval", "captioning", "forecast"]
+TASKS = ["objectives", "zero_shot", "probe", "retrieval", "captioning", "forecasting"]
 STAGES += ["pretrain", *TASKS, "evaluate", "report"]
 MEASURED = " ".join(TASKS)
 # What lies below each stage, itself included.
@@ -36,7 +36,7 @@ BELOW = {
     "objectives": "objectives evaluate report",
     "zero_shot": "zero_shot evaluate report",
     "probe": "probe zero_shot evaluate report",  # zero_shot has its supervised row
-    "forecast": "forecast evaluate report",
+    "forecasting": "forecasting evaluate report",
     "captioning": "captioning evaluate report",
     "retrieval": "retrieval evaluate report",
     "evaluate": f"{MEASURED} evaluate report",
@@ -65,7 +65,7 @@ CHANGES = [
     ("retrieval", "candidates", 20),
     ("zero_shot", "templates", ["just [MASK] the [MASK]"]),
     ("probe", "folds", 3),
-    ("forecast", "horizon", 2),
+    ("forecasting", "horizon", 2),
     ("evaluate", "seed", 1),
     ("report", "words", 5),
     ("transcribe", "threads", 2),

@@ -24,7 +24,7 @@ STAGES = {
     "probe": "name them by linear probes on frozen features",
     "retrieval": "find the video for a text, and the text for a video",
     "captioning": "train decoders that write the sentences of steps, and score them",
-    "forecast": "foretell visual words: the next ones, and those of a text",
+    "forecasting": "foretell visual words: the next ones, and those of a text",
     "evaluate": "merge the figures of the tasks",
     "report": "gather everything in one HTML page",
     "ledger": "gather what became of each video in one stage's shards",

@@ -40,7 +40,7 @@ def _text(value: Any) -> str:
 
 def _misfits(config: dict[str, Any]) -> list[str]:
     """What no schema can say: keys that must fit together."""
-    model, decoder, forecast = config["pretrain"], config["captioning"], config["forecast"]
+    model, decoder, forecasting = config["pretrain"], config["captioning"], config["forecasting"]
     lines = []
     if model["save_steps"] % model["logging_steps"]:
         lines.append(
@@ -63,10 +63,10 @@ def _misfits(config: dict[str, Any]) -> list[str]:
         )
     if "[MASK]" not in decoder["template"]:
         lines.append(f"captioning.template is {decoder['template']!r}, but must hold [MASK] at least once")
-    if forecast["context"] + forecast["horizon"] + 3 > model["max_length"]:
+    if forecasting["context"] + forecasting["horizon"] + 3 > model["max_length"]:
         lines.append(
-            f"forecast.context is {forecast['context']} and forecast.horizon {forecast['horizon']}, but with [CLS], [>] "
-            f"and [SEP] they must fit in pretrain.max_length, which is {model['max_length']}"
+            f"forecasting.context is {forecasting['context']} and forecasting.horizon {forecasting['horizon']}, but with "
+            f"[CLS], [>] and [SEP] they must fit in pretrain.max_length, which is {model['max_length']}"
         )
     return lines
 

@@ -2,7 +2,7 @@
 
 A task is a rule, a module and a section of the configuration of its own, so that a change of one measures nothing else
 anew: objectives (masked accuracy, alignment), zero_shot (table 1 of the paper), probe (linear classifiers on frozen
-features), retrieval (a video for a text, a text for a video), captioning (table 3) and forecast (the visual words to
+features), retrieval (a video for a text, a text for a video), captioning (table 3) and forecasting (the visual words to
 come). Each writes `results/evaluate/TASK.json`; this stage merges their summaries, and says by which protocol each was
 measured: version, seeds, label lists.
 """
@@ -22,7 +22,7 @@ def evaluate(
     results: Path,
     pretrain: Path,
     output: Path,
-    tasks: list[Literal["objectives", "zero_shot", "probe", "retrieval", "captioning", "forecast"]],
+    tasks: list[Literal["objectives", "zero_shot", "probe", "retrieval", "captioning", "forecasting"]],
 ) -> None:
     """Merge the tasks' figures, and write the model's card, README.md in its folder.
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 VERSION = 1
 
 STAGES = ("corpus", "download", "transcribe", "frames", "features", "codebook", "vocabulary", "tokens", "pretrain")
-TASKS = ("objectives", "zero_shot", "probe", "retrieval", "captioning", "forecast")  # each measures, evaluate merges
+TASKS = ("objectives", "zero_shot", "probe", "retrieval", "captioning", "forecasting")  # each measures, evaluate merges
 # What "ok" says of a video in the ledger of each stage.
 FUNNEL = {
     "corpus": "usable",

@@ -15,7 +15,7 @@ from test_pretrain import SETTINGS
 from videobert import kitchen
 from videobert.artefact import made, read_table, write_table
 from videobert.errors import UserError
-from videobert.forecast import _best, _followers, forecast
+from videobert.forecasting import _best, _followers, forecasting
 from videobert.judge import Judge
 from videobert.pretrain import pretrain
 
@@ -35,13 +35,13 @@ def learnt(tmp_path_factory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def measured(learnt, tmp_path_factory) -> Path:
-    output = tmp_path_factory.mktemp("evaluate") / "forecast.json"
-    forecast(**learnt, output=output, **QUESTIONS)
+    output = tmp_path_factory.mktemp("evaluate") / "forecasting.json"
+    forecasting(**learnt, output=output, **QUESTIONS)
     return output
 
 
 def figures(path: Path) -> dict:
-    return json.loads(path.read_text())["summary"]["forecast"]
+    return json.loads(path.read_text())["summary"]["forecasting"]
 
 
 def tracks(test: bool) -> list[list[int]]:
@@ -139,8 +139,8 @@ def test_the_examples_name_the_clips(measured):
 
 
 def test_the_same_bytes_twice(measured, learnt, tmp_path):
-    forecast(**learnt, output=tmp_path / "forecast.json", **QUESTIONS)
-    assert (tmp_path / "forecast.json").read_bytes() == measured.read_bytes()
+    forecasting(**learnt, output=tmp_path / "forecasting.json", **QUESTIONS)
+    assert (tmp_path / "forecasting.json").read_bytes() == measured.read_bytes()
 
 
 def test_best_first_and_with_few_words():
@@ -158,12 +158,12 @@ def test_words_that_nothing_followed_get_the_most_frequent():
 def test_what_cannot_be_measured_is_said(learnt, tmp_path):
     import pyarrow.compute as pc
 
-    output = tmp_path / "forecast.json"
-    with pytest.raises(UserError, match=r"forecast\.context \(40\).*32: lower them, or raise pretrain\.max_length"):
-        forecast(**learnt, output=output, **{**QUESTIONS, "context": 40})
+    output = tmp_path / "forecasting.json"
+    with pytest.raises(UserError, match=r"forecasting\.context \(40\).*32: lower them, or raise pretrain\.max_length"):
+        forecasting(**learnt, output=output, **{**QUESTIONS, "context": 40})
     for file in sorted(learnt["tokens"].glob("*.parquet")):
         table = read_table(file)
         write_table(table.filter(pc.equal(table["kind"], "video")), tmp_path / "tokens" / file.name, made(file))
-    forecast(**{**learnt, "tokens": tmp_path / "tokens"}, output=output, **QUESTIONS)
+    forecasting(**{**learnt, "tokens": tmp_path / "tokens"}, output=output, **QUESTIONS)
     assert "no test video has a sentence" in figures(output)["of_text"]["skipped"]
     assert figures(output)["next"]["videobert"]["count"] > 100

@@ -1,28 +1,28 @@
 # Visual words to come, and those of a text, foretold.
 
-from videobert.forecast import VERSION as FORECAST
+from videobert.forecasting import VERSION as FORECASTING
 
 
-rule forecast:
+rule forecasting:
     input:
         tokens=each_shard("tokens/{shard}.parquet"),
         model=rules.pretrain.output.model,
         manifest=MANIFEST,
     output:
-        f"{RESULTS}/evaluate/forecast.json",
+        f"{RESULTS}/evaluate/forecasting.json",
     log:
-        f"{RESULTS}/logs/forecast.log",
+        f"{RESULTS}/logs/forecasting.log",
     benchmark:
-        f"{RESULTS}/benchmarks/forecast.tsv"
+        f"{RESULTS}/benchmarks/forecasting.tsv"
     conda:
-        "../../envs/forecast.yaml"
+        "../../envs/forecasting.yaml"
     threads: config["evaluate"]["threads"]
     params:
-        version=FORECAST,
-        settings=task_settings("forecast", "batch_size", "seed"),
+        version=FORECASTING,
+        settings=task_settings("forecasting", "batch_size", "seed"),
         tokens=f"{RESULTS}/tokens",
         pretrain=f"{RESULTS}/pretrain",
     shell:
-        "python -m videobert forecast --pretrain {params.pretrain:q} --tokens {params.tokens:q}"
+        "python -m videobert forecasting --pretrain {params.pretrain:q} --tokens {params.tokens:q}"
         " --manifest {input.manifest:q} --output {output:q} {params.settings}"
         " --device {config[evaluate][device]} --threads {config[evaluate][threads]} > {log:q} 2>&1"

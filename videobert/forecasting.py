@@ -24,7 +24,7 @@ EXAMPLES = 48  # of each kind, spread evenly over the test videos
 SPECIAL = 3  # [CLS], [>], [SEP]
 
 
-def forecast(
+def forecasting(
     pretrain: Path,
     tokens: Path,
     manifest: Path,
@@ -42,7 +42,7 @@ def forecast(
         pretrain: folder of the model.
         tokens: folder of the token tables, one for each shard.
         manifest: the manifest, which names the shards.
-        output: forecast.json.
+        output: forecasting.json.
         context: visual words that the model is given, at most.
         horizon: clips ahead that it is asked for.
         batch_size: sequences in a batch.
@@ -53,7 +53,7 @@ def forecast(
     judge = Judge(pretrain, batch_size, device, threads)
     if context + horizon + SPECIAL > judge.model.config.max_position_embeddings:
         raise UserError(
-            f"forecast.context ({context}) and forecast.horizon ({horizon}) need {context + horizon + SPECIAL} positions, "
+            f"forecasting.context ({context}) and forecasting.horizon ({horizon}) need {context + horizon + SPECIAL} positions, "
             f"but the model has {judge.model.config.max_position_embeddings}: lower them, or raise pretrain.max_length"
         )
     test = test_segments(judge, pretrain, tokens, manifest)
@@ -63,10 +63,10 @@ def forecast(
     next_, next_examples = _next(judge, test, train, frequent, context, horizon, seed)
     of_text, text_examples = _of_text(judge, test, frequent, seed)
     write_task(
-        "forecast",
+        "forecasting",
         VERSION,
         output,
-        {"forecast": {"next": next_, "of_text": of_text}},
+        {"forecasting": {"next": next_, "of_text": of_text}},
         {"examples": {"next": next_examples, "of_text": text_examples}},
         {"context": context, "horizon": horizon, "seed": seed},
         inputs_of(pretrain, tokens, manifest, None),
