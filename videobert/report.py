@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 from videobert import report_evaluation
 from videobert.artefact import atomic, made, read_table
 from videobert.ledger import path_of
-from videobert.report_evaluation import TASKS
 from videobert.report_parts import (
     BLUE,
     GREEN,
@@ -91,13 +90,14 @@ def gather(results: Path, words: int, examples: int) -> dict[str, Any]:
     ledgers = {stage: optional_table(results / "ledger" / f"{stage}.parquet") for stage in FUNNEL}
     statistics = optional_json(results / "codebook" / "statistics.json")
     curve = optional_json(results / "pretrain" / "training.json").get("curve", [])
+    measured = report_evaluation.measured(results)
     evaluation = report_evaluation.gather(results, shard_of, titles, examples)
     return {
         "corpus": _corpus(results, manifest, shards, ledgers["tokens"]),
         "model": _model(results),
         "evaluation": evaluation,
         "funnel": _funnel(ledgers, titles),
-        "costs": _costs(results),
+        "costs": _costs(results, measured),
         "curve": curve,
         "codebook": statistics,
         "atlas": _atlas(results, shards, words),
@@ -105,7 +105,7 @@ def gather(results: Path, words: int, examples: int) -> dict[str, Any]:
             _example(results, shard_of[step["video_id"]], titles.get(step["video_id"], ""), step)
             for step in evenly(evaluation["predictions"] or _test_sentences(results, shards), examples)
         ],
-        "notes": _notes(results, shards),
+        "notes": _notes(results, shards, measured),
     }
 
 
@@ -227,10 +227,10 @@ def _counted(rows: list[dict[str, Any]]) -> list[tuple[str, int]]:
     return sorted(((status, statuses.count(status)) for status in set(statuses)), key=lambda item: (-item[1], item[0]))
 
 
-def _costs(results: Path) -> list[dict[str, Any]]:
+def _costs(results: Path, tasks: list[str]) -> list[dict[str, Any]]:
     """Of each stage: jobs, their seconds and processor seconds, the largest memory (bytes), size on disk (bytes)."""
     costs = []
-    for stage in (*STAGES, *TASKS, "evaluate"):
+    for stage in (*STAGES, *tasks, "evaluate"):
         folder = results / "benchmarks"
         runs = [
             _benchmark(path)
@@ -397,7 +397,7 @@ def _heard(results: Path, shard: str, step: dict[str, Any]) -> str:
     return " ".join(row["text"].strip() for row in said if row["start"] < step["end"] and row["end"] > step["start"])
 
 
-def _notes(results: Path, shards: list[str]) -> list[dict[str, Any]]:
+def _notes(results: Path, shards: list[str], tasks: list[str]) -> list[dict[str, Any]]:
     """How each stage's output was made, from the note that it carries (of the first shard, where there are many)."""
     first = shards[0]
     places = {
@@ -410,7 +410,7 @@ def _notes(results: Path, shards: list[str]) -> list[dict[str, Any]]:
         "vocabulary": results / "vocabulary" / "made.json",
         "tokens": results / "tokens" / f"{first}.parquet",
         "pretrain": results / "pretrain" / "training.json",
-        **{task: results / "evaluate" / f"{task}.json" for task in TASKS},
+        **{task: results / "evaluate" / f"{task}.json" for task in tasks},
         "evaluate": results / "evaluate" / "metrics.json",
     }
     notes = []

@@ -44,7 +44,7 @@ CONDITIONS = {  # rows of zero-shot classification, with their colours in the pl
     "language_prior": ("language prior: no video", ORANGE),
     "shuffled_video": ("shuffled: another video", PURPLE),
     "cross_modal": ("cross-modal", BLUE),
-    "s3d_supervised": ("S3D, trained for it (a linear probe)", GREEN),
+    "s3d_supervised": ("S3D, trained for it", GREEN),
 }
 # Sun et al. 2019, table 1.
 PAPER_ZERO_SHOT = {
@@ -60,7 +60,7 @@ PROBES = {
     "random_weights": "the encoder, untrained",
     "s3d": "S3D's features",
     "videobert_cls": "VideoBERT, [CLS]",
-    "videobert_mean": "VideoBERT, mean over the clips",
+    "videobert_mean": "VideoBERT, mean of clips",
 }
 RANKS = {"r1": "R@1", "r5": "R@5", "r10": "R@10", "median_rank": "median rank"}
 SEARCHES = {
@@ -98,6 +98,11 @@ WRITERS = {
     "shuffled_text": "sentence of another video",
     "videobert": "VideoBERT",
 }
+
+
+def measured(results: Path) -> list[str]:
+    """The tasks that metrics.json is of."""
+    return list(optional_json(results / "evaluate" / "metrics.json").get("protocol", {}))
 
 
 def gather(results: Path, shard_of: dict[str, str], titles: dict[str, str], examples: int) -> dict[str, Any]:
@@ -372,7 +377,7 @@ def _retrieval(figures: dict[str, Any] | None) -> dict[str, Any] | None:
                 if stage in part
             ]
             count = part["first_stage"]["count"]
-            tables.append({"name": name, "skipped": "", "count": count, **table(rows, RANKS, {"median_rank": rank})})
+            tables.append({"name": name, "count": count, **table(rows, RANKS, {"median_rank": rank})})
     candidates = {part["cross_encoder"]["candidates"] for part in figures.values() if "cross_encoder" in part}
     return {"tables": tables, "candidates": max(candidates, default=None)}
 
@@ -434,7 +439,7 @@ def _forecasting(
             shown = [
                 (words, part[row], "strong" if row == "videobert" else "") for row, words in rows.items() if row in part
             ]
-            tables.append({"name": name, "skipped": "", "count": part["videobert"]["count"], **table(shown, columns)})
+            tables.append({"name": name, "count": part["videobert"]["count"], **table(shown, columns)})
     found = details.get("examples", {})
     most = min(FORECASTS_SHOWN, examples)
     # Where the same word goes on, there is nothing to see.
