@@ -117,7 +117,11 @@ def made_results(tmp_path_factory) -> Path:
         ledger(results / "frames" / shard / "ledger.parquet", "frames", rows)
         sentences = [{"video_id": video, "start": 0.5, "end": 4.0, "text": SENTENCE} for video in inside]
         ledger(results / "transcribe" / f"{shard}.parquet", "transcribe", sentences)
-        clips = [{"video_id": video, "clip": clip} for video in inside for clip in range(4)]
+        clips = [
+            {"video_id": video, "clip": clip, "start": 1.5 * clip, "end": 1.5 * clip + 1.5}
+            for video in inside
+            for clip in range(4)
+        ]
         ledger(results / "features" / f"{shard}.parquet", "features", clips)
         benchmark(results / "benchmarks" / "transcribe" / f"{shard}.tsv", 75.0, "-" if shard == "0000" else "2000")
         segments = [
@@ -166,28 +170,97 @@ def made_results(tmp_path_factory) -> Path:
     return results
 
 
-def evaluated(results: Path) -> None:
-    def accuracies(value: float, **more) -> dict:
-        return {"verb_top1": value, "verb_top5": 0.8, "object_top1": 0.3, "object_top5": 0.6, **more}
+def task(results: Path, name: str, summary: dict, **details) -> None:
+    """results/evaluate/NAME.json, and its figures in metrics.json, as the stages write them."""
+    settings = details.pop("settings", {})
+    write_json(
+        {"summary": summary, **details}, results / "evaluate" / f"{name}.json", note(name) | {"settings": settings}
+    )
+    path = results / "evaluate" / "metrics.json"
+    metrics = json.loads(path.read_text()) if path.exists() else {"protocol": {}}
+    write_json(metrics | summary | {"protocol": metrics["protocol"] | {name: {}}}, path, note("evaluate"))
 
+
+def evaluated(results: Path) -> None:
+    def figures(keys: tuple[str, ...], value: float, **more) -> dict:
+        bounds = {f"{key}_interval": [value - 0.011, value + 0.022] for key in keys}
+        return {**dict.fromkeys(keys, value), **bounds, "count": 40, **more}
+
+    def accuracies(value: float, **more) -> dict:
+        return figures(("verb_top1",), value, verb_top5=0.8, object_top1=0.3, object_top5=0.6, **more)
+
+    ours = {"verb_top1": 0.55, "verb_top5": 0.7, "object_top1": 0.2, "object_top5": 0.5}
+    over = {"templates": {"count": 2, "mean": ours, "spread": dict.fromkeys(ours, 0.043)}}
     zero_shot = {
-        "chance": accuracies(0.0625),
-        "language_prior": accuracies(0.071, count=40),
-        "shuffled_video": accuracies(0.082, count=40),
-        "cross_modal": accuracies(0.613, count=40),
+        "chance": {"verb_top1": 0.0625, "verb_top5": 0.3, "object_top1": 0.04, "object_top5": 0.2},
+        "language_prior": accuracies(0.071, **over),
+        "shuffled_video": accuracies(0.082),
+        "cross_modal": accuracies(0.613, **over),
+        "s3d_supervised": accuracies(0.915),
         "cross_modal_seen": accuracies(0.72, count=30),
         "cross_modal_held_out": accuracies(0.29, count=10),
     }
-    masked = {"text_given_video": 0.51, "text_alone": 0.42, "video_given_text": 0.33, "video_alone": 0.21}
-    metrics = {"zero_shot": zero_shot, "masked": masked, "alignment": {"accuracy": 0.876}}
-    write_json(metrics, results / "evaluate" / "metrics.json", note("evaluate"))
     guesses = {"verb": [["chop", 0.7], ["slice", 0.2]], "object": [["tomato", 0.6], ["onion", 0.3]]}
-    step = {"video_id": "test", "start": 1.0, "end": 3.0, "verb": "slice", "object": "tomato", "cross_modal": guesses}
-    write_json(
-        {"predictions": [step] * 3},
-        results / "evaluate" / "zero_shot.json",
-        note("zero_shot") | {"settings": {"templates": ["now [MASK] the [MASK]"]}},
-    )
+    step = {"video_id": "test", "start": 1.0, "end": 3.0, "verb": "slice", "object": "tomato", "sentence": SENTENCE}
+    templates = ["now [MASK] the [MASK]", "let us [MASK] the <i>[MASK]"]
+    predictions = [{**step, "cross_modal": guesses}] * 3
+    task(results, "zero_shot", {"zero_shot": zero_shot}, predictions=predictions, settings={"templates": templates})
+
+    masked = {"text_given_video": 0.51, "text_alone": 0.42, "video_given_text": 0.33, "video_alone": 0.21}
+    alignment = {"accuracy": 0.876, "accuracy_interval": [0.861, 0.889]}
+    task(results, "objectives", {"masked": masked, "alignment": alignment})
+
+    rows = ("most_frequent", "visual_words", "random_weights", "s3d", "videobert_cls", "videobert_mean")
+    probe = {name: accuracies(0.1 * place + 0.02) for place, name in enumerate(rows, 1)}
+    task(results, "probe", {"probe": {"chance": zero_shot["chance"], **probe}}, train_steps=1234)
+
+    def searched(value: float) -> dict:
+        stages = {
+            name: figures(("r1", "r5", "r10"), part) for name, part in (("first_stage", value), ("shuffled", 0.03))
+        }
+        ranks = {"median_rank": 3.5, "median_rank_interval": [2.0, 1204.0]}
+        stages["cross_encoder"] = {**figures(("r1", "r5", "r10"), value / 2), "candidates": 25}
+        chance = {"r1": 0.001, "r5": 0.005, "r10": 0.01, "median_rank": 500.0}
+        return {"chance": chance, **{name: {**stage, **ranks} for name, stage in stages.items()}}
+
+    within = {"skipped": "no video has two sentences"}
+    retrieval = {"text_to_video": searched(0.44), "video_to_text": searched(0.46), "steps": searched(0.88)}
+    task(results, "retrieval", {"retrieval": {**retrieval, "text_to_video_within": within}})
+
+    rows = ("no_video", "s3d", "videobert_video_only", "videobert", "videobert_s3d")
+    scores = ("bleu3", "bleu4", "rouge_l", "cider")
+    captioning = {name: figures(scores, 0.1 * place, meteor=None) for place, name in enumerate(rows, 1)}
+    written = {name: f"{name} wrote <u>this" for name in rows}
+    captions = [{**step, "written": written, "cider": dict.fromkeys(rows, 0.5)}] * 2
+    reason = {"meteor": "METEOR needs Java"}
+    task(results, "captioning", {"captioning": captioning}, captions=captions, skipped=reason)
+
+    def foretold(value: float) -> dict:
+        return figures(("top1", "top5"), value, top1_by_distance=[value, 0.1], top5_by_distance=[value, 0.2])
+
+    next_ = {
+        name: foretold(value) for name, value in (("most_frequent", 0.11), ("repeat_last", 0.52), ("bigram", 0.53))
+    }
+    chance = {"top1": 0.25, "top5": 1.0}
+    next_ = {"chance": chance, **next_, "videobert": foretold(0.64)}
+    of_text = {
+        "chance": chance,
+        "no_text": figures(("top1", "top5"), 0.07),
+        "videobert": figures(("top1", "top5"), 0.66),
+    }
+    # The clips to come are of the words 2, which the atlas has, and 3, which it has not.
+    changes = {"video_id": "test", "clips": [0, 1], "words": [1, 2], "truth": [3, 2]}
+    changes["predicted"] = [[[3, 0.61], [2, 0.2]], [[1, 0.57], [2, 0.3]]]
+    same = {**changes, "truth": [2, 2], "predicted": [[[2, 0.991]], [[2, 0.991]]]}
+    said = {
+        "video_id": "test",
+        "text": "we <em>slice",
+        "clips": [0, 1],
+        "truth": [2, 3],
+        "predicted": [[2, 0.37], [0, 0.12]],
+    }
+    examples = {"next": [same, changes], "of_text": [said]}
+    task(results, "forecasting", {"forecasting": {"next": next_, "of_text": of_text}}, examples=examples)
 
 
 @pytest.fixture

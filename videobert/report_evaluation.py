@@ -65,7 +65,7 @@ PROBES = {
 RANKS = {"r1": "R@1", "r5": "R@5", "r10": "R@10", "median_rank": "median rank"}
 SEARCHES = {
     "chance": "chance",
-    "shuffled": "asked with another video's",
+    "shuffled": "query of another video",
     "first_stage": "first stage: vectors",
     "cross_encoder": "second: alignment head",
 }
@@ -102,7 +102,8 @@ WRITERS = {
 
 def measured(results: Path) -> list[str]:
     """The tasks that metrics.json is of."""
-    return list(optional_json(results / "evaluate" / "metrics.json").get("protocol", {}))
+    protocol = optional_json(results / "evaluate" / "metrics.json").get("protocol", {})
+    return [task for task in TASKS if task in protocol]
 
 
 def gather(results: Path, shard_of: dict[str, str], titles: dict[str, str], examples: int) -> dict[str, Any]:
@@ -344,26 +345,26 @@ def _probe(figures: dict[str, Any] | None, details: dict[str, Any]) -> dict[str,
         "videobert_mean": BLUE,
     }
     columns = {"verb_top1": "verb top-1", "object_top1": "object top-1"}
-    axes = axes_of(2.5)
+    axes = axes_of(3.1)
     _bars(axes, [(PROBES[key], figures[key], colour) for key, colour in colours.items() if key in figures], columns)
     return {
         "table": table(rows, columns),
         "test_steps": figures["videobert_mean"]["count"],
         "train_steps": details.get("train_steps"),
-        "plot": svg(axes, "Accuracies of the linear probes", columns=3),
+        "plot": svg(axes, "Accuracies of the linear probes", columns=2),
     }
 
 
 def _retrieval(figures: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The whole test set, the steps by action and object, and the search within one video."""
+    """The search in the whole test set, within one video, and for steps by action and object."""
     if not figures or "skipped" in figures:
         return figures
     names = {
         "text_to_video": "The video for a sentence",
         "video_to_text": "The sentence for a video",
-        "steps": "Steps by action and object",
         "text_to_video_within": "Within one video: the moment for a sentence",
         "video_to_text_within": "Within one video: the sentence for a moment",
+        "steps": "Steps by action and object",
     }
     tables = []
     for key, name in names.items():

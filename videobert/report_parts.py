@@ -96,7 +96,7 @@ def table(
 def cell(figures: dict[str, Any], key: str, form: Callable[[float | None], str] = percent) -> dict[str, str]:
     """A figure as text, and its interval."""
     bounds = [form(bound).removesuffix(f"{SPACE}%") for bound in figures.get(f"{key}_interval", [])]
-    return {"text": form(figures.get(key)), "beneath": f"{SPACE}–{SPACE}".join(bounds)}
+    return {"text": form(figures.get(key)), "beneath": "–".join(bounds)}
 
 
 # Pictures -------------------------------------------------------------------------------------------------------------
