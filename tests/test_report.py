@@ -366,13 +366,74 @@ def test_every_link_inside_the_page_has_its_goal(outline):
 
 def test_figures_and_controls(outline):
     text = outline.text
-    assert "Zero-shot verb, top-1 61.3 % without video 7.1 %, with another video 8.2 %, chance 6.2 %" in text
-    assert "Alignment of text and video 87.6 %" in text
-    assert "cross-modal 61.3 % 80.0 % 30.0 % 60.0 %" in text
-    assert "never together (10) 29.0 %" in text
+    assert "Zero-shot verb, top-1 61.3 % 60.2–63.5 without video 7.1 %, with another video 8.2 %, chance 6.2 %" in text
+    assert "Alignment of text and video 87.6 % 86.1–88.9" in text
+    assert "cross-modal 61.3 % 60.2–63.5 80.0 % 30.0 % 60.0 %" in text
+    assert "S3D, trained for it 91.5 % 90.4–93.7" in text
+    assert "never together (10) 29.0 % 27.9–31.2" in text
     assert "masked words, with the video 51.0 % without it 42.0 %" in text
-    assert "another corpus: YouCook II" in text
+    assert "alignment 87.6 % 86.1–88.9 chance 50.0 %" in text
+    assert text.count("another corpus: YouCook II") == 2
     assert "VideoBERT (cross-modal) 3.2 % 43.3 % 13.1 % 33.7 %" in text
+
+
+def test_the_wording_moves_zero_shot_and_the_page_says_how_much(outline):
+    assert "Over 2 templates: mean, and spread" in outline.text
+    assert "cross-modal 55.0 % ± 4.3 70.0 % ± 4.3" in outline.text
+    assert "“ now [MASK] the [MASK] ”, “ let us [MASK] the <i>[MASK] ”" in outline.text
+
+
+def test_a_bert_that_saw_no_video_has_its_row_when_it_was_asked(results, outline):
+    assert "BERT that saw no video" not in outline.text
+    path = results / "evaluate" / "metrics.json"
+    metrics = json.loads(path.read_text())
+    metrics["zero_shot"]["bert"] = metrics["zero_shot"]["language_prior"]
+    path.write_text(json.dumps(metrics))
+    assert "BERT that saw no video 7.1 % 6.0–9.3" in Outline(write(results)[0]).text
+
+
+def test_probe(outline):
+    assert "on 1,234 steps of train videos, and is asked about 40 of test videos" in outline.text
+    assert "the encoder, untrained 32.0 % 30.9–34.2 30.0 %" in outline.text
+    assert "VideoBERT, mean of clips 62.0 % 60.9–64.2 30.0 %" in outline.text
+
+
+def test_retrieval(outline):
+    text = outline.text
+    ranks = "3.5 2–1,204"
+    assert (
+        "The video for a sentence (40 queries) R@1 R@5 R@10 median rank chance 0.1 % 0.5 % 1.0 % 500"
+        in text.replace("\u2011", "-")
+    )
+    assert f"first stage: vectors 44.0 % 42.9–46.2 44.0 % 42.9–46.2 44.0 % 42.9–46.2 {ranks}" in text
+    assert "second: alignment head 22.0 %" in text
+    assert "puts the best 25 in order" in text
+    assert "Steps by action and object (40 queries)" in text
+    assert "the moment for a sentence Not measured: no video has two sentences." in text
+    assert "the sentence for a moment" not in text  # it is not in the figures
+
+
+def test_captioning(outline, page):
+    text = outline.text.replace("\u2011", "-")
+    assert "BLEU-3 BLEU-4 METEOR ROUGE-L CIDEr no video 10.00 8.90–12.20" in text
+    assert "VideoBERT 40.00 38.90–42.20 40.00 38.90–42.20 – 40.00 38.90–42.20 0.40 0.39–0.42" in text
+    assert "METEOR needs Java" in text
+    assert "VideoBERT + S3D 7.59 4.33 11.94 28.80 0.55" in text  # the paper's
+    assert f"“{SENTENCE}” no video no_video wrote <u>this S3D s3d wrote <u>this" in text
+    assert "<u>" not in page
+
+
+def test_forecasting(outline, page):
+    text = outline.text
+    assert "The next clip (40 clips)" in text
+    assert "the last word again 52.0 % 50.9–54.2" in text
+    assert "VideoBERT 64.0 % 62.9–66.2" in text
+    assert "masks alone 7.0 %" in text
+    # The forecast that goes on as it was is no example; of the other the first word is right.
+    assert "99 %" not in text
+    assert "the last clips seen the model's forecast ✓ 61 % frames not on disk 57 % what came" in text
+    assert "“we <em>slice” the model's forecast, best first ✓ 37 % 12 % what was shown" in text
+    assert "<em>" not in page
 
 
 def test_costs(outline):
@@ -383,8 +444,10 @@ def test_costs(outline):
 
 def test_atlas_and_examples_have_pictures(outline, page):
     pictures = [attributes for tag, attributes in outline.tags if tag == "img"]
-    assert len(pictures) == 3 + 3  # a strip and two middles of the word that has its video; three examples
-    assert page.count("frames not on disk") == 3  # mute's video is not there
+    # A strip and two middles of the word that has its video; three examples, and two captions; of the forecasts two clips
+    # seen, one of two foretold, two that came, and two foretold and two shown of the sentence.
+    assert len(pictures) == 3 + 3 + 2 + 5 + 4
+    assert page.count("frames not on disk") == 3 + 1  # mute's video is not there
     assert "2 · 9 clips" in outline.text
     assert "test videos, taken evenly" in outline.text
     assert "verb: slice chop 70 % slice ✓ 20 % object: tomato tomato ✓ 60 % onion 30 %" in outline.text
@@ -426,8 +489,12 @@ def test_summary(made_results):
     _, summary = write(made_results)
     assert "listed 6 -> usable 5 -> downloaded 4" in summary
     assert re.search(r"download +1 lost: 1 gone", summary)
-    assert "61.3 %" in summary
-    assert "87.6 %" in summary
+    assert "zero-shot   verb/object 61.3 %/30.0 % (no video 7.1 %/30.0 %, another video 8.2 %/30.0 %, chance" in summary
+    assert "alignment   87.6 % (chance 50.0 %)" in summary
+    assert "probe       verb/object 62.0 %/30.0 %" in summary
+    assert "retrieval   R@1/R@5 44.0 %/44.0 % (second stage 22.0 %/22.0 %" in summary
+    assert "captioning  CIDEr 0.40 (no video 0.10" in summary
+    assert "forecasting top-1/top-5 64.0 %/64.0 % (last again 52.0 %/52.0 %" in summary
     assert "transcribe 2 min 30 s" in summary
     for path in ("report/index.html", "pretrain", "evaluate/metrics.json"):
         assert str(made_results / path) in summary
@@ -437,16 +504,47 @@ def test_summary(made_results):
 
 def test_without_annotations(results):
     path = results / "evaluate" / "metrics.json"
-    metrics = json.loads(path.read_text()) | {"zero_shot": {"skipped": "evaluate.annotations is null"}}
+    skipped = {key: {"skipped": "evaluate.annotations is null"} for key in ("zero_shot", "probe", "captioning")}
+    metrics = json.loads(path.read_text()) | skipped
     path.write_text(json.dumps(metrics))
-    # zero_shot.json is still that of the run before: nothing of it may be shown.
+    # The tasks' files are still those of the run before: nothing of them may be shown.
     page, summary = write(results)
     text = Outline(page).text
-    assert "Zero-shot verb, top-1 not measured" in text
-    assert "Not measured: no annotations" in text
+    assert "Zero-shot verb, top-1 not measured evaluate.annotations is null" in text
+    for title in ("Zero-shot classification, and controls", "What a linear probe finds", "Captions"):
+        assert f"{title} Not measured: evaluate.annotations is null." in text
     assert SENTENCE in text  # the examples are then sentences of the test videos
     assert "chop" not in text
-    assert "zero-shot   not measured" in summary
+    assert "wrote" not in text
+    assert "zero-shot   not measured: evaluate.annotations is null" in summary
+
+
+def test_a_task_that_was_not_run_is_not_there(results):
+    path = results / "evaluate" / "metrics.json"
+    metrics = json.loads(path.read_text())
+    kept = {name: figures for name, figures in metrics.items() if name in ("masked", "alignment")}
+    path.write_text(json.dumps({**kept, "protocol": {"objectives": {}}}))
+    # All tasks' files of the run before lie there.
+    page, summary = write(results)
+    outline = Outline(page)
+    assert "Masked prediction and alignment" in outline.text
+    for word in ("Zero-shot", "linear probe", "Retrieval", "Captions", "Forecast", "chop", "wrote", "captioning"):
+        assert word not in outline.text, word
+    assert "masked      words 51.0 %" in summary
+    assert not re.search("zero-shot|probe|retrieval|captioning|forecasting", summary)
+    test_every_link_inside_the_page_has_its_goal(outline)
+
+
+def test_details_of_another_run_are_not_shown(results):
+    path = results / "evaluate" / "metrics.json"
+    metrics = json.loads(path.read_text())
+    metrics["captioning"]["videobert"]["cider"] = 0.77
+    metrics["forecasting"]["next"]["videobert"]["top1"] = 0.77
+    path.write_text(json.dumps(metrics))
+    text = Outline(write(results)[0]).text
+    assert text.count("0.77") >= 2  # a card, and the table
+    assert "wrote" not in text
+    assert "the last clips seen" not in text
 
 
 def test_with_nothing_but_a_manifest(results):
@@ -458,7 +556,8 @@ def test_with_nothing_but_a_manifest(results):
     assert text.count("no ledger") == 6
     assert "not measured" in text
     assert "No training curve" in text
-    assert "not measured" in summary
+    assert "Nothing was measured" in text
+    assert "nothing was measured" in summary
 
 
 def test_without_losses(results):
