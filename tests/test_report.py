@@ -489,9 +489,12 @@ def test_summary(made_results):
     _, summary = write(made_results)
     assert "listed 6 -> usable 5 -> downloaded 4" in summary
     assert re.search(r"download +1 lost: 1 gone", summary)
-    assert "zero-shot   verb/object 61.3 %/30.0 % (no video 7.1 %/30.0 %, another video 8.2 %/30.0 %, chance" in summary
+    assert (
+        "zero-shot   top-1 verb/object 61.3 %/30.0 % (no video 7.1 %/30.0 %, another video 8.2 %/30.0 %, chance"
+        in summary
+    )
     assert "alignment   87.6 % (chance 50.0 %)" in summary
-    assert "probe       verb/object 62.0 %/30.0 %" in summary
+    assert "probe       top-1 verb/object 62.0 %/30.0 %" in summary
     assert "retrieval   R@1/R@5 44.0 %/44.0 % (second stage 22.0 %/22.0 %" in summary
     assert "captioning  CIDEr 0.40 (no video 0.10" in summary
     assert "forecasting top-1/top-5 64.0 %/64.0 % (last again 52.0 %/52.0 %" in summary

@@ -554,7 +554,7 @@ def _with_pictures(examples: list[dict[str, Any]], films: Films) -> list[dict[st
 
 def summarise(metrics: dict[str, Any]) -> list[str]:
     """A line for each figure that tells most, beside its controls."""
-    named = {"verb_top1": "verb", "object_top1": "object"}
+    named = {"verb_top1": "top-1 verb", "object_top1": "object"}
     masked, alignment = metrics.get("masked"), metrics.get("alignment")
     lines = [
         _line(

@@ -245,10 +245,10 @@ def svg(axes: Any, label: str, columns: int | None = None) -> Any:
     file = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": label}):  # ids neither drawn at random nor those of another plot
         axes.figure.savefig(file, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    svg = file.getvalue()
-    svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
+    drawing = file.getvalue()
+    drawing = drawing[drawing.index("<svg") :].replace(INK, "currentColor")
     # Names that nothing refers to (and that two plots would share), the XML that HTML does without, the fixed size.
-    svg = re.sub(r' xmlns(?::xlink)?="[^"]*"| id="[a-zA-Z_0-9.]*_[0-9]+"', "", svg)
-    svg = re.sub(r" font-family: [^;\"]*;?|<style.*?</style>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'<svg width="[^"]*" height="[^"]*"', f'<svg role="img" aria-label="{label}"', svg)
-    return Markup(svg)
+    drawing = re.sub(r' xmlns(?::xlink)?="[^"]*"| id="[a-zA-Z_0-9.]*_[0-9]+"', "", drawing)
+    drawing = re.sub(r" font-family: [^;\"]*;?|<style.*?</style>", "", drawing, flags=re.DOTALL)
+    drawing = re.sub(r'<svg width="[^"]*" height="[^"]*"', f'<svg role="img" aria-label="{label}"', drawing)
+    return Markup(drawing)
