@@ -117,7 +117,11 @@ def made_results(tmp_path_factory) -> Path:
         ledger(results / "frames" / shard / "ledger.parquet", "frames", rows)
         sentences = [{"video_id": video, "start": 0.5, "end": 4.0, "text": SENTENCE} for video in inside]
         ledger(results / "transcribe" / f"{shard}.parquet", "transcribe", sentences)
-        clips = [{"video_id": video, "clip": clip} for video in inside for clip in range(4)]
+        clips = [
+            {"video_id": video, "clip": clip, "start": 1.5 * clip, "end": 1.5 * clip + 1.5}
+            for video in inside
+            for clip in range(4)
+        ]
         ledger(results / "features" / f"{shard}.parquet", "features", clips)
         benchmark(results / "benchmarks" / "transcribe" / f"{shard}.tsv", 75.0, "-" if shard == "0000" else "2000")
         segments = [
@@ -166,28 +170,97 @@ def made_results(tmp_path_factory) -> Path:
     return results
 
 
-def evaluated(results: Path) -> None:
-    def accuracies(value: float, **more) -> dict:
-        return {"verb_top1": value, "verb_top5": 0.8, "object_top1": 0.3, "object_top5": 0.6, **more}
+def task(results: Path, name: str, summary: dict, **details) -> None:
+    """results/evaluate/NAME.json, and its figures in metrics.json, as the stages write them."""
+    settings = details.pop("settings", {})
+    write_json(
+        {"summary": summary, **details}, results / "evaluate" / f"{name}.json", note(name) | {"settings": settings}
+    )
+    path = results / "evaluate" / "metrics.json"
+    metrics = json.loads(path.read_text()) if path.exists() else {"protocol": {}}
+    write_json(metrics | summary | {"protocol": metrics["protocol"] | {name: {}}}, path, note("evaluate"))
 
+
+def evaluated(results: Path) -> None:
+    def figures(keys: tuple[str, ...], value: float, **more) -> dict:
+        bounds = {f"{key}_interval": [value - 0.011, value + 0.022] for key in keys}
+        return {**dict.fromkeys(keys, value), **bounds, "count": 40, **more}
+
+    def accuracies(value: float, **more) -> dict:
+        return figures(("verb_top1",), value, verb_top5=0.8, object_top1=0.3, object_top5=0.6, **more)
+
+    ours = {"verb_top1": 0.55, "verb_top5": 0.7, "object_top1": 0.2, "object_top5": 0.5}
+    over = {"templates": {"count": 2, "mean": ours, "spread": dict.fromkeys(ours, 0.043)}}
     zero_shot = {
-        "chance": accuracies(0.0625),
-        "language_prior": accuracies(0.071, count=40),
-        "shuffled_video": accuracies(0.082, count=40),
-        "cross_modal": accuracies(0.613, count=40),
+        "chance": {"verb_top1": 0.0625, "verb_top5": 0.3, "object_top1": 0.04, "object_top5": 0.2},
+        "language_prior": accuracies(0.071, **over),
+        "shuffled_video": accuracies(0.082),
+        "cross_modal": accuracies(0.613, **over),
+        "s3d_supervised": accuracies(0.915),
         "cross_modal_seen": accuracies(0.72, count=30),
         "cross_modal_held_out": accuracies(0.29, count=10),
     }
-    masked = {"text_given_video": 0.51, "text_alone": 0.42, "video_given_text": 0.33, "video_alone": 0.21}
-    metrics = {"zero_shot": zero_shot, "masked": masked, "alignment": {"accuracy": 0.876}}
-    write_json(metrics, results / "evaluate" / "metrics.json", note("evaluate"))
     guesses = {"verb": [["chop", 0.7], ["slice", 0.2]], "object": [["tomato", 0.6], ["onion", 0.3]]}
-    step = {"video_id": "test", "start": 1.0, "end": 3.0, "verb": "slice", "object": "tomato", "cross_modal": guesses}
-    write_json(
-        {"predictions": [step] * 3},
-        results / "evaluate" / "zero_shot.json",
-        note("zero_shot") | {"settings": {"templates": ["now [MASK] the [MASK]"]}},
-    )
+    step = {"video_id": "test", "start": 1.0, "end": 3.0, "verb": "slice", "object": "tomato", "sentence": SENTENCE}
+    templates = ["now [MASK] the [MASK]", "let us [MASK] the <i>[MASK]"]
+    predictions = [{**step, "cross_modal": guesses}] * 3
+    task(results, "zero_shot", {"zero_shot": zero_shot}, predictions=predictions, settings={"templates": templates})
+
+    masked = {"text_given_video": 0.51, "text_alone": 0.42, "video_given_text": 0.33, "video_alone": 0.21}
+    alignment = {"accuracy": 0.876, "accuracy_interval": [0.861, 0.889]}
+    task(results, "objectives", {"masked": masked, "alignment": alignment})
+
+    rows = ("most_frequent", "visual_words", "random_weights", "s3d", "videobert_cls", "videobert_mean")
+    probe = {name: accuracies(0.1 * place + 0.02) for place, name in enumerate(rows, 1)}
+    task(results, "probe", {"probe": {"chance": zero_shot["chance"], **probe}}, train_steps=1234)
+
+    def searched(value: float) -> dict:
+        stages = {
+            name: figures(("r1", "r5", "r10"), part) for name, part in (("first_stage", value), ("shuffled", 0.03))
+        }
+        ranks = {"median_rank": 3.5, "median_rank_interval": [2.0, 1204.0]}
+        stages["cross_encoder"] = {**figures(("r1", "r5", "r10"), value / 2), "candidates": 25}
+        chance = {"r1": 0.001, "r5": 0.005, "r10": 0.01, "median_rank": 500.0}
+        return {"chance": chance, **{name: {**stage, **ranks} for name, stage in stages.items()}}
+
+    within = {"skipped": "no video has two sentences"}
+    retrieval = {"text_to_video": searched(0.44), "video_to_text": searched(0.46), "steps": searched(0.88)}
+    task(results, "retrieval", {"retrieval": {**retrieval, "text_to_video_within": within}})
+
+    rows = ("no_video", "s3d", "videobert_video_only", "videobert", "videobert_s3d")
+    scores = ("bleu3", "bleu4", "rouge_l", "cider")
+    captioning = {name: figures(scores, 0.1 * place, meteor=None) for place, name in enumerate(rows, 1)}
+    written = {name: f"{name} wrote <u>this" for name in rows}
+    captions = [{**step, "written": written, "cider": dict.fromkeys(rows, 0.5)}] * 2
+    reason = {"meteor": "METEOR needs Java"}
+    task(results, "captioning", {"captioning": captioning}, captions=captions, skipped=reason)
+
+    def foretold(value: float) -> dict:
+        return figures(("top1", "top5"), value, top1_by_distance=[value, 0.1], top5_by_distance=[value, 0.2])
+
+    next_ = {
+        name: foretold(value) for name, value in (("most_frequent", 0.11), ("repeat_last", 0.52), ("bigram", 0.53))
+    }
+    chance = {"top1": 0.25, "top5": 1.0}
+    next_ = {"chance": chance, **next_, "videobert": foretold(0.64)}
+    of_text = {
+        "chance": chance,
+        "no_text": figures(("top1", "top5"), 0.07),
+        "videobert": figures(("top1", "top5"), 0.66),
+    }
+    # The clips to come are of the words 2, which the atlas has, and 3, which it has not.
+    changes = {"video_id": "test", "clips": [0, 1], "words": [1, 2], "truth": [3, 2]}
+    changes["predicted"] = [[[3, 0.61], [2, 0.2]], [[1, 0.57], [2, 0.3]]]
+    same = {**changes, "truth": [2, 2], "predicted": [[[2, 0.991]], [[2, 0.991]]]}
+    said = {
+        "video_id": "test",
+        "text": "we <em>slice",
+        "clips": [0, 1],
+        "truth": [2, 3],
+        "predicted": [[2, 0.37], [0, 0.12]],
+    }
+    examples = {"next": [same, changes], "of_text": [said]}
+    task(results, "forecasting", {"forecasting": {"next": next_, "of_text": of_text}}, examples=examples)
 
 
 @pytest.fixture
@@ -293,13 +366,74 @@ def test_every_link_inside_the_page_has_its_goal(outline):
 
 def test_figures_and_controls(outline):
     text = outline.text
-    assert "Zero-shot verb, top-1 61.3 % without video 7.1 %, with another video 8.2 %, chance 6.2 %" in text
-    assert "Alignment of text and video 87.6 %" in text
-    assert "cross-modal 61.3 % 80.0 % 30.0 % 60.0 %" in text
-    assert "never together (10) 29.0 %" in text
+    assert "Zero-shot verb, top-1 61.3 % 60.2–63.5 without video 7.1 %, with another video 8.2 %, chance 6.2 %" in text
+    assert "Alignment of text and video 87.6 % 86.1–88.9" in text
+    assert "cross-modal 61.3 % 60.2–63.5 80.0 % 30.0 % 60.0 %" in text
+    assert "S3D, trained for it 91.5 % 90.4–93.7" in text
+    assert "never together (10) 29.0 % 27.9–31.2" in text
     assert "masked words, with the video 51.0 % without it 42.0 %" in text
-    assert "another corpus: YouCook II" in text
+    assert "alignment 87.6 % 86.1–88.9 chance 50.0 %" in text
+    assert text.count("another corpus: YouCook II") == 2
     assert "VideoBERT (cross-modal) 3.2 % 43.3 % 13.1 % 33.7 %" in text
+
+
+def test_the_wording_moves_zero_shot_and_the_page_says_how_much(outline):
+    assert "Over 2 templates: mean, and spread" in outline.text
+    assert "cross-modal 55.0 % ± 4.3 70.0 % ± 4.3" in outline.text
+    assert "“ now [MASK] the [MASK] ”, “ let us [MASK] the <i>[MASK] ”" in outline.text
+
+
+def test_a_bert_that_saw_no_video_has_its_row_when_it_was_asked(results, outline):
+    assert "BERT that saw no video" not in outline.text
+    path = results / "evaluate" / "metrics.json"
+    metrics = json.loads(path.read_text())
+    metrics["zero_shot"]["bert"] = metrics["zero_shot"]["language_prior"]
+    path.write_text(json.dumps(metrics))
+    assert "BERT that saw no video 7.1 % 6.0–9.3" in Outline(write(results)[0]).text
+
+
+def test_probe(outline):
+    assert "on 1,234 steps of train videos, and is asked about 40 of test videos" in outline.text
+    assert "the encoder, untrained 32.0 % 30.9–34.2 30.0 %" in outline.text
+    assert "VideoBERT, mean of clips 62.0 % 60.9–64.2 30.0 %" in outline.text
+
+
+def test_retrieval(outline):
+    text = outline.text
+    ranks = "3.5 2–1,204"
+    assert (
+        "The video for a sentence (40 queries) R@1 R@5 R@10 median rank chance 0.1 % 0.5 % 1.0 % 500"
+        in text.replace("\u2011", "-")
+    )
+    assert f"first stage: vectors 44.0 % 42.9–46.2 44.0 % 42.9–46.2 44.0 % 42.9–46.2 {ranks}" in text
+    assert "second: alignment head 22.0 %" in text
+    assert "puts the best 25 in order" in text
+    assert "Steps by action and object (40 queries)" in text
+    assert "the moment for a sentence Not measured: no video has two sentences." in text
+    assert "the sentence for a moment" not in text  # it is not in the figures
+
+
+def test_captioning(outline, page):
+    text = outline.text.replace("\u2011", "-")
+    assert "BLEU-3 BLEU-4 METEOR ROUGE-L CIDEr no video 10.00 8.90–12.20" in text
+    assert "VideoBERT 40.00 38.90–42.20 40.00 38.90–42.20 – 40.00 38.90–42.20 0.40 0.39–0.42" in text
+    assert "METEOR needs Java" in text
+    assert "VideoBERT + S3D 7.59 4.33 11.94 28.80 0.55" in text  # the paper's
+    assert f"“{SENTENCE}” no video no_video wrote <u>this S3D s3d wrote <u>this" in text
+    assert "<u>" not in page
+
+
+def test_forecasting(outline, page):
+    text = outline.text
+    assert "The next clip (40 clips)" in text
+    assert "the last word again 52.0 % 50.9–54.2" in text
+    assert "VideoBERT 64.0 % 62.9–66.2" in text
+    assert "masks alone 7.0 %" in text
+    # The forecast that goes on as it was is no example; of the other the first word is right.
+    assert "99 %" not in text
+    assert "the last clips seen the model's forecast ✓ 61 % frames not on disk 57 % what came" in text
+    assert "“we <em>slice” the model's forecast, best first ✓ 37 % 12 % what was shown" in text
+    assert "<em>" not in page
 
 
 def test_costs(outline):
@@ -310,8 +444,10 @@ def test_costs(outline):
 
 def test_atlas_and_examples_have_pictures(outline, page):
     pictures = [attributes for tag, attributes in outline.tags if tag == "img"]
-    assert len(pictures) == 3 + 3  # a strip and two middles of the word that has its video; three examples
-    assert page.count("frames not on disk") == 3  # mute's video is not there
+    # A strip and two middles of the word that has its video; three examples, and two captions; of the forecasts two clips
+    # seen, one of two foretold, two that came, and two foretold and two shown of the sentence.
+    assert len(pictures) == 3 + 3 + 2 + 5 + 4
+    assert page.count("frames not on disk") == 3 + 1  # mute's video is not there
     assert "2 · 9 clips" in outline.text
     assert "test videos, taken evenly" in outline.text
     assert "verb: slice chop 70 % slice ✓ 20 % object: tomato tomato ✓ 60 % onion 30 %" in outline.text
@@ -353,8 +489,15 @@ def test_summary(made_results):
     _, summary = write(made_results)
     assert "listed 6 -> usable 5 -> downloaded 4" in summary
     assert re.search(r"download +1 lost: 1 gone", summary)
-    assert "61.3 %" in summary
-    assert "87.6 %" in summary
+    assert (
+        "zero-shot   top-1 verb/object 61.3 %/30.0 % (no video 7.1 %/30.0 %, another video 8.2 %/30.0 %, chance"
+        in summary
+    )
+    assert "alignment   87.6 % (chance 50.0 %)" in summary
+    assert "probe       top-1 verb/object 62.0 %/30.0 %" in summary
+    assert "retrieval   R@1/R@5 44.0 %/44.0 % (second stage 22.0 %/22.0 %" in summary
+    assert "captioning  CIDEr 0.40 (no video 0.10" in summary
+    assert "forecasting top-1/top-5 64.0 %/64.0 % (last again 52.0 %/52.0 %" in summary
     assert "transcribe 2 min 30 s" in summary
     for path in ("report/index.html", "pretrain", "evaluate/metrics.json"):
         assert str(made_results / path) in summary
@@ -364,16 +507,47 @@ def test_summary(made_results):
 
 def test_without_annotations(results):
     path = results / "evaluate" / "metrics.json"
-    metrics = json.loads(path.read_text()) | {"zero_shot": {"skipped": "evaluate.annotations is null"}}
+    skipped = {key: {"skipped": "evaluate.annotations is null"} for key in ("zero_shot", "probe", "captioning")}
+    metrics = json.loads(path.read_text()) | skipped
     path.write_text(json.dumps(metrics))
-    # zero_shot.json is still that of the run before: nothing of it may be shown.
+    # The tasks' files are still those of the run before: nothing of them may be shown.
     page, summary = write(results)
     text = Outline(page).text
-    assert "Zero-shot verb, top-1 not measured" in text
-    assert "Not measured: no annotations" in text
+    assert "Zero-shot verb, top-1 not measured evaluate.annotations is null" in text
+    for title in ("Zero-shot classification, and controls", "What a linear probe finds", "Captions"):
+        assert f"{title} Not measured: evaluate.annotations is null." in text
     assert SENTENCE in text  # the examples are then sentences of the test videos
     assert "chop" not in text
-    assert "zero-shot   not measured" in summary
+    assert "wrote" not in text
+    assert "zero-shot   not measured: evaluate.annotations is null" in summary
+
+
+def test_a_task_that_was_not_run_is_not_there(results):
+    path = results / "evaluate" / "metrics.json"
+    metrics = json.loads(path.read_text())
+    kept = {name: figures for name, figures in metrics.items() if name in ("masked", "alignment")}
+    path.write_text(json.dumps({**kept, "protocol": {"objectives": {}}}))
+    # All tasks' files of the run before lie there.
+    page, summary = write(results)
+    outline = Outline(page)
+    assert "Masked prediction and alignment" in outline.text
+    for word in ("Zero-shot", "linear probe", "Retrieval", "Captions", "Forecast", "chop", "wrote", "captioning"):
+        assert word not in outline.text, word
+    assert "masked      words 51.0 %" in summary
+    assert not re.search("zero-shot|probe|retrieval|captioning|forecasting", summary)
+    test_every_link_inside_the_page_has_its_goal(outline)
+
+
+def test_details_of_another_run_are_not_shown(results):
+    path = results / "evaluate" / "metrics.json"
+    metrics = json.loads(path.read_text())
+    metrics["captioning"]["videobert"]["cider"] = 0.77
+    metrics["forecasting"]["next"]["videobert"]["top1"] = 0.77
+    path.write_text(json.dumps(metrics))
+    text = Outline(write(results)[0]).text
+    assert text.count("0.77") >= 2  # a card, and the table
+    assert "wrote" not in text
+    assert "the last clips seen" not in text
 
 
 def test_with_nothing_but_a_manifest(results):
@@ -385,7 +559,8 @@ def test_with_nothing_but_a_manifest(results):
     assert text.count("no ledger") == 6
     assert "not measured" in text
     assert "No training curve" in text
-    assert "not measured" in summary
+    assert "Nothing was measured" in text
+    assert "nothing was measured" in summary
 
 
 def test_without_losses(results):

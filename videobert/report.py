@@ -2,13 +2,13 @@
 
 The page opens from a file, offline, on a phone: pictures are data URIs, plots are inline SVG, and nothing is loaded from
 anywhere. It follows the pipeline: what became of every video, what each stage took, the training curves, what the visual
-words look like, the figures of the paper's Table 1 with their controls, and example segments with the model's guesses.
+words look like, example segments with the model's guesses, and what the evaluation measured (report_evaluation.py).
 
 Titles, transcripts and reasons were written by strangers, so the template escapes everything that is not a plot or a
 picture made here. Whatever was not measured (no annotations, no speech, no benchmarks, frames deleted to save space)
 is said in its place; the page is made all the same. Its bytes depend on the results folder alone.
 
-The functions stand in the order of the page; those that gather come first, then pictures and plots.
+The functions stand in the order of the page; those that gather come first, then those that write.
 """
 
 import csv
@@ -18,16 +18,39 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from videobert import report_evaluation
 from videobert.artefact import atomic, made, read_table
 from videobert.ledger import path_of
+from videobert.report_parts import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SIDE,
+    SPACE,
+    STYLE,
+    axes_of,
+    clock,
+    duration,
+    evenly,
+    moments,
+    number,
+    optional_json,
+    optional_table,
+    percent,
+    size,
+    strip,
+    svg,
+    video_of,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 1
+VERSION = 2
 
 STAGES = ("corpus", "download", "transcribe", "frames", "features", "codebook", "vocabulary", "tokens", "pretrain")
-TASKS = ("objectives", "zero_shot", "probe", "retrieval", "captioning", "forecasting")  # each measures, evaluate merges
 # What "ok" says of a video in the ledger of each stage.
 FUNNEL = {
     "corpus": "usable",
@@ -38,24 +61,7 @@ FUNNEL = {
     "tokens": "with tokens",
 }
 LOSSES_SHOWN = 300  # of each stage; the page must stay light when 100,000 videos are lost
-SIDE = 96  # pixels of a picture
 NEAREST = 7  # clips of a visual word: the first as a strip, the others by their middle
-# Sun et al. 2019, table 1.
-PAPER = {
-    "S3D (supervised)": (0.161, 0.469, 0.132, 0.309),
-    "BERT (language prior)": (0.0, 0.0, 0.0, 0.0),
-    "VideoBERT (language prior)": (0.004, 0.069, 0.077, 0.153),
-    "VideoBERT (cross-modal)": (0.032, 0.433, 0.131, 0.337),
-}
-MEASURES = ("verb_top1", "verb_top5", "object_top1", "object_top5")
-CONDITIONS = {
-    "chance": "chance",
-    "language_prior": "language prior: no video",
-    "shuffled_video": "shuffled: another video",
-    "cross_modal": "cross-modal",
-}
-SPACE = "\u00a0"  # keeps a number and its unit on one line
-GREY, BLUE, ORANGE, GREEN, PURPLE = "#8a8f98", "#3f83d1", "#dd7f2b", "#3d9d6b", "#9a6bc4"
 
 
 def report(results: Path, output: Path, summary: Path, words: int, examples: int) -> None:
@@ -81,36 +87,31 @@ def gather(results: Path, words: int, examples: int) -> dict[str, Any]:
     shards = sorted({row["shard"] for row in manifest})
     shard_of = {row["video_id"]: row["shard"] for row in manifest}
     titles = {row["video_id"]: row["title"] for row in manifest} | _titles(results, shards)
-    ledgers = {stage: _table(results / "ledger" / f"{stage}.parquet") for stage in FUNNEL}
-    statistics = _json(results / "codebook" / "statistics.json")
-    curve = _json(results / "pretrain" / "training.json").get("curve", [])
-    metrics = _json(results / "evaluate" / "metrics.json")
-    # A zero_shot.json of an earlier run may lie there still: metrics.json says what was measured last.
-    measured = "cross_modal" in metrics.get("zero_shot", {})
-    zero_shot = _json(results / "evaluate" / "zero_shot.json") if measured else {}
+    ledgers = {stage: optional_table(results / "ledger" / f"{stage}.parquet") for stage in FUNNEL}
+    statistics = optional_json(results / "codebook" / "statistics.json")
+    curve = optional_json(results / "pretrain" / "training.json").get("curve", [])
+    measured = report_evaluation.measured(results)
+    evaluation = report_evaluation.gather(results, shard_of, titles, examples)
     return {
         "corpus": _corpus(results, manifest, shards, ledgers["tokens"]),
         "model": _model(results),
-        "metrics": metrics,
-        "zero_shot": _zero_shot(metrics["zero_shot"], zero_shot["made"]["settings"]["templates"][0])
-        if measured
-        else None,
+        "evaluation": evaluation,
         "funnel": _funnel(ledgers, titles),
-        "costs": _costs(results),
+        "costs": _costs(results, measured),
         "curve": curve,
         "codebook": statistics,
         "atlas": _atlas(results, shards, words),
         "examples": [
             _example(results, shard_of[step["video_id"]], titles.get(step["video_id"], ""), step)
-            for step in _evenly(zero_shot.get("predictions") or _test_sentences(results, shards), examples)
+            for step in evenly(evaluation["predictions"] or _test_sentences(results, shards), examples)
         ],
-        "notes": _notes(results, shards),
+        "notes": _notes(results, shards, measured),
     }
 
 
 def _titles(results: Path, shards: list[str]) -> dict[str, str]:
     """What the platforms call the videos."""
-    tables = [_table(path_of(results, "download", shard), ["video_id", "title"]) for shard in shards]
+    tables = [optional_table(path_of(results, "download", shard), ["video_id", "title"]) for shard in shards]
     return {
         row["video_id"]: row["title"]
         for table in tables
@@ -130,7 +131,7 @@ def _corpus(
     train = pa.array([row["video_id"] for row in manifest if row["split"] == "train"], pa.string())
     if tokens is not None:
         train = pc.filter(train, pc.is_in(train, tokens.filter(pc.equal(tokens["status"], "ok"))["video_id"]))
-    ledgers = [_table(path_of(results, "frames", shard), ["video_id", "duration"]) for shard in shards]
+    ledgers = [optional_table(path_of(results, "frames", shard), ["video_id", "duration"]) for shard in shards]
     frames = [table.filter(pc.is_in(table["video_id"], train)) for table in ledgers if table is not None]
     seconds = [pc.sum(table["duration"]).as_py() or 0.0 for table in frames]
     return {
@@ -153,7 +154,10 @@ def _rows(folder: Path, shards: list[str]) -> int | None:
 
 def _model(results: Path) -> dict[str, Any]:
     """The size of the model, from its configuration and the header of its weights."""
-    config, training = _json(results / "pretrain" / "config.json"), _json(results / "pretrain" / "training.json")
+    config, training = (
+        optional_json(results / "pretrain" / "config.json"),
+        optional_json(results / "pretrain" / "training.json"),
+    )
     return {
         "layers": config.get("num_hidden_layers"),
         "width": config.get("hidden_size"),
@@ -223,10 +227,10 @@ def _counted(rows: list[dict[str, Any]]) -> list[tuple[str, int]]:
     return sorted(((status, statuses.count(status)) for status in set(statuses)), key=lambda item: (-item[1], item[0]))
 
 
-def _costs(results: Path) -> list[dict[str, Any]]:
+def _costs(results: Path, tasks: list[str]) -> list[dict[str, Any]]:
     """Of each stage: jobs, their seconds and processor seconds, the largest memory (bytes), size on disk (bytes)."""
     costs = []
-    for stage in (*STAGES, *TASKS, "evaluate"):
+    for stage in (*STAGES, *tasks, "evaluate"):
         folder = results / "benchmarks"
         runs = [
             _benchmark(path)
@@ -272,7 +276,7 @@ def _size(folder: Path) -> int | None:
 
 def _atlas(results: Path, shards: list[str], words: int) -> list[dict[str, Any]]:
     """The visual words used most: pictures of their nearest clips, and what is said while they are seen."""
-    table = _table(results / "codebook" / "atlas.parquet")
+    table = optional_table(results / "codebook" / "atlas.parquet")
     if table is None or not words:
         return []
     clips: dict[int, list[dict[str, Any]]] = {}
@@ -289,8 +293,8 @@ def _atlas(results: Path, shards: list[str], words: int) -> list[dict[str, Any]]
                 {
                     **row,
                     "picture": strip(
-                        _video(results, row["shard"], row["video_id"]),
-                        _moments(row["start"], row["end"], 1 if place else 3),
+                        video_of(results, row["shard"], row["video_id"]),
+                        moments(row["start"], row["end"], 1 if place else 3),
                     ),
                 }
                 for place, row in enumerate(rows[:NEAREST])
@@ -358,31 +362,6 @@ def _pieces(tokenizer: Path) -> list[str]:
     return [table.id_to_token(index) or "" for index in range(table.get_vocab_size())]
 
 
-def _zero_shot(figures: dict[str, Any], template: str) -> dict[str, Any]:
-    """The tables of zero-shot classification: all segments, and the model's on pairs seen in training and on others."""
-    rows = [_row(name, figures[key], key == "cross_modal") for key, name in CONDITIONS.items() if key in figures]
-    parts = {"cross_modal_seen": "verb and object together", "cross_modal_held_out": "never together"}
-    rows_of_parts = [
-        _row(f"{name} ({figures[key]['count']:,})", figures[key]) for key, name in parts.items() if key in figures
-    ]
-    tables = [{"name": "This model", "rows": rows}]
-    if rows_of_parts:
-        tables.append({"name": "Cross-modal, by what training showed", "rows": rows_of_parts})
-    return {
-        "template": template,
-        "segments": figures["cross_modal"]["count"],
-        "tables": tables,
-    }
-
-
-def _row(name: str, figures: dict[str, Any], strong: bool = False) -> dict[str, Any]:
-    return {"name": name, "values": [figures.get(measure) for measure in MEASURES], "strong": strong}
-
-
-def _evenly(steps: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
-    return [steps[round(place)] for place in _moments(-0.5, len(steps) - 0.5, min(most, len(steps)))]
-
-
 def _example(results: Path, shard: str, title: str, step: dict[str, Any]) -> dict[str, Any]:
     """A segment of a test video: an annotated step with the model's guesses, or a sentence of its transcript."""
     return {
@@ -391,7 +370,7 @@ def _example(results: Path, shard: str, title: str, step: dict[str, Any]) -> dic
         "start": step["start"],
         "end": step["end"],
         "text": step["text"] if "text" in step else _heard(results, shard, step),
-        "picture": strip(_video(results, shard, step["video_id"]), _moments(step["start"], step["end"], 4)),
+        "picture": strip(video_of(results, shard, step["video_id"]), moments(step["start"], step["end"], 4)),
         "guesses": [(part, step[part], step["cross_modal"][part]) for part in ("verb", "object") if part in step],
     }
 
@@ -401,7 +380,9 @@ def _test_sentences(results: Path, shards: list[str]) -> list[dict[str, Any]]:
 
     rows = []
     for shard in shards:
-        table = _table(results / "tokens" / f"{shard}.parquet", ["video_id", "split", "kind", "start", "end", "text"])
+        table = optional_table(
+            results / "tokens" / f"{shard}.parquet", ["video_id", "split", "kind", "start", "end", "text"]
+        )
         if table is not None:
             table = table.filter(pc.and_(pc.equal(table["kind"], "text-video"), pc.equal(table["split"], "test")))
             rows += table.select(["video_id", "start", "end", "text"]).to_pylist()
@@ -410,13 +391,13 @@ def _test_sentences(results: Path, shards: list[str]) -> list[dict[str, Any]]:
 
 def _heard(results: Path, shard: str, step: dict[str, Any]) -> str:
     """What is said while a step is shown."""
-    table = _table(results / "transcribe" / f"{shard}.parquet")
+    table = optional_table(results / "transcribe" / f"{shard}.parquet")
     rows = [] if table is None else table.to_pylist()
     said = [row for row in rows if row["video_id"] == step["video_id"]]
     return " ".join(row["text"].strip() for row in said if row["start"] < step["end"] and row["end"] > step["start"])
 
 
-def _notes(results: Path, shards: list[str]) -> list[dict[str, Any]]:
+def _notes(results: Path, shards: list[str], tasks: list[str]) -> list[dict[str, Any]]:
     """How each stage's output was made, from the note that it carries (of the first shard, where there are many)."""
     first = shards[0]
     places = {
@@ -429,7 +410,7 @@ def _notes(results: Path, shards: list[str]) -> list[dict[str, Any]]:
         "vocabulary": results / "vocabulary" / "made.json",
         "tokens": results / "tokens" / f"{first}.parquet",
         "pretrain": results / "pretrain" / "training.json",
-        **{task: results / "evaluate" / f"{task}.json" for task in TASKS},
+        **{task: results / "evaluate" / f"{task}.json" for task in tasks},
         "evaluate": results / "evaluate" / "metrics.json",
     }
     notes = []
@@ -459,58 +440,6 @@ def _brief(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _table(path: Path, columns: list[str] | None = None) -> "pa.Table | None":
-    return read_table(path, columns) if path.exists() else None
-
-
-def _json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text()) if path.exists() else {}
-
-
-def _video(results: Path, shard: str, video_id: str) -> Path:
-    return results / "frames" / shard / f"{video_id}.mp4"
-
-
-def _moments(start: float, end: float, number: int) -> list[float]:
-    """The middles of `number` equal parts of the time from start to end."""
-    return [start + (end - start) * (place + 0.5) / number for place in range(number)]
-
-
-def strip(video: Path, seconds: list[float], side: int = SIDE) -> str | None:
-    """The frames at these seconds side by side, a JPEG as data URI; None when the video is not there or not readable."""
-    import base64
-    import io
-
-    import av
-    from PIL import Image
-
-    try:
-        with av.open(f"file:{video}") as container:
-            frames = [_frame(container, second) for second in seconds]
-    except (av.FFmpegError, OSError, IndexError, EOFError):
-        return None
-    sheet = Image.new("RGB", (side * len(frames), side))
-    for place, frame in enumerate(frames):
-        sheet.paste(frame.resize((side, side), Image.Resampling.LANCZOS), (place * side, 0))
-    file = io.BytesIO()
-    sheet.save(file, "JPEG", quality=70, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
-
-
-def _frame(container: Any, second: float) -> Any:
-    """The picture shown at `second`: from the key frame before it on, the last that has begun."""
-    stream = container.streams.video[0]
-    container.seek(max(0, int(second / stream.time_base)), stream=stream)
-    shown = None
-    for frame in container.decode(stream):
-        if shown is not None and frame.time > second:
-            break
-        shown = frame
-    if shown is None:
-        raise EOFError("no picture from there on")
-    return shown.to_image()
-
-
 def render(facts: dict[str, Any], results: Path) -> str:
     """The page. `facts` are those of `gather`."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -534,10 +463,8 @@ def render(facts: dict[str, Any], results: Path) -> str:
             "side": SIDE,
             "headline": headline(facts),
             "numbers": _numbers(facts),
-            "cards": _cards(facts),
+            "cards": report_evaluation.cards(facts["evaluation"]["metrics"]),
             "codebook": _codebook(facts["codebook"]),
-            "paper": [_row(name, dict(zip(MEASURES, values))) for name, values in PAPER.items()],
-            "pretraining": _pretraining(facts["metrics"]),
             "guessed": any(example["guesses"] for example in facts["examples"]),
             "plots": _plots(facts),
         }
@@ -567,54 +494,6 @@ def _numbers(facts: dict[str, Any]) -> list[tuple[str, str]]:
     return [(name, number(value)) for name, value in every if value is not None]
 
 
-def _cards(facts: dict[str, Any]) -> list[dict[str, Any]]:
-    """The three figures that answer whether the model uses the video."""
-    zero_shot, masked = facts["metrics"].get("zero_shot", {}), facts["metrics"].get("masked", {})
-    controls = [
-        f"{name} {percent(zero_shot[key]['verb_top1'])}"
-        for key, name in (
-            ("language_prior", "without video"),
-            ("shuffled_video", "with another video"),
-            ("chance", "chance"),
-        )
-        if key in zero_shot
-    ]
-    return [
-        {
-            "name": "Zero-shot verb, top-1",
-            "value": zero_shot.get("cross_modal", {}).get("verb_top1"),
-            "text": ", ".join(controls) or zero_shot.get("skipped", ""),
-        },
-        {
-            "name": "Alignment of text and video",
-            "value": facts["metrics"].get("alignment", {}).get("accuracy"),
-            "text": "is this text of this video? Half are; chance 50 %",
-        },
-        {
-            "name": "Masked visual words",
-            "value": masked.get("video_given_text"),
-            "text": f"with the text; {percent(masked['video_alone'])} without. Masked words of the text: "
-            f"{percent(masked['text_given_video'])} with the video, {percent(masked['text_alone'])} without"
-            if masked
-            else "",
-        },
-    ]
-
-
-def _pretraining(metrics: dict[str, Any]) -> list[dict[str, Any]]:
-    masked = metrics.get("masked", {})
-    rows = [
-        ("masked words, with the video", masked.get("text_given_video"), masked.get("text_alone"), "without it"),
-        ("masked visual words, with the text", masked.get("video_given_text"), masked.get("video_alone"), "without it"),
-        ("alignment", metrics.get("alignment", {}).get("accuracy"), 0.5, "chance"),
-    ]
-    return [
-        {"name": name, "value": value, "text": f"{text} {percent(control)}"}
-        for name, value, control, text in rows
-        if value is not None
-    ]
-
-
 def _codebook(statistics: dict[str, Any]) -> list[tuple[str, str]]:
     if not statistics:
         return []
@@ -630,60 +509,6 @@ def _codebook(statistics: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def number(value: float | None) -> str:
-    """1234567 -> 1,234,567."""
-    return "not measured" if value is None else f"{value:,}"
-
-
-def percent(value: float | None, digits: int = 1) -> str:
-    """0.1234 -> 12.3 %."""
-    return "–" if value is None else f"{100 * value:.{digits}f}{SPACE}%"
-
-
-def duration(seconds: float | None) -> str:
-    """In one or two units: 7.2 s, 3 min 20 s, 2 h 5 min, 966 h."""
-    if seconds is None:
-        return "–"
-    if seconds < 59.5:
-        return f"{seconds:.1f}{SPACE}s" if seconds < 9.95 else f"{seconds:.0f}{SPACE}s"
-    if seconds < 3599.5:
-        return f"{round(seconds) // 60}{SPACE}min{SPACE}{round(seconds) % 60}{SPACE}s"
-    minutes = round(seconds / 60)
-    return (
-        f"{minutes // 60}{SPACE}h{SPACE}{minutes % 60}{SPACE}min" if minutes < 6000 else f"{minutes / 60:,.0f}{SPACE}h"
-    )
-
-
-def size(count: float | None) -> str:
-    """Bytes: 12.3 MB."""
-    if count is None:
-        return "–"
-    units = ["B", "kB", "MB", "GB", "TB"]
-    place = min(len(units) - 1, int(math.log10(max(count, 1))) // 3)
-    scaled = count / 1000**place
-    return f"{scaled:.{int(place > 0 and scaled < 100)}f}{SPACE}{units[place]}"
-
-
-def clock(seconds: float) -> str:
-    """Seconds of a video: 1:02.5."""
-    tenths = round(10 * seconds)
-    return f"{tenths // 600}:{tenths % 600 / 10:04.1f}"
-
-
-# Stands for the page's own ink in a plot, which is dark by day and light by night.
-INK = "#010203"
-STYLE = {
-    "font.size": 8,
-    "lines.linewidth": 1.6,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-    "svg.fonttype": "none",  # text stays text
-    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK),
-}
-
-
 def _plots(facts: dict[str, Any]) -> dict[str, Any]:
     """The plots by name; None where there is nothing to draw."""
     import matplotlib
@@ -692,14 +517,13 @@ def _plots(facts: dict[str, Any]) -> dict[str, Any]:
         return {
             "curve": _curve_plot(facts["curve"]),
             "use": _use_plot(facts["codebook"].get("counts", [])),
-            "zero_shot": _zero_shot_plot(facts["metrics"].get("zero_shot", {})),
         }
 
 
 def _curve_plot(curve: list[dict[str, Any]]) -> Any:
     """The loss of each objective."""
     colours = {"text": BLUE, "video": ORANGE, "text_video": GREEN, "alignment": PURPLE}
-    axes = _axes(2.9)
+    axes = axes_of(2.9)
     for name, colour in colours.items():
         points = [(entry["step"], entry[f"{name}_loss"]) for entry in curve if f"{name}_loss" in entry]
         if points:
@@ -708,78 +532,24 @@ def _curve_plot(curve: list[dict[str, Any]]) -> Any:
     if not axes.lines:
         return None
     axes.set(xlabel="step", ylabel="loss", ylim=(0, None))
-    return _svg(axes, "Training loss of each objective")
+    return svg(axes, "Training loss of each objective")
 
 
 def _use_plot(counts: list[int]) -> Any:
     """How evenly the visual words are used."""
     if not sum(counts):
         return None
-    axes = _axes(1.9)
+    axes = axes_of(1.9)
     axes.stairs(sorted(counts, reverse=True), range(1, len(counts) + 2), fill=True, color=BLUE)
     axes.axhline(sum(counts) / len(counts), color=GREY, linestyle="--", linewidth=1)
     axes.set(xlabel="visual word, by use", ylabel="train clips", xlim=(1, len(counts) + 1))
-    return _svg(axes, "Train clips of each visual word, most used first")
-
-
-def _zero_shot_plot(figures: dict[str, Any]) -> Any:
-    """Verb and object accuracies of the model and its controls."""
-    colours = {"chance": GREY, "language_prior": ORANGE, "shuffled_video": PURPLE, "cross_modal": BLUE}
-    conditions = [name for name in colours if name in figures]
-    if not conditions:
-        return None
-    axes = _axes(2.7)
-    width = 0.84 / len(conditions)
-    for place, name in enumerate(conditions):
-        heights = [100 * (figures[name].get(measure) or 0.0) for measure in MEASURES]
-        places = [group - 0.42 + (place + 0.5) * width for group in range(len(MEASURES))]
-        bars = axes.bar(places, heights, 0.94 * width, color=colours[name], label=name.replace("_", " "))
-        axes.bar_label(bars, fmt="{:.0f}", fontsize=6.5, padding=1.5)
-    axes.set_xticks(range(len(MEASURES)), [measure.replace("_top", " top-") for measure in MEASURES])
-    axes.tick_params(axis="x", length=0)
-    axes.set(ylabel="%", ylim=(0, 108))
-    return _svg(axes, "Zero-shot accuracies of the model and its controls")
-
-
-def _axes(height: float) -> Any:
-    """Axes of a plot as wide as a phone: on a larger screen it grows."""
-    from matplotlib.figure import Figure
-
-    axes = Figure(figsize=(5.4, height), layout="constrained").subplots()
-    axes.patch.set_alpha(0)
-    axes.figure.patch.set_alpha(0)
-    axes.grid(axis="y", color=GREY, alpha=0.25, linewidth=0.6)
-    axes.set_axisbelow(True)
-    return axes
-
-
-def _svg(axes: Any, label: str) -> Any:
-    """The figure as inline SVG in the page's ink and type; the same bytes for the same figure."""
-    import io
-
-    import matplotlib
-    from markupsafe import Markup
-
-    if names := axes.get_legend_handles_labels()[1]:
-        place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
-        axes.legend(ncols=len(names), columnspacing=1.3, handlelength=1.2, **place)
-    file = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": label}):  # ids neither drawn at random nor those of another plot
-        axes.figure.savefig(file, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    svg = file.getvalue()
-    svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
-    # Names that nothing refers to (and that two plots would share), the XML that HTML does without, the fixed size.
-    svg = re.sub(r' xmlns(?::xlink)?="[^"]*"| id="[a-zA-Z_0-9.]*_[0-9]+"', "", svg)
-    svg = re.sub(r" font-family: [^;\"]*;?|<style.*?</style>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'<svg width="[^"]*" height="[^"]*"', f'<svg role="img" aria-label="{label}"', svg)
-    return Markup(svg)
+    return svg(axes, "Train clips of each visual word, most used first")
 
 
 def summarise(facts: dict[str, Any], results: Path, page: Path) -> str:
     """The gist for the terminal."""
     from textwrap import wrap
 
-    masked, alignment = facts["metrics"].get("masked", {}), facts["metrics"].get("alignment", {})
     lines = [
         headline(facts),
         "  " + ", ".join(f"{value} {name}" for name, value in _numbers(facts)[1:]),
@@ -791,18 +561,8 @@ def summarise(facts: dict[str, Any], results: Path, page: Path) -> str:
             statuses = ", ".join(f"{count} {status}" for status, count in step["statuses"])
             lines.append(f"  {step['stage']:<12}{number(step['lost'])} lost: {statuses}")
     lines.append("")
-    if facts["zero_shot"]:
-        lines.append(f"zero-shot   {'':<28}" + "".join(f"{measure.replace('_', ' '):>13}" for measure in MEASURES))
-        for row in facts["zero_shot"]["tables"][0]["rows"]:
-            lines.append(f"  {row['name']:<38}" + "".join(f"{percent(value):>13}" for value in row["values"]))
-    else:
-        lines.append("zero-shot   not measured")
     lines += [
-        f"masked      words {percent(masked['text_given_video'])} with the video, {percent(masked['text_alone'])} without; "
-        f"visual words {percent(masked['video_given_text'])} with the text, {percent(masked['video_alone'])} without"
-        if masked
-        else "masked      not measured",
-        f"alignment   {percent(alignment.get('accuracy'))} (chance 50.0 %)",
+        *report_evaluation.summarise(facts["evaluation"]["metrics"]),
         *wrap(
             "job time    " + ", ".join(f"{cost['stage']} {duration(cost['seconds'])}" for cost in facts["costs"]),
             width=100,
