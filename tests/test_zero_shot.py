@@ -56,7 +56,8 @@ def test_chance_is_that_of_the_labels(measured):
 
 def test_the_keys_of_the_figures(measured):
     rows = {"chance", "language_prior", "shuffled_video", "cross_modal"}
-    rows |= {"cross_modal_seen", "cross_modal_held_out", "s3d_supervised"}
+    rows |= {"cross_modal_seen", "cross_modal_held_out"}
+    rows |= {"s3d_supervised", "s3d_supervised_seen", "s3d_supervised_held_out"}
     assert set(figures(measured)) == rows
     for row in rows:
         assert set(figures(measured)[row]) >= {"verb_top1", "verb_top5", "object_top1", "object_top5"}
@@ -81,6 +82,12 @@ def test_accuracies_follow_from_the_predictions(measured):
             top = [step[part] in dict(step[name][part]) for step in details["predictions"]]
             assert figures(measured)[name][f"{part}_top1"] == pytest.approx(np.mean(first), abs=1e-6)
             assert figures(measured)[name][f"{part}_top5"] == pytest.approx(np.mean(top), abs=1e-6)
+    seen = np.array([step["seen"] for step in details["predictions"]])
+    for row in ("cross_modal", "s3d_supervised"):
+        right = np.array([step[row]["object"][0][0] == step["object"] for step in details["predictions"]])
+        for part, chosen in (("seen", seen), ("held_out", ~seen)):
+            figure = figures(measured)[f"{row}_{part}"]["object_top1"]
+            assert figure == pytest.approx(right[chosen].mean(), abs=1e-6)
     assert all(step["seen"] == ((step["verb"], step["object"]) in train) for step in details["predictions"])
     # Without a video every question is the same, so every answer is.
     assert len({tuple(dict(step["language_prior"]["verb"])) for step in details["predictions"]}) == 1

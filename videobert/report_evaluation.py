@@ -243,10 +243,14 @@ def _zero_shot(figures: dict[str, Any] | None, details: dict[str, Any]) -> dict[
         if key in figures
     ]
     tables = [{"name": "This model", **table(rows, ACCURACIES)}]
-    parts = {"cross_modal_seen": "verb and object together", "cross_modal_held_out": "never together"}
+    parts = {
+        f"{row}_{part}": f"{CONDITIONS[row][0]}: {name}"
+        for part, name in (("seen", "verb and object together"), ("held_out", "never together"))
+        for row in ("cross_modal", "s3d_supervised")
+    }
     rows = [(f"{name} ({figures[key]['count']:,})", figures[key], "") for key, name in parts.items() if key in figures]
     if rows:
-        tables.append({"name": "Cross-modal, by what training showed", **table(rows, ACCURACIES)})
+        tables.append({"name": "By what training showed", **table(rows, ACCURACIES)})
     wordings = [
         (CONDITIONS[key][0], figures[key]["templates"]) for key in CONDITIONS if "templates" in figures.get(key, {})
     ]
