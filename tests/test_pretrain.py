@@ -53,6 +53,7 @@ SETTINGS = {
     "initial_model": None,
     "visual_embeddings": "centroids",
     "freeze_visual_embeddings": False,
+    "share": 1.0,
 }
 FILES = [
     "centroids.safetensors",
