@@ -549,6 +549,7 @@ def _plot(curve: list[dict[str, Any]], path: Path) -> None:
             axes.plot(*zip(*points, strict=True), label=name.replace("_", " "))
     axes.set(xlabel="step", ylabel="loss", ylim=(0, None))
     axes.grid(alpha=0.3)
-    axes.legend()
+    if axes.lines:  # none in a run shorter than logging_steps
+        axes.legend()
     with atomic(path) as temporary:
         figure.savefig(temporary, metadata={"Software": None})
