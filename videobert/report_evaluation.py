@@ -15,6 +15,7 @@ from videobert.report_parts import (
     GREY,
     ORANGE,
     PURPLE,
+    SPACE,
     STYLE,
     Films,
     axes_of,
@@ -576,7 +577,7 @@ def _scaling(figures: dict[str, Any] | None, details: dict[str, Any]) -> dict[st
     tables = []
     for key, kind in (("cross_modal", "strong"), ("language_prior", "")):
         rows = [("chance", figures["chance"], "")] + [
-            (f"{number(row['videos'])} videos", row, kind) for row in _by_share(figures[key])
+            (f"{number(row['videos'])}{SPACE}videos", row, kind) for row in _by_share(figures[key])
         ]
         shown = table(rows, ACCURACIES)
         for line, (_, row, _) in zip(shown["rows"], rows):

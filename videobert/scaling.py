@@ -1,10 +1,10 @@
 """Scaling: does a model that saw more videos name more? (The paper's section 4.4 and table 2.)
 
 Models of nested shares of the train videos are pretrained with several seeds, each for as many epochs as the main model,
-as in the paper: fewer videos take fewer steps. A seed draws the videos and everything else. Codebook and vocabulary stay
-those of all train videos. Each model is asked the zero-shot question; a share's figures are the mean over its seeds. Their
-interval is that of the test videos, by a bootstrap; how far seeds lie apart is their spread, beside it. The language prior
-asks the same without the video: what grows there too was not learnt from sight.
+as in the paper: fewer videos take fewer steps, so the curve is of both. A seed draws the videos and everything else.
+Codebook and vocabulary stay those of all train videos. Each model is asked the zero-shot question; a share's figures are
+the mean over its seeds. Their interval is that of the test videos, by a bootstrap; how far seeds lie apart is their
+spread, beside it. The language prior asks the same without the video: what grows there too was not learnt from sight.
 """
 
 import math
