@@ -1,7 +1,6 @@
 # Models of shares of the train videos, and what each can name without training.
 
 from videobert.scaling import VERSION as SCALING
-from videobert.scaling import pretraining
 
 
 wildcard_constraints:
@@ -33,7 +32,9 @@ use rule pretrain as scaling_pretrain with:
     benchmark:
         f"{RESULTS}/benchmarks/scaling/{{share}}-{{seed}}.tsv"
     params:
-        settings=lambda wildcards: flags(pretraining(config["pretrain"], float(wildcards.share), int(wildcards.seed))),
+        settings=lambda wildcards: flags(
+            {**config["pretrain"], "share": float(wildcards.share), "seed": int(wildcards.seed)}
+        ),
         folder=f"{RESULTS}/scaling/{{share}}-{{seed}}",
 
 
