@@ -27,6 +27,7 @@ include: "workflow/rules/probe.smk"
 include: "workflow/rules/retrieval.smk"
 include: "workflow/rules/captioning.smk"
 include: "workflow/rules/forecasting.smk"
+include: "workflow/rules/scaling.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
 

@@ -31,9 +31,10 @@ SMALL = {
         "warmup_steps": 5,
         "threads": 1,
     },
+    "scaling": {"shares": [0.5, 1.0], "seeds": [0]},  # one model beside the main one
     "captioning": {"hidden_size": 32, "intermediate_size": 64, "max_steps": 20},
     "evaluate": {
-        "tasks": ["objectives", "zero_shot", "probe", "retrieval", "captioning", "forecasting"],
+        "tasks": ["objectives", "zero_shot", "probe", "retrieval", "captioning", "forecasting", "scaling"],
         "threads": 1,
     },
     "report": {"words": 4, "examples": 2},

@@ -64,6 +64,10 @@ def test_every_overlay_is_valid_on_top_of_it():
         ("captioning.template", "cut it", "must hold [MASK] at least once"),
         ("retrieval.template", "cut the [MASK]", "retrieval.template is 'cut the [MASK]', but must hold [MASK] twice"),
         ("retrieval.candidates", 0, "retrieval.candidates is 0, but must be at least 1"),
+        ("pretrain.share", 0, "pretrain.share is 0, but must be more than 0"),
+        ("scaling.shares", [0.5, 1.5], "scaling.shares.1 is 1.5, but must be at most 1"),
+        ("scaling.seeds", [], "scaling.seeds is [], but must be a list of at least 1"),
+        ("scaling.seeds", [0, 0], "scaling.seeds is [0, 0], but must be a list without doubles"),
         ("forecasting.context", 58, "must fit in pretrain.max_length, which is 64"),
         (
             "zero_shot.templates",

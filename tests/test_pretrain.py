@@ -53,6 +53,7 @@ SETTINGS = {
     "initial_model": None,
     "visual_embeddings": "centroids",
     "freeze_visual_embeddings": False,
+    "share": 1.0,
 }
 FILES = [
     "centroids.safetensors",
@@ -319,6 +320,7 @@ def test_two_processes_train_the_model_of_one(paths, tmp_path):
     curves, weights = {}, {}
     for name, launcher in (("one", []), ("two", ["-m", "torch.distributed.run", "--nproc_per_node=2"])):
         settings = {**SETTINGS, "dropout": 0.0, "max_steps": 10, "logging_steps": 2, "batch_size": 4}
+        settings["share"] = 0.5  # the videos are drawn once for all processes
         code = (
             "from pathlib import Path, PosixPath\nfrom videobert.pretrain import pretrain\n"
             f"pretrain(**{ {**paths, 'output': tmp_path / name, **settings}!r})\n"

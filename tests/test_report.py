@@ -262,6 +262,17 @@ def evaluated(results: Path) -> None:
     examples = {"next": [same, changes], "of_text": [said]}
     task(results, "forecasting", {"forecasting": {"next": next_, "of_text": of_text}}, examples=examples)
 
+    def grown(value: float) -> dict:
+        shares = {"1.0": (1200, value), "0.25": (300, value / 2)}  # as JSON may have them
+        return {
+            share: accuracies(part, videos=videos, verb_top1_spread=0.0123, **bounds)
+            for share, (videos, part) in shares.items()
+        }
+
+    bounds = {f"{key}_interval": [0.2, 0.9] for key in ("verb_top5", "object_top1", "object_top5")}
+    curves = {"chance": zero_shot["chance"], "cross_modal": grown(0.58), "language_prior": grown(0.074)}
+    task(results, "scaling", {"scaling": curves}, settings={"seeds": [0, 1, 2]})
+
 
 @pytest.fixture
 def results(made_results, tmp_path) -> Path:
@@ -373,7 +384,7 @@ def test_figures_and_controls(outline):
     assert "never together (10) 29.0 % 27.9–31.2" in text
     assert "masked words, with the video 51.0 % without it 42.0 %" in text
     assert "alignment 87.6 % 86.1–88.9 chance 50.0 %" in text
-    assert text.count("another corpus: YouCook II") == 2
+    assert text.count("another corpus: YouCook II") == 3
     assert "VideoBERT (cross-modal) 3.2 % 43.3 % 13.1 % 33.7 %" in text
 
 
@@ -434,6 +445,40 @@ def test_forecasting(outline, page):
     assert "the last clips seen the model's forecast ✓ 61 % frames not on disk 57 % what came" in text
     assert "“we <em>slice” the model's forecast, best first ✓ 37 % 12 % what was shown" in text
     assert "<em>" not in page
+
+
+def test_scaling(outline, page):
+    text = outline.text
+    assert "(40 steps of test videos; each figure is the mean over 3 seeds, which draw the videos too)" in text
+    few, many = "300 videos 29.0 % 27.9–31.2 ± 1.2 80.0 %", "1,200 videos 58.0 % 56.9–60.2 ± 1.2 80.0 %"
+    assert "chance 6.2 %" in text and 0 < text.index(few) < text.index(many)
+    assert "Language prior: no video" in text and "1,200 videos 7.4 % 6.3–9.6 ± 1.2" in text
+    assert "10,000 videos 15.5 % 17.8 % 50,000 videos 15.7 % 27.3 % 100,000 videos 24.5 % 30.6 % 300,000" in text
+    plot = page[page.index('aria-label="Zero-shot accuracies by the number of train videos"') :]
+    plot = plot[: plot.index("</svg>")]
+    assert all(f">{word}</text>" in plot for word in ("300", "1,200", "train videos", "verb top-1", "object top-5"))
+
+
+def test_scaling_of_one_share_and_one_seed_has_no_plot(results):
+    path = results / "evaluate" / "metrics.json"
+    metrics = json.loads(path.read_text())
+    for rows in (metrics["scaling"]["cross_modal"], metrics["scaling"]["language_prior"]):
+        del rows["0.25"]
+        del rows["1.0"]["verb_top1_spread"]
+    path.write_text(json.dumps(metrics))
+    page, summary = write(results)
+    text = Outline(page).text
+    assert "1,200 videos 58.0 % 56.9–60.2 80.0 %" in text
+    assert "by the number of train videos" not in page and "300 videos" not in text.replace("300,000", "")
+    assert "scaling     top-1 verb/object 58.0 %/30.0 % of 1,200 videos\n" in summary
+
+
+def test_trained_on_are_the_videos_that_pretraining_drew(results):
+    path = results / "pretrain" / "training.json"
+    training = json.loads(path.read_text())
+    training["made"]["settings"]["share"] = 0.5
+    path.write_text(json.dumps({**training, "corpus": {"videos": 2, "hours": 0.01}}))
+    assert "pretrained on 2 videos, 36 s" in Outline(write(results)[0]).text
 
 
 def test_costs(outline):
@@ -498,6 +543,7 @@ def test_summary(made_results):
     assert "retrieval   R@1/R@5 44.0 %/44.0 % (second stage 22.0 %/22.0 %" in summary
     assert "captioning  CIDEr 0.40 (no video 0.10" in summary
     assert "forecasting top-1/top-5 64.0 %/64.0 % (last again 52.0 %/52.0 %" in summary
+    assert "scaling     top-1 verb/object 29.0 %/30.0 % of 300 videos, 58.0 %/30.0 % of 1,200 videos" in summary
     assert "transcribe 2 min 30 s" in summary
     for path in ("report/index.html", "pretrain", "evaluate/metrics.json"):
         assert str(made_results / path) in summary
@@ -507,19 +553,27 @@ def test_summary(made_results):
 
 def test_without_annotations(results):
     path = results / "evaluate" / "metrics.json"
-    skipped = {key: {"skipped": "evaluate.annotations is null"} for key in ("zero_shot", "probe", "captioning")}
+    skipped = {
+        key: {"skipped": "evaluate.annotations is null"} for key in ("zero_shot", "probe", "captioning", "scaling")
+    }
     metrics = json.loads(path.read_text()) | skipped
     path.write_text(json.dumps(metrics))
     # The tasks' files are still those of the run before: nothing of them may be shown.
     page, summary = write(results)
     text = Outline(page).text
     assert "Zero-shot verb, top-1 not measured evaluate.annotations is null" in text
-    for title in ("Zero-shot classification, and controls", "What a linear probe finds", "Captions"):
+    for title in (
+        "Zero-shot classification, and controls",
+        "What a linear probe finds",
+        "Captions",
+        "What more videos bring",
+    ):
         assert f"{title} Not measured: evaluate.annotations is null." in text
     assert SENTENCE in text  # the examples are then sentences of the test videos
     assert "chop" not in text
     assert "wrote" not in text
     assert "zero-shot   not measured: evaluate.annotations is null" in summary
+    assert "scaling     not measured: evaluate.annotations is null" in summary
 
 
 def test_a_task_that_was_not_run_is_not_there(results):
@@ -531,10 +585,20 @@ def test_a_task_that_was_not_run_is_not_there(results):
     page, summary = write(results)
     outline = Outline(page)
     assert "Masked prediction and alignment" in outline.text
-    for word in ("Zero-shot", "linear probe", "Retrieval", "Captions", "Forecast", "chop", "wrote", "captioning"):
+    for word in (
+        "Zero-shot",
+        "linear probe",
+        "Retrieval",
+        "Captions",
+        "Forecast",
+        "chop",
+        "wrote",
+        "captioning",
+        "more videos",
+    ):
         assert word not in outline.text, word
     assert "masked      words 51.0 %" in summary
-    assert not re.search("zero-shot|probe|retrieval|captioning|forecasting", summary)
+    assert not re.search("zero-shot|probe|retrieval|captioning|forecasting|scaling", summary)
     test_every_link_inside_the_page_has_its_goal(outline)
 
 

@@ -19,7 +19,7 @@ from conftest import command, configure, copy, environment, project, snakemake
 from videobert.artefact import read_table
 
 STAGES = ["corpus", "download", "transcribe", "frames", "features", "codebook", "vocabulary", "tokens"]
-TASKS = ["objectives", "zero_shot", "probe", "retrieval", "captioning", "forecasting"]
+TASKS = ["objectives", "zero_shot", "probe", "retrieval", "captioning", "forecasting", "scaling"]
 STAGES += ["pretrain", *TASKS, "evaluate", "report"]
 MEASURED = " ".join(TASKS)
 # What lies below each stage, itself included.
@@ -34,9 +34,10 @@ BELOW = {
     "tokens": f"tokens pretrain {MEASURED} evaluate report",
     "pretrain": f"pretrain {MEASURED} evaluate report",
     "objectives": "objectives evaluate report",
-    "zero_shot": "zero_shot evaluate report",
+    "zero_shot": "zero_shot scaling evaluate report",  # scaling asks in its first wording
     "probe": "probe zero_shot evaluate report",  # zero_shot has its supervised row
     "forecasting": "forecasting evaluate report",
+    "scaling": "scaling evaluate report",
     "captioning": "captioning evaluate report",
     "retrieval": "retrieval evaluate report",
     "evaluate": f"{MEASURED} evaluate report",
@@ -66,6 +67,9 @@ CHANGES = [
     ("zero_shot", "templates", ["just [MASK] the [MASK]"]),
     ("probe", "folds", 3),
     ("forecasting", "horizon", 2),
+    ("scaling", "seeds", [1]),
+    ("scaling", "shares", [1.0]),
+    ("pretrain", "share", 0.5),
     ("evaluate", "seed", 1),
     ("report", "words", 5),
     ("transcribe", "threads", 2),
@@ -82,13 +86,13 @@ def planned(folder: Path, *arguments: str) -> dict[str, int]:
 
 
 def stages(rules: dict[str, int]) -> set[str]:
-    return {re.sub("_(shard|ledger)$", "", rule) for rule in rules}
+    return {re.sub("_(shard|ledger|pretrain)$", "", rule) for rule in rules}
 
 
 def artefacts(folder: Path) -> dict[str, str]:
     """Hash of every artefact. Logs, timings, what shows timings, and the event files of TensorBoard may differ."""
     results = folder / "results"
-    aside = ("logs", "benchmarks", "report", "pretrain/runs")
+    aside = ("logs", "benchmarks", "report", "pretrain/runs", "scaling/0.5-0/runs")
     return {
         str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(results.rglob("*"))
@@ -193,7 +197,32 @@ def test_the_papers_configuration_is_planned():
     from conftest import ROOT
 
     rules = planned(ROOT, "--configfile", ROOT / "configs/paper.yaml")
-    assert stages(rules) - {"all"} == set(STAGES)
+    assert stages(rules) - {"all"} == set(STAGES) - {"scaling"}
+
+
+def test_scaling_trains_a_model_of_each_share_and_seed_but_the_main_one_once(finished, tmp_path):
+    path = tmp_path / "overlay.yaml"
+    path.write_text(yaml.safe_dump({"scaling": {"shares": [0.25, 0.5, 1], "seeds": [0, 7]}}))
+    rules = planned(finished, "scaling", "--configfile", path)
+    assert rules == {"scaling_pretrain": 4, "scaling": 1}  # 0.5-0 is there
+    path.write_text(yaml.safe_dump({"scaling": {"shares": [0.25], "seeds": [0, 7]}, "pretrain": {"seed": 7}}))
+    assert planned(finished, "scaling", "--configfile", path) == {"scaling_pretrain": 2, "scaling": 1}
+
+
+def test_scaling_without_annotations_trains_nothing(finished, tmp_path):
+    path = tmp_path / "overlay.yaml"
+    path.write_text(yaml.safe_dump({"results": "results/other", "evaluate": {"annotations": None}}))
+    rules = planned(finished, "scaling", "--configfile", path)
+    assert rules["scaling"] == 1 and not {"pretrain", "scaling_pretrain"} & set(rules)
+
+
+def test_scaling_is_not_measured_unasked(tmp_path, files):
+    from conftest import ROOT
+
+    folder = project(tmp_path / "project", files)
+    tasks = yaml.safe_load((ROOT / "config.yaml").read_text())["evaluate"]["tasks"]
+    configure(folder, evaluate={"tasks": tasks})
+    assert not {"scaling", "scaling_pretrain"} & set(planned(folder, "report"))
 
 
 # --- kills ---

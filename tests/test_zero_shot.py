@@ -12,7 +12,7 @@ from videobert import kitchen
 from videobert.artefact import made, read_table, write_table
 from videobert.errors import UserError
 from videobert.judge import Judge, interval, words_between
-from videobert.zero_shot import _ranked, zero_shot
+from videobert.zero_shot import rank_labels, zero_shot
 
 TEMPLATE = "now let me show you how to [MASK] the [MASK]"
 QUESTIONS = {"annotations": "kitchen", "templates": [TEMPLATE], "text_model": None, "batch_size": 32, "seed": 0}
@@ -140,7 +140,7 @@ def test_labels_of_several_pieces_are_ranked_by_the_mean_of_their_masks(learnt):
     labels = {"verb": ["chop", "slice", "peelgrate"], "object": ["tomato", "saltpepper", "egg"]}
     assert len(judge.pieces("peelgrate")) > 1 and len(judge.pieces("saltpepper")) > 1
     video = np.array([3, 4], np.int64) + judge.words.words
-    ranked = _ranked(judge, TEMPLATE, labels, [video])
+    ranked = rank_labels(judge, TEMPLATE, labels, [video])
     before, the, mask = judge.pieces("now let me show you how to"), judge.pieces("the"), judge.words.mask
     for part, slot in (("verb", 0), ("object", 1)):
         scores = {}

@@ -25,6 +25,7 @@ STAGES = {
     "retrieval": "find the video for a text, and the text for a video",
     "captioning": "train decoders that write the sentences of steps, and score them",
     "forecasting": "foretell visual words: the next ones, and those of a text",
+    "scaling": "measure what more videos bring: models of shares of them",
     "evaluate": "merge the figures of the tasks",
     "report": "gather everything in one HTML page",
     "ledger": "gather what became of each video in one stage's shards",

@@ -93,6 +93,7 @@ def _explain(error: Any) -> list[str]:
         "enum": f"one of {', '.join(map(str, wanted))}" if rule == "enum" else "",
         "minLength": "not empty",
         "minItems": f"a list of at least {wanted}",
+        "uniqueItems": "a list without doubles",
     }
     return [f"{key} is {given!r}, but must be {phrases[rule]}" if rule in phrases else f"{key}: {error.message}"]
 

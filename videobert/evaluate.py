@@ -2,9 +2,9 @@
 
 A task is a rule, a module and a section of the configuration of its own, so that a change of one measures nothing else
 anew: objectives (masked accuracy, alignment), zero_shot (table 1 of the paper), probe (linear classifiers on frozen
-features), retrieval (a video for a text, a text for a video), captioning (table 3) and forecasting (the visual words to
-come). Each writes `results/evaluate/TASK.json`; this stage merges their summaries, and says by which protocol each was
-measured: version, seeds, label lists.
+features), retrieval (a video for a text, a text for a video), captioning (table 3), forecasting (the visual words to
+come) and scaling (table 2: what more videos bring). Each writes `results/evaluate/TASK.json`; this stage merges their
+summaries, and says by which protocol each was measured: version, seeds, label lists.
 """
 
 import sys
@@ -22,7 +22,7 @@ def evaluate(
     results: Path,
     pretrain: Path,
     output: Path,
-    tasks: list[Literal["objectives", "zero_shot", "probe", "retrieval", "captioning", "forecasting"]],
+    tasks: list[Literal["objectives", "zero_shot", "probe", "retrieval", "captioning", "forecasting", "scaling"]],
 ) -> None:
     """Merge the tasks' figures, and write the model's card, README.md in its folder.
 
@@ -46,9 +46,13 @@ def evaluate(
         protocol[task] = {"version": note["version"], **note["settings"]}
         if "labels" in task_result:
             protocol[task]["labels"] = task_result["labels"]
-    model = sha256(pretrain / "model.safetensors")
+    model = pretrain / "model.safetensors"
     for task, file in files.items():
-        if made(file).get("inputs", {}).get("model") != model:
+        of = made(file).get("inputs", {})
+        if task == "scaling":  # its models are others; what can be asked is that they are of this one's tokens
+            if of.get("tokens") != made(model)["inputs"]["tokens"]:
+                raise UserError(f"{file} is of other tokens than {pretrain}: run snakemake --cores all scaling")
+        elif of.get("model") != sha256(model):
             raise UserError(f"{file} was measured on another model than {pretrain}: run snakemake --cores all {task}")
     write_card(pretrain, metrics)
     print(f"evaluate: {', '.join(tasks)} in {output}", file=sys.stderr)

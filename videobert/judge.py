@@ -226,14 +226,27 @@ def chance(labels: dict[str, list[str]]) -> dict[str, float]:
 
 def accuracies(steps: list[Step], ranked: Ranked, seed: int) -> dict[str, Any]:
     """Top-1 and top-5 accuracy of the rankings, with intervals. A label that is not among the ranked ones is missed."""
-    groups = np.array([step.video_id for step in steps])
-    result: dict[str, Any] = {"count": len(steps)}
+    return means(steps, hits(steps, ranked), seed)
+
+
+def hits(steps: list[Step], ranked: Ranked) -> dict[str, np.ndarray]:
+    """For each accuracy, (steps,) 1.0 where the label is the first or among the first five, else 0.0."""
+    found = {}
     for part, rankings in ranked.items():
         for top in (1, TOP):
             best = [[label for label, _ in ranking[:top]] for ranking in rankings]
-            right = np.array([getattr(step, part) in labels for step, labels in zip(steps, best, strict=True)], float)
-            result[f"{part}_top{top}"] = float(right.mean())
-            result[f"{part}_top{top}_interval"] = interval(right, groups, seed)
+            right = [getattr(step, part) in labels for step, labels in zip(steps, best, strict=True)]
+            found[f"{part}_top{top}"] = np.array(right, float)
+    return found
+
+
+def means(steps: list[Step], values: dict[str, np.ndarray], seed: int) -> dict[str, Any]:
+    """The mean of each of the `values` (steps,) with its interval, and the count of steps."""
+    groups = np.array([step.video_id for step in steps])
+    result: dict[str, Any] = {"count": len(steps)}
+    for name, row in values.items():
+        result[name] = float(row.mean())
+        result[f"{name}_interval"] = interval(row, groups, seed)
     return result
 
 

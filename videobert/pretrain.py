@@ -101,6 +101,7 @@ def pretrain(
     initial_model: str | None,
     visual_embeddings: Literal["centroids", "random"],
     freeze_visual_embeddings: bool,
+    share: float,
 ) -> None:
     """Pretrain the joint video-language model on the train split.
 
@@ -146,6 +147,8 @@ def pretrain(
         visual_embeddings: what the visual words start from: the codebook's centroids (projected to the encoder's
             width), or random numbers.
         freeze_visual_embeddings: keep them as they start.
+        share: share of the train videos that is trained on (above 0, up to 1), a draw of the seed; a smaller share of a
+            seed lies in its larger ones. Codebook and vocabulary are those of all train videos.
     """
     if save_steps % logging_steps:
         raise UserError(f"pretrain.save_steps ({save_steps}) must be a multiple of logging_steps ({logging_steps})")
@@ -166,6 +169,10 @@ def pretrain(
             "threads",
         )
     }
+    if not 0 < share <= 1:
+        raise UserError(f"pretrain.share ({share}) must be above 0 and at most 1")
+    if share == 1:  # all videos: notes, and so the checkpoints to go on from, are those of versions that knew no share
+        del settings["share"]
     files = token_files(tokens, manifest)
     centroids, tokenizer = codebook / "centroids.safetensors", vocabulary / "tokenizer.json"
     fits(files, "codebook_sha256", centroids)
@@ -192,7 +199,7 @@ def pretrain(
     arguments = _arguments(output, settings, save_steps, device)
     with arguments.main_process_first():
         if arguments.process_index == 0:
-            on_disk(read_segments(files, "train", lookahead), output / "segments")
+            on_disk(read_segments(files, "train", lookahead, share, seed), output / "segments")
     segments = memory_mapped(output / "segments")
     if not len(segments):
         raise UserError(
@@ -542,6 +549,7 @@ def _plot(curve: list[dict[str, Any]], path: Path) -> None:
             axes.plot(*zip(*points, strict=True), label=name.replace("_", " "))
     axes.set(xlabel="step", ylabel="loss", ylim=(0, None))
     axes.grid(alpha=0.3)
-    axes.legend()
+    if axes.lines:  # none in a run shorter than logging_steps
+        axes.legend()
     with atomic(path) as temporary:
         figure.savefig(temporary, metadata={"Software": None})

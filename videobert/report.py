@@ -124,7 +124,8 @@ def _titles(results: Path, shards: list[str]) -> dict[str, str]:
 def _corpus(
     results: Path, manifest: list[dict[str, Any]], shards: list[str], tokens: "pa.Table | None"
 ) -> dict[str, Any]:
-    """How much there is of everything. Trained on are the train videos that came through, by the ledger of tokens."""
+    """How much there is of everything. Trained on are the train videos that came through, by the ledger of tokens, or the
+    share of them that pretraining drew."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -134,11 +135,15 @@ def _corpus(
     ledgers = [optional_table(path_of(results, "frames", shard), ["video_id", "duration"]) for shard in shards]
     frames = [table.filter(pc.is_in(table["video_id"], train)) for table in ledgers if table is not None]
     seconds = [pc.sum(table["duration"]).as_py() or 0.0 for table in frames]
+    trained_on, trained_seconds = len(train), math.fsum(seconds) if seconds else None
+    training = optional_json(results / "pretrain" / "training.json")
+    if "share" in training.get("made", {}).get("settings", {}):  # of a part of them, which training noted
+        trained_on, trained_seconds = training["corpus"]["videos"], 3600 * training["corpus"]["hours"]
     return {
         "videos": len(manifest),
-        "trained_on": len(train),
+        "trained_on": trained_on,
         "splits": {split: sum(row["split"] == split for row in manifest) for split in ("train", "validation", "test")},
-        "trained_seconds": math.fsum(seconds) if seconds else None,
+        "trained_seconds": trained_seconds,
         "sentences": _rows(results / "transcribe", shards),
         "clips": _rows(results / "features", shards),
     }

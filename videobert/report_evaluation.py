@@ -15,19 +15,29 @@ from videobert.report_parts import (
     GREY,
     ORANGE,
     PURPLE,
+    SPACE,
     STYLE,
     Films,
     axes_of,
     cell,
     evenly,
     moments,
+    number,
     optional_json,
     percent,
     svg,
     table,
 )
 
-TASKS = ("objectives", "zero_shot", "probe", "retrieval", "captioning", "forecasting")  # each measures, evaluate merges
+TASKS = (
+    "objectives",
+    "zero_shot",
+    "probe",
+    "retrieval",
+    "captioning",
+    "forecasting",
+    "scaling",
+)  # each measures, evaluate merges
 CAPTIONS_SHOWN = 4
 FORECASTS_SHOWN = 3  # of each kind
 CLIPS_SHOWN = 4  # of an example of a forecast: before, forecast, and after
@@ -91,6 +101,13 @@ FORETELLERS = {
     "bigram": ("what most often followed it", PURPLE),
     "videobert": ("VideoBERT", BLUE),
 }
+# Sun et al. 2019, table 2.
+PAPER_SCALING = {
+    "10,000 videos": {"verb_top5": 0.155, "object_top5": 0.178},
+    "50,000 videos": {"verb_top5": 0.157, "object_top5": 0.273},
+    "100,000 videos": {"verb_top5": 0.245, "object_top5": 0.306},
+    "300,000 videos": {"verb_top5": 0.433, "object_top5": 0.337},
+}
 WRITERS = {
     "chance": "chance",
     "most_frequent": "most frequent word",
@@ -130,6 +147,7 @@ def gather(results: Path, shard_of: dict[str, str], titles: dict[str, str], exam
             "retrieval": _retrieval(metrics.get("retrieval")),
             "captioning": _captioning(metrics.get("captioning"), details["captioning"], films, examples),
             "forecasting": _forecasting(metrics.get("forecasting"), details["forecasting"], films, examples),
+            "scaling": _scaling(metrics.get("scaling"), details["scaling"]),
         }
 
 
@@ -553,6 +571,64 @@ def _with_pictures(examples: list[dict[str, Any]], films: Films) -> list[dict[st
     ]
 
 
+# Scaling --------------------------------------------------------------------------------------------------------------
+
+
+def _scaling(figures: dict[str, Any] | None, details: dict[str, Any]) -> dict[str, Any] | None:
+    """Table 2: zero-shot accuracies by the number of train videos, with and without the video, and as a plot."""
+    if not figures or "skipped" in figures:
+        return figures
+    tables = []
+    for key, kind in (("cross_modal", "strong"), ("language_prior", "")):
+        rows = [("chance", figures["chance"], "")] + [
+            (f"{number(row['videos'])}{SPACE}videos", row, kind) for row in _by_share(figures[key])
+        ]
+        shown = table(rows, ACCURACIES)
+        for line, (_, row, _) in zip(shown["rows"], rows):
+            for name, written in zip(ACCURACIES, line["cells"]):
+                if f"{name}_spread" in row:
+                    written["beneath"] += f" ± {100 * row[f'{name}_spread']:.1f}"
+        tables.append({"name": CONDITIONS[key][0].capitalize(), **shown})
+    columns = {key: ACCURACIES[key] for key in ("verb_top5", "object_top5")}
+    largest = _by_share(figures["cross_modal"])[-1]
+    return {
+        "segments": largest["count"],
+        "seeds": len(details.get("made", {}).get("settings", {}).get("seeds", [])),
+        "tables": tables,
+        "paper": table([(name, row, "other") for name, row in PAPER_SCALING.items()], columns),
+        "plot": _scaling_plot(_by_share(figures["cross_modal"])),
+    }
+
+
+def _by_share(rows: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of the shares, smallest first."""
+    return [rows[share] for share in sorted(rows, key=float)]
+
+
+def _scaling_plot(rows: list[dict[str, Any]]) -> Any:
+    """The cross-modal accuracies over the number of train videos, with intervals; None for one share."""
+    if len(rows) < 2:
+        return None
+    videos = [row["videos"] for row in rows]
+    axes = axes_of(2.9)
+    for key, name in ACCURACIES.items():
+        heights = [100 * row[key] for row in rows]
+        bounds = [[100 * bound for bound in row[f"{key}_interval"]] for row in rows]
+        whiskers = [
+            [max(0.0, height - low) for height, (low, _) in zip(heights, bounds)],
+            [max(0.0, high - height) for height, (_, high) in zip(heights, bounds)],
+        ]
+        line = {"color": BLUE if key.startswith("verb") else ORANGE, "linestyle": "--" if key.endswith("5") else "-"}
+        axes.errorbar(
+            videos, heights, whiskers, label=name, marker="o", markersize=3, elinewidth=0.8, capsize=2, **line
+        )
+    axes.set_xscale("log")
+    axes.set_xticks(videos, [number(count) for count in videos])
+    axes.minorticks_off()
+    axes.set(xlabel="train videos", ylabel="%", ylim=(0, None))
+    return svg(axes, "Zero-shot accuracies by the number of train videos", columns=4)
+
+
 # The terminal ---------------------------------------------------------------------------------------------------------
 
 
@@ -602,8 +678,23 @@ def summarise(metrics: dict[str, Any]) -> list[str]:
             {"top1": "top-1", "top5": "top-5"},
             {"last again": "repeat_last", "bigram": "bigram", "chance": "chance"},
         ),
+        _scaling_line(metrics.get("scaling")),
     ]
     return [line for line in lines if line] or ["evaluation  nothing was measured"]
+
+
+def _scaling_line(figures: dict[str, Any] | None) -> str:
+    """What the smallest and the largest share of the videos give."""
+    if not figures:
+        return ""
+    if "skipped" in figures:
+        return f"{'scaling':<12}not measured: {figures['skipped']}"
+    rows = _by_share(figures["cross_modal"])
+    said = [
+        f"{percent(row['verb_top1'])}/{percent(row['object_top1'])} of {number(row['videos'])} videos"
+        for row in (rows if len(rows) == 1 else (rows[0], rows[-1]))
+    ]
+    return f"{'scaling':<12}top-1 verb/object {', '.join(said)}"
 
 
 def _line(

@@ -6,7 +6,9 @@ lists would take ten times the memory. Ids are joint: a text id stays, visual wo
 [CLS], text and [>] (and the [SEP] of text alone), type 1 the video and its [SEP].
 """
 
+import hashlib
 import json
+import math
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,17 +107,23 @@ def fits(files: list[Path], fact: str, file: Path) -> None:
         raise UserError(f"{files[0]} was made with another {file}: run the stage tokens again")
 
 
-def read_segments(files: list[Path], split: str, lookahead: int = 0) -> Segments:
+def read_segments(
+    files: list[Path], split: str, lookahead: int = 0, share: float = 1.0, seed: int | None = None
+) -> Segments:
     """Reads the rows of one split, in the order of the shards.
 
     With `lookahead`, up to so many of the clips that follow a sentence join its segment, as far as the next sentence:
-    narrators say what they are about to show.
+    narrators say what they are about to show. With a `share` below 1, only so many of the split's videos are read, a draw
+    of `seed`.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
     parts = [read_table(file, COLUMNS) for file in files]
     table = pa.concat_tables([part.filter(pc.equal(part["split"], split)) for part in parts]).combine_chunks()
+    if share < 1:
+        kept = drawn(pc.unique(table["video_id"]).to_pylist(), share, seed)
+        table = table.filter(pc.is_in(table["video_id"], pa.array(kept))).combine_chunks()
 
     def flat(name: str) -> tuple[np.ndarray, np.ndarray]:
         lengths = pc.list_value_length(table[name]).to_numpy().astype(np.int64)
@@ -144,6 +152,13 @@ def read_segments(files: list[Path], split: str, lookahead: int = 0) -> Segments
         end=table["end"].to_numpy().astype(np.float64),
         videos=list(number),
     )
+
+
+def drawn(videos: list[str], share: float, seed: int | None) -> list[str]:
+    """A share of the videos, at least one: the first ones by a hash, so a smaller share of a seed lies in its larger ones."""
+    order = sorted(videos, key=lambda video: hashlib.sha256(f"{seed} {video}".encode()).digest())
+    # Rounded, since 0.07 * 100 is a little more than 7.
+    return order[: max(1, math.ceil(round(share * len(videos), 6)))]
 
 
 def on_disk(segments: Segments, folder: Path) -> None:

@@ -107,8 +107,8 @@ def zero_shot(
         others = [of_another_video(groups, np.arange(len(steps)), group, random) for group in groups]
         conditions["shuffled_video"] = [videos[other] for other in others]
 
-    ranks = {"language_prior": _without_video(judge, templates[0], labels, len(steps))}
-    ranks |= {name: _ranked(judge, templates[0], labels, words) for name, words in conditions.items()}
+    ranks = {"language_prior": without_video(judge, templates[0], labels, len(steps))}
+    ranks |= {name: rank_labels(judge, templates[0], labels, words) for name, words in conditions.items()}
     clips_to_learn = clips_of_videos(read_segments(token_files(tokens, manifest), "train"))
     train = [step for step in every if step.video_id in clips_to_learn]
     if train:
@@ -119,7 +119,7 @@ def zero_shot(
     results: dict[str, Any] = {"chance": chance(labels)}
     if bert:
         settings["text_model_sha256"] = bert.sha256
-        results["bert"] = accuracies(steps, _without_video(bert, templates[0], labels, len(steps)), seed)
+        results["bert"] = accuracies(steps, without_video(bert, templates[0], labels, len(steps)), seed)
     for name, ranking in ranks.items():
         results[name] = accuracies(steps, ranking, seed)
     known = [(step.verb, step.object) in pairs for step in steps] if pairs else None
@@ -132,9 +132,12 @@ def zero_shot(
                 results[f"{row}_{name}"] = accuracies([steps[index] for index in chosen], part, seed)
     wordings = [{name: results[name] for name in ("language_prior", "cross_modal")}]
     for template in templates[1:]:
-        prior = accuracies(steps, _without_video(judge, template, labels, len(steps)), seed)
+        prior = accuracies(steps, without_video(judge, template, labels, len(steps)), seed)
         wordings.append(
-            {"language_prior": prior, "cross_modal": accuracies(steps, _ranked(judge, template, labels, videos), seed)}
+            {
+                "language_prior": prior,
+                "cross_modal": accuracies(steps, rank_labels(judge, template, labels, videos), seed),
+            }
         )
     if len(templates) > 1:
         for name in wordings[0]:
@@ -180,12 +183,14 @@ class TextBert(Judge):
         return self.masked_words
 
 
-def _without_video(judge: Judge, template: str, labels: dict[str, list[str]], count: int) -> Ranked:
+def without_video(judge: Judge, template: str, labels: dict[str, list[str]], count: int) -> Ranked:
     """The same ranking for each of `count` steps: without a video all ask the same."""
-    return {part: ranked * count for part, ranked in _ranked(judge, template, labels, [np.empty(0, np.int64)]).items()}
+    return {
+        part: ranked * count for part, ranked in rank_labels(judge, template, labels, [np.empty(0, np.int64)]).items()
+    }
 
 
-def _ranked(judge: Judge, template: str, labels: dict[str, list[str]], videos: list[np.ndarray]) -> Ranked:
+def rank_labels(judge: Judge, template: str, labels: dict[str, list[str]], videos: list[np.ndarray]) -> Ranked:
     """For each video, (label, probability among the labels) of the verbs and of the objects, best first."""
     ranked = {}
     for slot, (part, names) in enumerate(labels.items()):
