@@ -247,13 +247,6 @@ def _fetch(
     raise Loss("unusable", f"{source} is not an http(s) URL, a path or kitchen:NUMBER")
 
 
-def _fits(duration: float, settings: Settings) -> None:
-    if settings.max_duration and duration > settings.max_duration:
-        raise Loss(
-            "unusable", f"it lasts {duration:.0f} s; allowed are {settings.max_duration:g} (download.max_duration)"
-        )
-
-
 def _local(source: str, part: Path) -> Path:
     path = local_path(source)
     if not os.path.exists(path):

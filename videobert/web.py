@@ -1,90 +1,38 @@
-"""One video from the web, by yt-dlp, which is kept on a leash.
+"""One video from the web, by yt-dlp.
 
-Every site and every page is a stranger. yt-dlp knows a thousand sites, and follows what they say; here it follows only
-http and https, to a file of at most `max_filesize` bytes, within `time_limit` seconds, and starts no other program that
-would read what a stranger points at. (ffmpeg joins streams that have come, reads nothing else, and sees no network.)
-
-What fails is sorted into four classes, which are statuses in the ledger: `gone` (removed, private, 404, 410), `blocked`
-(the site refuses us: login, bot check, rate limit, age, country), `transient` (the network; worth another try) and
-`unusable` (no video, or not one of those that are wanted). The HTTP status decides, else the kind of error, else what
-the site said.
+It comes from http or https alone, to a file of at most `max_filesize` bytes, within `time_limit` seconds
+(web_client.py). What fails has its class (web_losses.py).
 
 A transfer that breaks off goes on from its `.part`, also after a kill. yt-dlp appends to whatever lies there, so what was
 pieced together is decoded from end to end before it is believed, and fetched again from the start if it does not decode.
 What came in one go has its key frames decoded: for 5 minutes of 360 lines that takes 0.2 s, and everything 4 s.
 """
 
-import errno
-import io
 import itertools
-import os
 import re
 import shutil
-import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
 from yt_dlp import YoutubeDL
-from yt_dlp.downloader import get_suitable_downloader
-from yt_dlp.downloader.bunnycdn import BunnyCdnFD
-from yt_dlp.downloader.dash import DashSegmentsFD
-from yt_dlp.downloader.external import FFmpegFD
-from yt_dlp.downloader.f4m import F4mFD
-from yt_dlp.downloader.hls import HlsFD
-from yt_dlp.downloader.http import HttpFD
-from yt_dlp.downloader.ism import IsmFD
-from yt_dlp.networking.exceptions import HTTPError, RequestError, TransportError
-from yt_dlp.utils import (
-    ContentTooShortError,
-    GeoRestrictedError,
-    ThrottledDownload,
-    UnsupportedError,
-    YoutubeDLError,
-)
+from yt_dlp.utils import YoutubeDLError
 
 from videobert import media
-from videobert.errors import Loss, UserError
-from videobert.web_settings import Settings, unwanted
+from videobert.errors import Loss
+from videobert.intact import flaw
+from videobert.web_client import JAVASCRIPT, LONGEST_PAGE, at_most, has_javascript, open_yt_dlp
+from videobert.web_losses import ABOUT_US, back_off, loss_of, retry_after, status_of
+from videobert.web_secrets import Secrets
+from videobert.web_settings import Settings, too_large, unwanted
 
-LONGEST_PAGE = 64 << 20  # bytes of a page, a manifest or captions
 EXTRACTION = 300.0  # seconds to find out what a page shows
 PATIENCE = 300.0  # seconds; the longest Retry-After that is waited for
-LONGEST_BACK_OFF = 30.0  # seconds between two tries
-SLOWEST = 500  # bytes a second; a slower transfer is given up
-MOST_PIXELS = 1 << 26  # of a picture that is decoded to see whether it can be
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # what the operating system says of a disk that takes no more
-
-# What reads http and writes a file, and nothing else: neither ffmpeg on the network nor other programs.
-DOWNLOADERS = (HttpFD, HlsFD, DashSegmentsFD, IsmFD, F4mFD, BunnyCdnFD)
-
-# Classes by what sites say, when there is no HTTP status to go by; the first that fits. A private video also asks to
-# sign in, a rate limit also says "unavailable" and "try again later", and a format is "not available" of a video that is.
-SAID = [
-    ("unusable", r"requested format|no video formats|no media|\bDRM\b|unsupported url|not a valid url|will be skipped"),
-    ("transient", r"premiere|live event will begin|not (yet )?started|still being processed"),
-    ("gone", r"private video|(video|content|post) is private"),
-    ("blocked", r"sign ?in\b|log ?in\b|logged in|not a bot|captcha|unusual traffic|cookies|rate.?limit|too many req"),
-    ("blocked", r"members|subscri|purchase|\bpaid|\brent|premium|age.?(restrict|limit|gate)|your age|inappropriate"),
-    ("blocked", r"(in|from) your (country|region|location|area)|\bgeo|forbidden|password"),
-    ("gone", r"unavailable|not available|isn't available|no longer|removed|deleted|terminated|not exist|copyright"),
-    ("transient", r"timed? ?out|temporar|try again|bytes read|connection (reset|refused|aborted|broken)|too slow"),
-]
-# Of those that are blocked, the ones that say something of us and not of the video.
-ABOUT_US = r"HTTP Error (403|407|429)|not a bot|captcha|unusual traffic|rate.?limit|too many requests"
-
-JAVASCRIPT = (
-    "YouTube wants a JavaScript runtime and yt-dlp's scripts for it, without which videos and formats are missing: "
-    "pip install 'yt-dlp[default,deno]'"
-)
 
 
 @dataclass(frozen=True)
@@ -113,9 +61,9 @@ class Site:
         self.said = _Said()
         self.most_bytes = settings.max_filesize
         self.length_known = True
-        self.secrets: set[str] = set()
+        self.secrets = Secrets()
         self.yt_dlp = self._open()
-        if any("youtu" in host for host in self.listed) and not _javascript(self.yt_dlp):
+        if any("youtu" in host for host in self.listed) and not has_javascript(self.yt_dlp):
             print(JAVASCRIPT, file=sys.stderr)
 
     def fetch(self, url: str, part: Path, license: str = "", captions: bool = True) -> Fetched:
@@ -140,9 +88,9 @@ class Site:
                     print(self._refusal(host, loss.reason), file=sys.stderr)
             raise
         except Exception as error:  # nobody foresaw it, and its message may hold anything
-            if self._hide(str(error)) == str(error):
+            if self.secrets.hide(str(error)) == str(error):
                 raise
-            raise RuntimeError(self._hide(f"{type(error).__name__}: {error}")) from None
+            raise RuntimeError(self.secrets.hide(f"{type(error).__name__}: {error}")) from None
 
     def close(self) -> None:
         self.yt_dlp.close()
@@ -161,10 +109,8 @@ class Site:
         """Fetches just the captions of a video: the file, whether a machine wrote them, and a complaint or ""."""
         try:
             return self._captions(self._info(url), part)
-        except YoutubeDLError as error:
+        except (YoutubeDLError, Loss) as error:
             return None, False, f"its captions did not come: {self._loss(error).reason}"
-        except Loss as loss:
-            return None, False, f"its captions did not come: {loss.reason}"
 
     # --- one video ---
 
@@ -206,29 +152,24 @@ class Site:
             try:
                 info = self._info(url)
                 found = True
-                self._refuse(info, license)
+                if reason := unwanted(self.settings, info.get("duration"), license or info.get("license") or ""):
+                    raise Loss("unusable", reason)
                 with at_most(self.settings.time_limit):
                     return info, self._transfer(info, part)
             except YoutubeDLError as error:
-                loss, wait = self._loss(error), _retry_after(error)
+                loss, wait = self._loss(error), retry_after(error)
                 if wait is None and loss.status == "transient" and not found:
-                    wait = _back_off(attempt)
-                if _status(error) == 416:  # a part that is complete, or of another file
-                    shutil.rmtree(part)
-                    part.mkdir()
-                    wait = 0.0
-                if wait is None or wait > PATIENCE or attempt == self.settings.retries:
+                    wait = back_off(attempt)
+                # "Range not satisfiable": what lies there is whole already, or of another file.
+                if status_of(error) == 416 and attempt == 0 and _empty(part):
+                    continue
+                if wait is None or wait > PATIENCE or attempt >= self.settings.retries:
                     raise loss from error
                 time.sleep(wait)
 
     def _info(self, url: str) -> dict[str, Any]:
         with at_most(min(EXTRACTION, self.settings.time_limit)):
             return _one_video(self.yt_dlp.extract_info(url, download=False))
-
-    def _refuse(self, info: dict[str, Any], license: str) -> None:
-        reason = unwanted(self.settings, info.get("duration"), license or info.get("license") or "")
-        if reason:
-            raise Loss("unusable", reason)
 
     def _transfer(self, info: dict[str, Any], part: Path) -> Path:
         self.most_bytes, self.length_known = self.settings.max_filesize, True
@@ -237,7 +178,9 @@ class Site:
         # A site's own skip raises nothing and gives nothing.
         files = [Path(done["filepath"]) for done in info.get("requested_downloads") or () if "filepath" in done]
         if not files or not files[0].is_file():
-            raise Loss("unusable", self._hide(f"yt-dlp reported no error and gave no file; it said: {self.said.last}"))
+            raise Loss(
+                "unusable", self.secrets.hide(f"yt-dlp reported no error and gave no file; it said: {self.said.last}")
+            )
         return files[0]
 
     def _flaw(self, file: Path, everything: bool) -> str:
@@ -266,10 +209,8 @@ class Site:
                 if path.is_file() and path.stat().st_size:
                     return path, automatic, ""
                 return None, False, f"its captions ({tag}) are empty"
-            except (YoutubeDLError, OSError, ValueError) as error:
-                loss, wait = self._loss(error), _retry_after(error)
-            except Loss as loss_:
-                loss, wait = loss_, None
+            except (YoutubeDLError, OSError, ValueError, Loss) as error:
+                loss, wait = self._loss(error), retry_after(error)
             if wait is None or wait > PATIENCE or attempt == self.settings.retries:
                 return None, False, f"its captions ({tag}) did not come: {loss.reason}"
             time.sleep(wait)
@@ -288,15 +229,8 @@ class Site:
 
     def _open(self) -> YoutubeDL:
         settings = self.settings
-        options = self._filled(settings.options)
-        if isinstance(options.get("impersonate"), str):
-            from yt_dlp.networking.impersonate import ImpersonateTarget
-
-            options["impersonate"] = ImpersonateTarget.from_str(options["impersonate"])
         own = {
             "format": settings.format,
-            "cookiefile": self._cookies(settings.cookies) if settings.cookies else None,
-            "proxy": self._filled(settings.proxy),
             "ratelimit": settings.ratelimit,
             "sleep_interval": settings.sleep_interval,
             "retries": settings.retries,
@@ -306,51 +240,8 @@ class Site:
             "progress_hooks": [self._progress],
             "logger": self.said,
         }
-        try:
-            return open_yt_dlp({"fragment_retries": settings.retries, **options, **own})
-        except (SyntaxError, ValueError, TypeError, AttributeError, YoutubeDLError) as error:
-            raise UserError(f"download: yt-dlp does not take these settings: {self._hide(_plain(error))}") from None
-
-    def _filled(self, value: Any) -> Any:
-        """A setting with ${NAME} filled in from the environment, where secrets belong; they are kept out of messages."""
-
-        def fill(match: re.Match[str]) -> str:
-            if match[1] not in os.environ:
-                raise UserError(f"download: the environment has no variable {match[1]}, which the settings name")
-            self.secrets.add(os.environ[match[1]])
-            return os.environ[match[1]]
-
-        if isinstance(value, dict):
-            return {key: self._filled(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [self._filled(item) for item in value]
-        if not isinstance(value, str):
-            return value
-        return re.sub(r"\$\{(\w+)\}", fill, value)
-
-    def _cookies(self, path: Path) -> io.StringIO:
-        """The cookies, as text in memory: yt-dlp would write to the file, and so would the jobs beside this one.
-
-        Lines that are no cookies are left out here, since yt-dlp would show them in the log.
-        """
-        try:
-            lines = path.expanduser().read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"download.cookies: {path} cannot be read: {_plain(error)}") from None
-        fields = [line.removeprefix("#HttpOnly_").split("\t") for line in lines]
-        good = [len(cells) == 7 and bool(re.fullmatch(r"([0-9]+(\.[0-9]+)?)?", cells[4])) for cells in fields]
-        comment = [not line.strip() or (line.startswith("#") and not line.startswith("#HttpOnly_")) for line in lines]
-        bad = [number for number, line in enumerate(lines, 1) if not good[number - 1] and not comment[number - 1]]
-        if not any(good):
-            raise UserError(
-                f"download.cookies: {path} holds no cookies in Netscape's format (7 columns, tabs between them)"
-            )
-        if bad:
-            print(f"download.cookies: {path}: lines {', '.join(map(str, bad))} are no cookies", file=sys.stderr)
-        # Short values ("1", "en") are no secrets, and to blot them out would blot out half of every message.
-        self.secrets |= {cells[6] for cells, fine in zip(fields, good) if fine and len(cells[6]) >= 8}
-        kept = [line for line, fine in zip(lines, good) if fine]
-        return io.StringIO("\n".join(["# Netscape HTTP Cookie File", *kept, ""]))
+        options = {"fragment_retries": settings.retries, **settings.options}
+        return open_yt_dlp(settings.cookies, settings.proxy, options, own, self.secrets)
 
     def _progress(self, status: dict[str, Any]) -> None:
         """Called by yt-dlp for each block that comes."""
@@ -358,21 +249,14 @@ class Site:
             self.length_known = self.length_known and status.get("total_bytes") is not None
         size = max(status.get("total_bytes") or 0, status.get("downloaded_bytes") or 0)
         if size > self.most_bytes:
-            raise Loss(
-                "unusable", f"it has {size:,} bytes or more; allowed are {self.most_bytes:,} (download.max_filesize)"
-            )
+            raise Loss("unusable", too_large(size, self.most_bytes))
 
     def _loss(self, error: Exception) -> Loss:
-        loss = loss_of(error)
+        loss = error if isinstance(error, Loss) else loss_of(error)
         reason = loss.reason
         if re.search(r"javascript|challenge", " ".join(self.said.warnings), re.IGNORECASE):
             reason = f"{reason}; {JAVASCRIPT}"
-        return Loss(loss.status, self._hide(reason))
-
-    def _hide(self, text: str) -> str:
-        for secret in sorted(filter(None, self.secrets), key=len, reverse=True):
-            text = text.replace(secret, "***")
-        return text
+        return Loss(loss.status, self.secrets.hide(reason))
 
 
 class _Said:
@@ -398,117 +282,6 @@ class _Said:
         pass
 
 
-# --- yt-dlp on a leash ---
-
-
-class _Leashed(YoutubeDL):
-    """yt-dlp that follows http alone, reads no endless page into memory, and leaves the network to its own downloaders."""
-
-    def urlopen(self, req: Any) -> Any:
-        url = req if isinstance(req, str) else req.url
-        scheme = url.partition(":")[0].lower()
-        if scheme not in ("http", "https", "data") and not url.startswith("//"):
-            raise Loss(
-                "unusable", f"it leads to an address of the kind {scheme[:20]}:, and only http and https are followed"
-            )
-        try:
-            response = super().urlopen(req)
-        except HTTPError as error:
-            _bound(error.response)
-            raise
-        _bound(response)
-        return response
-
-    def dl(self, name: str, info: dict[str, Any], subtitle: bool = False, test: bool = False) -> Any:
-        downloader = get_suitable_downloader(dict(info), self.params)
-        if downloader not in DOWNLOADERS:
-            kind = getattr(downloader, "FD_NAME", "unknown")
-            raise Loss("unusable", f"it comes in a way that is not followed ({kind}); only http and https are")
-        return super().dl(name, info, subtitle, test)
-
-
-def open_yt_dlp(options: dict[str, Any]) -> YoutubeDL:
-    """A YoutubeDL on the leash, with what all our uses of it share; `options` come on top."""
-    FFmpegFD.available = classmethod(lambda cls, path=None: False)
-    FFmpegFD.real_download = _no_ffmpeg
-    # ffmpeg joins what came: from files that are what they say, and no playlists that name others.
-    safe = [word for key, value in media.SAFE.items() for word in (f"-{key}", value)]
-    return _Leashed(
-        {
-            "socket_timeout": 20,
-            "extractor_retries": 3,
-            "retry_sleep_functions": dict.fromkeys(("http", "fragment", "extractor"), lambda n: _back_off(n)),
-            "throttledratelimit": SLOWEST,
-            "buffersize": 64,  # grows at once where bytes come fast; of a trickle, one block would take forever
-            "cachedir": False,
-            **options,
-            "skip_unavailable_fragments": False,  # a video with holes would be taken for a whole one
-            "external_downloader": "native",
-            "ffmpeg_location": media.ffmpeg_binary(),
-            "postprocessor_args": {"ffmpeg_i": safe},
-            "quiet": True,
-            "noprogress": True,
-            "color": "never",
-        }
-    )
-
-
-def _bound(response: Any) -> None:
-    """Keeps a response from being read whole when it is endless; who reads it in blocks sees to that himself."""
-    read = response.read
-
-    def bounded(amount: int | None = None) -> bytes:
-        if amount is not None and amount >= 0:
-            return read(amount)
-        pieces, size = [], 0
-        while piece := read(1 << 20):
-            pieces.append(piece)
-            size += len(piece)
-            if size > LONGEST_PAGE:
-                raise Loss("unusable", f"a page of more than {LONGEST_PAGE >> 20} MB")
-        return b"".join(pieces)
-
-    response.read = bounded
-
-
-def _no_ffmpeg(*_: Any) -> bool:
-    raise Loss("unusable", "only ffmpeg could fetch it, which is not let on the network")
-
-
-def _javascript(yt_dlp: YoutubeDL) -> bool:
-    runtimes = [runtime for runtime in yt_dlp._js_runtimes.values() if runtime and runtime.info]
-    return bool(runtimes) and (find_spec("yt_dlp_ejs") is not None or bool(yt_dlp.params["remote_components"]))
-
-
-class _TimeUp(BaseException):  # no Exception, which yt-dlp would catch here and there
-    pass
-
-
-@contextmanager
-def at_most(seconds: float) -> Iterator[None]:
-    """Raises Loss("transient") when the block takes longer. (Does nothing outside the main thread: it is an alarm.)"""
-
-    def ring(*_: Any) -> None:
-        raise _TimeUp
-
-    try:
-        before = signal.signal(signal.SIGALRM, ring)
-    except ValueError:
-        yield
-        return
-    began = time.monotonic()
-    left, interval = signal.setitimer(signal.ITIMER_REAL, seconds, 5.0)  # again, should somebody have caught it
-    try:
-        yield
-    except _TimeUp:
-        raise Loss("transient", f"given up after {seconds:g} s") from None
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, before)
-        if left:
-            signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - began), 0.001), interval)
-
-
 def _tidy(part: Path) -> None:
     """Leaves in `part` only what a transfer can go on with: of fragments, a kill may have one counted twice."""
     part.mkdir(parents=True, exist_ok=True)
@@ -517,6 +290,14 @@ def _tidy(part: Path) -> None:
         left = []
     for path in set(part.iterdir()) - set(left):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _empty(part: Path) -> bool:
+    """Empties a folder; whether there was something in it."""
+    there = any(part.iterdir())
+    shutil.rmtree(part)
+    part.mkdir()
+    return there
 
 
 def _one_video(info: dict[str, Any] | None) -> dict[str, Any]:
@@ -532,149 +313,6 @@ def _one_video(info: dict[str, Any] | None) -> dict[str, Any]:
     if info.get("is_live"):
         raise Loss("unusable", "it is a live stream, which has no end")
     return info
-
-
-# --- is it whole? ---
-
-
-def flaw(path: Path, everything: bool = False) -> str:
-    """What of a video does not decode, in a few words; "" when all is well.
-
-    Reads all packets, and decodes the key frames; `everything`, which costs 25 times as much, when one of those is amiss.
-    Raises Loss("unusable") when not one picture decodes.
-    """
-    pictures, wanted, broken, end, duration = _decoded(path, everything)
-    if not everything and (broken or not pictures):
-        pictures, wanted, broken, end, duration = _decoded(path, everything=True)
-    if not pictures:
-        raise Loss("unusable", "not one picture decodes")
-    words = []
-    if broken:
-        words.append(f"{broken} of {wanted} packets do not decode")
-    if duration - end > max(2.0, duration / 20):
-        words.append(f"it breaks off at {end:.1f} of {duration:.1f} s")
-    return ", ".join(words)
-
-
-def _decoded(path: Path, everything: bool) -> tuple[int, int, int, float, float]:
-    """(pictures that decode, packets that should, packets that do not, end of the last packet, duration), in seconds."""
-    import av
-
-    pictures = wanted = broken = 0
-    end = 0.0
-    try:
-        with av.open(f"file:{path}", container_options=media.SAFE, metadata_errors="replace") as container:
-            stream = media.picture_stream(container)
-            if stream is None:
-                raise Loss("unusable", "it has no video stream")
-            start, duration = (container.start_time or 0) / av.time_base, (container.duration or 0) / av.time_base
-            streams = [stream, *container.streams.audio[:1]]
-            for each in streams:
-                each.thread_type = "NONE"
-                each.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
-            if not everything:
-                stream.codec_context.skip_frame = "NONKEY"
-            try:
-                for packet in container.demux(streams):
-                    if packet.pts is not None:
-                        end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base) - start)
-                    if not everything and (packet.stream is not stream or (packet.size and not packet.is_keyframe)):
-                        continue
-                    wanted += packet.size > 0
-                    try:
-                        frames = packet.decode()
-                        broken += any(frame.is_corrupt for frame in frames)
-                        pictures += len(frames) if packet.stream is stream else 0
-                    except av.FFmpegError:
-                        broken += 1
-            except av.FFmpegError:  # the container itself breaks off; `end` tells where
-                pass
-    except av.FFmpegError as error:
-        raise Loss("unusable", f"not a readable media file: {error.strerror}") from None
-    if not everything:
-        broken = max(broken, wanted - pictures)  # a decoder that skips says nothing of a key frame that it cannot read
-    return pictures, wanted, broken, end, duration
-
-
-# --- what failed, and why ---
-
-
-def loss_of(error: Exception) -> Loss:
-    """The class of a yt-dlp error: by the HTTP status, the kind of error, or what the site said.
-
-    Raises UserError when the disk is the reason: it would be the same for every video that follows.
-    """
-    causes = list(_causes(error))
-    reason = _plain(error)
-    if any(isinstance(cause, OSError) and cause.errno in FULL for cause in causes):
-        raise UserError(f"download: {reason}; make room, and run the same command again") from None
-    code = _status(error)
-    if code:
-        return Loss(_class_of(code), reason)
-    for status, kinds in {
-        "unusable": UnsupportedError,
-        "blocked": GeoRestrictedError,
-        "transient": (TransportError, ContentTooShortError, ThrottledDownload, TimeoutError, ConnectionError),
-    }.items():
-        if any(isinstance(cause, kinds) for cause in causes):
-            return Loss(status, reason)
-    if any(type(cause) is RequestError for cause in causes):  # an address that cannot be asked at all
-        return Loss("unusable", reason)
-    return Loss(next((status for status, said in SAID if re.search(said, reason, re.IGNORECASE)), "unusable"), reason)
-
-
-def _status(error: Exception) -> int | None:
-    """The HTTP status that is behind an error."""
-    for cause in _causes(error):
-        if isinstance(cause, HTTPError):
-            return cause.status
-    said = re.search(r"HTTP Error (\d{3})", str(error))
-    return int(said[1]) if said else None
-
-
-def _class_of(code: int) -> str:
-    if code in (404, 410):
-        return "gone"
-    if code in (408, 425) or code >= 500:
-        return "transient"
-    return "blocked" if code in (401, 402, 403, 407, 429, 451) else "unusable"
-
-
-def _retry_after(error: Exception) -> float | None:
-    """Seconds that the server asks us to wait before another try."""
-    for cause in _causes(error):
-        if isinstance(cause, HTTPError) and cause.status in (429, 503):
-            asked = (cause.response.headers.get("Retry-After") or "").strip()
-            if asked.isdecimal():
-                return float(asked[:9])
-            try:
-                return max(0.0, parsedate_to_datetime(asked).timestamp() - time.time())
-            except (ValueError, TypeError):
-                return None
-    return None
-
-
-def _back_off(attempt: int) -> float:
-    return min(2.0**attempt, LONGEST_BACK_OFF)
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and what it came from; yt-dlp keeps the origin in fields of its own."""
-    seen: set[int] = set()
-    todo = [error]
-    while todo:
-        error = todo.pop(0)
-        if isinstance(error, BaseException) and id(error) not in seen:
-            seen.add(id(error))
-            yield error
-            origin = getattr(error, "exc_info", None) or (None, None)
-            todo += [getattr(error, "cause", None), origin[1], error.__cause__, error.__context__]
-
-
-def _plain(error: Exception) -> str:
-    """A message without what yt-dlp adds to it: advice on reporting bugs, and the cause with addresses in memory."""
-    reason = re.split(r"; please report this issue| \(caused by", str(error))[0]
-    return re.sub(r"^ERROR: |<[\w.]+\(?[^<>]* at 0x\w+[^<>]*>:? ?| object at 0x\w+", "", reason).strip()
 
 
 def _host(url: str) -> str:

@@ -36,28 +36,52 @@ class Settings:
     options: dict[str, Any]
 
 
-def _words(text: str) -> list[str]:
-    return text.split()
-
-
 # Those that say how a site is asked.
 MANNERS = ("cookies", "proxy", "ratelimit", "sleep_interval", "retries", "time_limit", "max_blocked")
 
-# The options of yt-dlp that are passed on: those that say which streams and videos are taken, and those that say how.
-# Where files go, which other programs run, what is skipped and what is said stays the pipeline's.
-TAKING = _words("""
-    age_limit check_formats dynamic_mpd format_sort format_sort_force hls_split_discontinuity matchtitle max_views
-    merge_output_format min_views prefer_free_formats rejecttitle
-""")
-ASKING = _words("""
-    allowed_extractors ap_mso ap_password ap_username buffersize cachedir client_certificate client_certificate_key
-    client_certificate_password concurrent_fragment_downloads cookiesfrombrowser extractor_args extractor_retries
-    file_access_retries fragment_retries geo_bypass geo_bypass_country geo_bypass_ip_block geo_verification_proxy
-    http_chunk_size http_headers impersonate js_runtimes legacyserverconnect max_sleep_interval netrc_location
-    nocheckcertificate noresizebuffer password prefer_insecure remote_components sleep_interval_requests
-    sleep_interval_subtitles socket_timeout source_address throttledratelimit twofactor usenetrc username videopassword
-""")
-# What a user of yt-dlp may look for among them, and the setting that it is here.
+# The options of yt-dlp that do the same. Any other is thought to decide what is taken.
+ASKING = [
+    "ap_mso",
+    "ap_password",
+    "ap_username",
+    "buffersize",
+    "cachedir",
+    "client_certificate",
+    "client_certificate_key",
+    "client_certificate_password",
+    "concurrent_fragment_downloads",
+    "cookiesfrombrowser",
+    "extractor_retries",
+    "file_access_retries",
+    "fragment_retries",
+    "geo_bypass",
+    "geo_bypass_country",
+    "geo_bypass_ip_block",
+    "geo_verification_proxy",
+    "http_chunk_size",
+    "http_headers",
+    "impersonate",
+    "js_runtimes",
+    "legacyserverconnect",
+    "max_sleep_interval",
+    "netrc_cmd",
+    "netrc_location",
+    "nocheckcertificate",
+    "noresizebuffer",
+    "password",
+    "prefer_insecure",
+    "remote_components",
+    "sleep_interval_requests",
+    "sleep_interval_subtitles",
+    "socket_timeout",
+    "source_address",
+    "throttledratelimit",
+    "twofactor",
+    "usenetrc",
+    "username",
+    "videopassword",
+]
+# What a user of yt-dlp may look for among the options, and the setting that it is here.
 ELSEWHERE = {
     "cookiefile": "cookies",
     "format": "format",
@@ -71,13 +95,40 @@ ELSEWHERE = {
     "writeautomaticsub": "automatic_captions",
     "writesubtitles": "captions",
 }
+# What the pipeline itself tells yt-dlp (or must not have told: to do nothing, to skip in silence), and what is a function.
+OURS = [
+    "color",
+    "daterange",
+    "default_search",
+    "download_archive",
+    "download_ranges",
+    "enable_file_urls",
+    "external_downloader",
+    "extract_flat",
+    "ffmpeg_location",
+    "ignore_no_formats_error",
+    "ignoreerrors",
+    "keepvideo",
+    "listformats",
+    "listsubtitles",
+    "noplaylist",
+    "noprogress",
+    "outtmpl",
+    "paths",
+    "playlist_items",
+    "postprocessor_args",
+    "quiet",
+    "simulate",
+    "skip_download",
+    "skip_unavailable_fragments",
+]
 SECRET_OPTIONS = ("password", "twofactor", "videopassword", "ap_password", "client_certificate_password")
 SECRET_HEADERS = ("authorization", "proxy-authorization", "cookie")
 
 
 def taking(options: dict[str, Any]) -> dict[str, Any]:
     """Those of yt-dlp's options that decide what is taken."""
-    return {name: value for name, value in sorted(options.items()) if name in TAKING}
+    return {name: value for name, value in sorted(options.items()) if name not in ASKING}
 
 
 def unwanted(settings: Settings, duration: float | None, license: str, size: int = 0) -> str:
@@ -120,18 +171,21 @@ def misfits(section: dict[str, Any]) -> list[str]:
 
 
 def _misfit(name: str) -> Iterator[str]:
-    if name in TAKING or name in ASKING:
-        return
     key = f"download.options.{name}"
     if name in ELSEWHERE:
         yield f"{key} has a setting of its own: download.{ELSEWHERE[name]}"
-    elif near := get_close_matches(name, [*TAKING, *ASKING], 1, 0.8):
-        yield f"{key} is not an option that yt-dlp is given; did you mean {near[0]}?"
-    else:
-        yield (
-            f"{key} is not an option that yt-dlp is given: where files go, what else is run and what is skipped is the "
-            f"pipeline's; allowed are {', '.join(sorted([*TAKING, *ASKING]))}"
-        )
+    elif name in OURS:
+        yield f"{key} cannot be set: where files go and what is skipped is the pipeline's"
+    elif name not in (known := _known()):
+        hint = f"; did you mean {near[0]}?" if (near := get_close_matches(name, known, 1, 0.8)) else ""
+        yield f"{key} is not an option of yt-dlp's Python interface (YoutubeDL){hint}"
+
+
+def _known() -> list[str]:
+    """The names of yt-dlp's options, as its command line knows them."""
+    from yt_dlp import parse_options
+
+    return sorted(parse_options([]).ydl_opts)
 
 
 def _secret(key: str, example: str) -> str:
