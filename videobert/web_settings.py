@@ -41,6 +41,7 @@ MANNERS = ("cookies", "proxy", "ratelimit", "sleep_interval", "retries", "time_l
 
 # The options of yt-dlp that do the same. Any other is thought to decide what is taken.
 ASKING = [
+    "allowed_extractors",
     "ap_mso",
     "ap_password",
     "ap_username",
@@ -51,6 +52,7 @@ ASKING = [
     "client_certificate_password",
     "concurrent_fragment_downloads",
     "cookiesfrombrowser",
+    "extractor_args",
     "extractor_retries",
     "file_access_retries",
     "fragment_retries",
