@@ -80,6 +80,7 @@ class Web(http.server.ThreadingHTTPServer):
         self.headers: list[dict[str, str]] = []
         self.times: Counter[str] = Counter()
         self.pages: dict[str, bytes] = {}  # further pages, by path
+        self.answers: dict[str, str] = {}  # another kind of answer than the path says
         self.pace = 0
         self.size = 40_000
         self.ended = threading.Event()
@@ -102,7 +103,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         kind, _, name = self.path.strip("/").partition("/")
         number = int("".join(filter(str.isdigit, name.partition(".")[0])) or 0)
         self.data = video(number, self.server.size)
-        answer = getattr(self, f"answer_{kind}", None)
+        answer = getattr(self, f"answer_{self.server.answers.get(self.path, kind)}", None)
         return answer(number) if answer else self.send_error(404)
 
     do_HEAD = do_GET

@@ -2,22 +2,23 @@
 
 import hashlib
 import json
-import os
 import random
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from hostile_web import BAD, GOOD, video, wait_for, web, write_video
+from hostile_web import BAD, GOOD, video, wait_for, web
 
 from videobert.artefact import read_table
-from videobert.download import KEPT, download
+from videobert.download import _part, download
 from videobert.errors import UserError
 from videobert.retry import retried, retry
+from videobert.web_settings import Settings
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = yaml.safe_load((ROOT / "config.yaml").read_text())["download"] | {"retries": 1, "max_filesize": 5_000_000}
@@ -30,8 +31,8 @@ def site():
 
 
 def test_of_200_videos_every_good_one_arrives_and_every_bad_one_has_its_class(tmp_path, site):
-    """A third is bad, in every way that there is. Four shards run side by side."""
-    count, shards = 200, 4
+    """A third is bad, in every way that there is. Eight shards run side by side."""
+    count, shards = 200, 8
     bad = [kind for _, kind in zip(range(count // 3), list(BAD) * count)]
     good = [kind for _, kind in zip(range(count - len(bad)), GOOD * count)]
     kinds = dict(enumerate(random.Random(0).sample([*good, *bad], count)))
@@ -51,6 +52,173 @@ def test_of_200_videos_every_good_one_arrives_and_every_bad_one_has_its_class(tm
             else:
                 assert len(row["reason"]) > 10 and " 0x" not in row["reason"] and "ERROR" not in row["reason"]
     assert found == {number: BAD.get(kind, "ok") for number, kind in kinds.items()}
+
+
+def test_after_kills_at_random_moments_only_what_is_missing_is_fetched(tmp_path, site):
+    """What a killed run had noted is not asked for again, and what it had of a file is gone on with."""
+    site.pace, site.size = 200_000, 60_000  # a third of a second each
+    names = [f"v{number}" for number in range(9)]
+    videos = listed(tmp_path, {name: f"{site.address}/plain/{name[1:]}.mp4" for name in names})
+    moments = random.Random(5)
+    journal = tmp_path / "0000" / ".journal"
+
+    def asked() -> set[str]:
+        return {f"v{Path(path).stem}" for path, _ in site.asked}
+
+    for _ in range(3):
+        noted = {path.stem for path in journal.glob("v*.json")}
+        del site.asked[:]
+        job = start(videos, "0000", tmp_path)
+        wait_for(asked)
+        time.sleep(moments.uniform(0, 1.2))
+        job.send_signal(signal.SIGKILL)
+        assert job.wait() == -signal.SIGKILL
+        assert not noted & asked()
+    noted = {path.stem for path in journal.glob("v*.json")}
+    assert noted and len(noted) < len(names)
+    left = {path for path in (tmp_path / "0000" / ".part").rglob("media*.part") if path.stat().st_size}
+    del site.asked[:]
+    rows = run(tmp_path, videos)
+    assert asked() == set(names) - noted
+    assert any(begin for _, begin in site.asked) or not left
+    assert [rows[name]["status"] for name in names] == ["ok"] * 9
+    for name in names:
+        assert (tmp_path / "0000" / f"{name}.mp4").read_bytes() == video(int(name[1:]), site.size)
+    del site.asked[:]
+    assert run(tmp_path, videos) == rows and not site.asked
+    assert not (tmp_path / "0000" / ".part").exists() and not journal.exists()
+
+
+@pytest.mark.parametrize("there", ["nothing", "half", "whole", "whole without .part", "wrong half", "longer"])
+def test_what_lies_there_is_gone_on_with_only_if_it_is_right(tmp_path, site, there):
+    source = f"{site.address}/plain/7.mp4"
+    whole = video(7)
+    wrong = bytes(100) + random.Random(1).randbytes(len(whole) // 2)
+    data = {"half": whole[: len(whole) // 2], "wrong half": wrong, "longer": whole + b"more"}.get(there, whole)
+    if there != "nothing":
+        part = _part(tmp_path / "0000", source, Settings(**SETTINGS))
+        (part / ("media.mp4" if "without" in there else "media.mp4.part")).write_bytes(data)
+    row = run(tmp_path, listed(tmp_path, {"v": source}), retries=0)["v"]
+    assert (row["status"], row["reason"]) == ("ok", "")
+    assert (tmp_path / "0000" / "v.mp4").read_bytes() == whole
+    assert any(begin for _, begin in site.asked) == (there not in ("nothing", "whole without .part"))
+
+
+def test_a_site_that_refuses_is_left_alone_until_it_is_asked_for_again(tmp_path, site, capfd):
+    """The rest of its videos are not asked for; `retry` has them fetched, and nothing again that is there."""
+    kinds = ["plain", "not_found", "forbidden", "plain", "forbidden", "too_many", "plain", "plain", "plain", "plain"]
+    sources = {f"v{n}": f"{site.address}/{kind}/{n}.mp4" for n, kind in enumerate(kinds)}
+    other = f"http://localhost:{site.server_port}/plain/99.mp4"
+    videos = listed(tmp_path, sources | {"other": other})
+    folder = tmp_path / "download"
+    rows = run(folder, videos)
+    statuses = ["ok", "gone", "blocked", "ok", "blocked", *["blocked"] * 5]
+    assert [row["status"] for row in rows.values()] == [*statuses, "ok"]
+    assert "not tried: 3 of this shard's 10 videos from 127.0.0.1 were refused" in rows["v9"]["reason"]
+    assert "/plain/9.mp4" not in {path for path, _ in site.asked}
+    assert "videobert retry RESULTS blocked" in capfd.readouterr().err
+    # Another run changes nothing by itself.
+    assert retried(tmp_path, "0000") == "0"
+    retry(tmp_path, ["blocked"])
+    assert retried(tmp_path, "0000") == "1"
+    assert "7 blocked, in 1 of 1 shards" in capfd.readouterr().err
+    for number in (2, 4, 5):
+        site.answers[f"/{kinds[number]}/{number}.mp4"] = "plain"
+    del site.asked[:]
+    rows = run(folder, videos)
+    assert [row["status"] for row in rows.values()] == ["ok", "gone", *["ok"] * 9]
+    assert {path for path, _ in site.asked} == {f"/{kinds[n]}/{n}.mp4" for n in (2, 4, 5, 6, 7, 8, 9)}
+    retry(tmp_path, ["gone"])
+    del site.asked[:]
+    run(folder, videos)
+    assert {path for path, _ in site.asked} == {"/not_found/1.mp4"}
+
+
+def test_retry_has_words_for_a_mistake(tmp_path):
+    with pytest.raises(UserError, match="has no downloaded shards"):
+        retry(tmp_path, ["blocked"])
+
+
+def test_a_change_of_what_is_wanted_fetches_only_what_it_must(tmp_path, site):
+    sources = {"page": f"{site.address}/page/1.mp4", "gone": f"{site.address}/not_found/2.mp4"}
+    sources |= {"mine": f"{site.address}/plain/3.mp4"}
+    videos = listed(tmp_path, sources, license={"mine": "CC BY 4.0"})
+    assert [row["status"] for row in run(tmp_path, videos).values()] == ["ok", "gone", "ok"]
+
+    def again(**settings: Any) -> tuple[list[str], set[str]]:
+        del site.asked[:]
+        return [row["status"] for row in run(tmp_path, videos, **settings).values()], {path for path, _ in site.asked}
+
+    assert again(ratelimit=10**9, retries=0, cookies=None) == (["ok", "gone", "ok"], set())
+    assert again(license="CC.BY") == (["unusable", "gone", "ok"], {"/not_found/2.mp4"})
+    assert again(max_duration=1.5)[0] == ["unusable", "gone", "unusable"]
+    statuses, asked = again(max_duration=2.5)
+    assert statuses == ["ok", "gone", "ok"] and "/plain/1.mp4" in asked
+    statuses, asked = again(max_duration=2.5, captions=["de"])
+    assert statuses == ["ok", "gone", "ok"] and "/plain/1.mp4" not in asked
+    statuses, asked = again(format="best", max_duration=2.5)
+    assert statuses == ["ok", "gone", "ok"] and {"/plain/1.mp4", "/plain/3.mp4"} <= asked
+
+
+def test_a_skip_in_silence_is_caught(tmp_path, site):
+    """yt-dlp passes over a video of this kind without an error, and without a file."""
+    row = run(tmp_path, listed(tmp_path, {"v": f"{site.address}/plain/1.mp4"}), options={"rejecttitle": "1"})["v"]
+    assert row["status"] == "unusable"
+    assert "gave no file" in row["reason"] or "reject" in row["reason"]
+
+
+def test_settings_are_passed_on_in_yt_dlps_words(tmp_path, site, monkeypatch):
+    cookies = tmp_path / "cookies.txt"
+    cookies.write_text(
+        "# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t4102444800\tsession\tsecret-cookie-17\nnonsense\n"
+    )
+    before = cookies.read_bytes()
+    monkeypatch.setenv("API_TOKEN", "secret-token-23")
+    options = {"http_headers": {"Authorization": "Bearer ${API_TOKEN}"}, "format_sort": ["res:64"]}
+    videos = listed(
+        tmp_path, {"v": f"{site.address}/plain/1.mp4", "w": f"{site.address}/forbidden/secret-token-23.mp4"}
+    )
+    job = start(videos, "0000", tmp_path, cookies=cookies, options=options, ratelimit=10**6, sleep_interval=0.1)
+    seen = b"" if sys.platform != "linux" else Path(f"/proc/{job.pid}/cmdline").read_bytes()
+    assert job.wait() == 0
+    assert {headers.get("Cookie") for headers in site.headers} == {"session=secret-cookie-17"}
+    assert {headers.get("Authorization") for headers in site.headers} == {"Bearer secret-token-23"}
+    assert cookies.read_bytes() == before
+    written = b"".join(path.read_bytes() for path in (tmp_path / "0000").glob("*") if path.is_file())
+    log = (tmp_path / "0000.log").read_bytes()
+    assert b"no cookies in line 3" in log and b"HTTP Error 403" in log
+    assert b"secret-cookie-17" not in written + log + seen and b"secret-token" not in log + seen
+    with web() as proxy:
+        proxy.pages[f"{site.address}/plain/5.mp4"] = b"<html><title>By the proxy</title></html>"
+        monkeypatch.setenv("PROXY_PASSWORD", "secret-proxy-42")
+        address = proxy.address.replace("http://", "http://user:${PROXY_PASSWORD}@")
+        row = run(tmp_path / "by", listed(tmp_path, {"v": f"{site.address}/plain/5.mp4"}), proxy=address)["v"]
+        assert proxy.asked and row["status"] == "unusable"
+        assert "Basic" in proxy.headers[0]["Proxy-Authorization"] and "secret" not in row["reason"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"options": {"sleepinterval_requests": 1}}, "did you mean sleep_interval_requests"),
+        ({"options": {"nonsense": 1}}, "is not an option of yt-dlp"),
+        ({"options": {"outtmpl": "/etc/x"}}, "cannot be set"),
+        ({"options": {"cookiefile": "x"}}, "has a setting of its own: download.cookies"),
+        ({"options": {"password": "hunter2"}}, "download.options.password holds a secret"),
+        ({"options": {"http_headers": {"Cookie": "hunter2"}}}, "holds a secret"),
+        ({"proxy": "http://me:hunter2@host:1"}, "download.proxy holds a secret"),
+        ({"proxy": "http://${NO_SUCH_NAME}@host:1"}, "the environment has no variable NO_SUCH_NAME"),
+        ({"cookies": Path("/no/such/cookies.txt")}, "there is no such file"),
+        ({"cookies": Path(__file__)}, "holds no cookies"),
+        ({"license": "(cc"}, "is no regular expression"),
+        ({"format": "best[height>"}, "yt-dlp does not take these settings"),
+    ],
+)
+def test_a_mistake_in_the_settings_is_one_line_without_secrets(tmp_path, site, settings, message):
+    with pytest.raises(UserError) as error:
+        run(tmp_path, listed(tmp_path, {"v": f"{site.address}/plain/1.mp4"}), **settings)
+    assert message in str(error.value) and "hunter2" not in str(error.value) and "\n" not in str(error.value)
+    assert not site.asked
 
 
 def digest(data: bytes) -> str:

@@ -163,6 +163,8 @@ def download(
     finally:
         if site:
             site.close()
+    sources = pa.array([row["source"] for row in rows], pa.string())  # of lost videos too
+    ledger = ledger.set_column(ledger.schema.get_field_index("source"), "source", sources)
     _sweep(folder, ledger.to_pylist())
     write_table(ledger, folder / KEPT, made)
     write_table(ledger, output, made)
@@ -205,7 +207,7 @@ def _bring(row: dict[str, Any], folder: Path, settings: Settings, site: "Site | 
         raise Loss("unusable", too_long(facts["duration"], settings.max_duration))
     if row["captions"]:
         caption = _own_captions(row, part, settings.captions)
-    facts |= {"source": row["source"], "captions": _place_captions(caption, folder, row["video_id"])}
+    facts["captions"] = _place_captions(caption, folder, row["video_id"])
     facts["path"] = _place(file, folder, row["video_id"] + _suffix(file.name))
     shutil.rmtree(part)
     return facts

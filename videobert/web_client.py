@@ -82,7 +82,8 @@ def open_yt_dlp(
             }
         )
     except (SyntaxError, ValueError, TypeError, AttributeError, YoutubeDLError) as error:
-        raise UserError(f"download: yt-dlp does not take these settings: {secrets.hide(plain(error))}") from None
+        reason = " ".join(secrets.hide(plain(error)).split())
+        raise UserError(f"download: yt-dlp does not take these settings: {reason}") from None
 
 
 def has_javascript(yt_dlp: YoutubeDL) -> bool:
