@@ -41,13 +41,15 @@ BAD = {
     "endless_page": "unusable",
     "to_file": "unusable",
     "file_playlist": "unusable",
+    "file_manifest": "unusable",
+    "file_page": "unusable",
     "two": "unusable",
 }
 
 
 def write_video(path: Path, seconds: float = 2.0, shade: int = 0) -> Path:
     """64x64 at 10 fps, without sound."""
-    with av.open(str(path), "w", format="mp4") as container:
+    with av.open(str(path), "w", format="mpegts" if path.suffix == ".ts" else "mp4") as container:
         stream = container.add_stream("libx264", rate=10, width=64, height=64, pix_fmt="yuv420p")
         for number in range(round(seconds * 10)):
             picture = np.full((64, 64, 3), (shade + 10 * number) % 256, np.uint8)
@@ -79,7 +81,7 @@ class Web(http.server.ThreadingHTTPServer):
         self.asked: list[tuple[str, int]] = []
         self.headers: list[dict[str, str]] = []
         self.times: Counter[str] = Counter()
-        self.pages: dict[str, bytes] = {}  # further pages, by path
+        self.pages: dict[str, tuple[str, bytes]] = {}  # by path: content type and content
         self.answers: dict[str, str] = {}  # another kind of answer than the path says
         self.pace = 0
         self.size = 40_000
@@ -99,7 +101,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.server.headers.append(dict(self.headers))
         self.server.times[self.path] += 1
         if self.path in self.server.pages:
-            return self.send(self.server.pages[self.path], "text/html", ranges=False)
+            type_, page = self.server.pages[self.path]
+            return self.send(page, type_, ranges=False)
         kind, _, name = self.path.strip("/").partition("/")
         number = int("".join(filter(str.isdigit, name.partition(".")[0])) or 0)
         self.data = video(number, self.server.size)
@@ -243,6 +246,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def answer_file_playlist(self, number: int) -> None:
         lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:2", "#EXTINF:2,", "file:///etc/hostname", "#EXT-X-ENDLIST"]
         self.send("\n".join(lines).encode(), "application/vnd.apple.mpegurl")
+
+    def answer_file_manifest(self, number: int) -> None:
+        piece = "<SegmentList duration='2'><SegmentURL media='file:///etc/hostname'/></SegmentList>"
+        stream = f"<Representation id='1' bandwidth='1' mimeType='video/mp4' height='360'>{piece}</Representation>"
+        sets = f"<Period duration='PT2S'><AdaptationSet mimeType='video/mp4'>{stream}</AdaptationSet></Period>"
+        manifest = (
+            f"<MPD xmlns='urn:mpeg:dash:schema:mpd:2011' type='static' mediaPresentationDuration='PT2S'>{sets}</MPD>"
+        )
+        self.send(manifest.encode(), "application/dash+xml")
+
+    def answer_file_page(self, number: int) -> None:
+        self.send(PAGE.format(title="Onion", video="file:///etc/hostname", track="").encode(), "text/html")
 
     def answer_two(self, number: int) -> None:
         pages = [PAGE.format(title="Onion", video=f"/plain/{n}.mp4", track="") for n in (number, number + 1000)]

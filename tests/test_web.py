@@ -1,5 +1,6 @@
 """Real yt-dlp against a web on 127.0.0.1 that behaves as the real one does: nothing is lost, nothing lies."""
 
+import errno
 import hashlib
 import json
 import random
@@ -12,12 +13,15 @@ from typing import Any
 
 import pytest
 import yaml
-from hostile_web import BAD, GOOD, video, wait_for, web
+from hostile_web import BAD, GOOD, video, wait_for, web, write_video
+from yt_dlp.utils import DownloadError, ExtractorError
 
 from videobert.artefact import read_table
 from videobert.download import _part, download
 from videobert.errors import UserError
 from videobert.retry import retried, retry
+from videobert.web import Site
+from videobert.web_losses import loss_of
 from videobert.web_settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -189,12 +193,90 @@ def test_settings_are_passed_on_in_yt_dlps_words(tmp_path, site, monkeypatch):
     assert b"no cookies in line 3" in log and b"HTTP Error 403" in log
     assert b"secret-cookie-17" not in written + log + seen and b"secret-token" not in log + seen
     with web() as proxy:
-        proxy.pages[f"{site.address}/plain/5.mp4"] = b"<html><title>By the proxy</title></html>"
+        proxy.pages[f"{site.address}/plain/5.mp4"] = ("text/html", b"<html><title>By the proxy</title></html>")
         monkeypatch.setenv("PROXY_PASSWORD", "secret-proxy-42")
         address = proxy.address.replace("http://", "http://user:${PROXY_PASSWORD}@")
         row = run(tmp_path / "by", listed(tmp_path, {"v": f"{site.address}/plain/5.mp4"}), proxy=address)["v"]
         assert proxy.asked and row["status"] == "unusable"
         assert "Basic" in proxy.headers[0]["Proxy-Authorization"] and "secret" not in row["reason"]
+
+
+def test_a_video_in_pieces_arrives_whole_or_not_at_all(tmp_path, site):
+    """An HLS playlist over http is followed; a piece that is missing costs the video, and leaves no hole in it."""
+    lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:2"]
+    for number in range(2):
+        site.pages[f"/{number}.ts"] = ("video/mp2t", write_video(tmp_path / f"{number}.ts").read_bytes())
+        lines += ["#EXT-X-DISCONTINUITY", "#EXTINF:2,", f"/{number}.ts"]
+    type_ = "application/vnd.apple.mpegurl"
+    site.pages["/whole.m3u8"] = (type_, "\n".join([*lines, "#EXT-X-ENDLIST"]).encode())
+    site.pages["/hole.m3u8"] = (type_, "\n".join([*lines, "#EXTINF:2,", "/2.ts", "#EXT-X-ENDLIST"]).encode())
+    key = '#EXT-X-KEY:METHOD=AES-128,URI="file:///etc/hostname"'
+    site.pages["/key.m3u8"] = (type_, "\n".join([lines[0], lines[1], key, *lines[2:], "#EXT-X-ENDLIST"]).encode())
+    names = ["whole", "hole", "key"]
+    rows = run(tmp_path, listed(tmp_path, {name: f"{site.address}/{name}.m3u8" for name in names}), max_blocked=1)
+    assert [rows[name]["status"] for name in names] == ["ok", "gone", "unusable"]
+    assert rows["whole"]["duration"] > 3.5 and "file:" in rows["key"]["reason"]
+
+
+def test_captions_are_chosen_by_language_and_author(tmp_path, site):
+    tracks = "".join(f"<track kind='subtitles' srclang='{tag}' src='/captions/{tag}.vtt'>" for tag in ("de", "en-GB"))
+    site.pages["/talk"] = ("text/html", f"<title>T</title><video src='/plain/1.mp4'>{tracks}</video>".encode())
+    videos = listed(tmp_path, {"v": f"{site.address}/talk"})
+    assert run(tmp_path, videos, captions=["en"])["v"]["captions"] == ""
+    assert run(tmp_path, videos, captions=["en.*", "de"])["v"]["captions"] == "v.en-GB.vtt"
+    assert run(tmp_path, videos, captions=[])["v"]["captions"] == ""
+    # Of a site that says which are a machine's: people's first, then the machine's if that is wanted.
+    forms = [{"ext": "json3", "url": "x"}, {"ext": "vtt", "url": "y"}]
+    info = {"subtitles": {"de": forms}, "automatic_captions": {"en": forms, "de": forms}}
+    for automatic, expected in {True: ("en", True), False: ("de", False)}.items():
+        settings = Settings(**SETTINGS | {"captions": ["en", "de"], "automatic_captions": automatic})
+        site_ = Site(settings, [])
+        tag, form, by_machine = site_._chosen(info)
+        site_.close()
+        assert (tag, by_machine, form["ext"]) == (*expected, "vtt")
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ("[youtube] abc: Private video. Sign in if you've been granted access to this video", "gone"),
+        ("[youtube] abc: Video unavailable. This video has been removed by the uploader", "gone"),
+        ("[youtube] abc: This video is no longer available because the YouTube account was terminated", "gone"),
+        (
+            "[youtube] abc: Video unavailable. It contains content from UMG, who has blocked it on copyright grounds",
+            "gone",
+        ),
+        ("[youtube] abc: Sign in to confirm you’re not a bot. Use --cookies-from-browser or --cookies", "blocked"),
+        ("[youtube] abc: Sign in to confirm your age. This video may be inappropriate for some users", "blocked"),
+        ("[youtube] abc: The uploader has not made this video available in your country", "blocked"),
+        ("[youtube] abc: Join this channel to get access to members-only content", "blocked"),
+        ("[youtube] abc: This content isn't available, try again later. Your account has been rate-limited", "blocked"),
+        ("[vimeo] 1: This video is protected by a password, use the --video-password option", "blocked"),
+        ("[youtube] abc: Premieres in 3 hours", "transient"),
+        ("[youtube] abc: This live event will begin in 2 days.", "transient"),
+        ("[generic] a: Unable to download webpage: timed out", "transient"),
+        ("[youtube] abc: Requested format is not available. Use --list-formats", "unusable"),
+        ("[nebula] a: This video is DRM protected", "unusable"),
+    ],
+)
+def test_what_sites_say_has_its_class(said, status):
+    assert loss_of(ExtractorError(said, expected=True)).status == status
+
+
+def test_a_full_disk_is_one_line_and_no_class():
+    """It would be the same for every video that follows."""
+    with pytest.raises(UserError, match="make room"):
+        loss_of(
+            DownloadError("unable to write data", (OSError, OSError(errno.ENOSPC, "No space left on device"), None))
+        )
+
+
+def test_youtube_without_javascript_says_what_to_install(monkeypatch, capfd):
+    monkeypatch.setenv("PATH", "")
+    Site(Settings(**SETTINGS), ["https://www.youtube.com/watch?v=abc"]).close()
+    assert "pip install 'yt-dlp[default,deno]'" in capfd.readouterr().err
+    Site(Settings(**SETTINGS), ["https://vimeo.com/1"]).close()
+    assert not capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
