@@ -94,6 +94,7 @@ def test_lost_videos_get_another_try_and_nothing_else_does(tmp_path, site):
     configure(folder, corpus=corpus, download={"retries": 0, "max_blocked": 1})
     said = snakemake(folder, "download")
     assert "download: 5 ok, 2 blocked, 1 gone" in said.stdout + said.stderr
+    assert "videobert retry results blocked, and this command" in said.stdout + said.stderr
     # How the site is asked changes nothing that is there.
     cookies = folder / "cookies.txt"
     cookies.write_text("127.0.0.1\tFALSE\t/\tFALSE\t4102444800\tsession\tsecret-cookie-17\n")

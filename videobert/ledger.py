@@ -108,6 +108,13 @@ def ledger(results: Path, stage: str, manifest: Path, output: Path) -> None:
     write_table(table, output, {"stage": stage})
     counts = sorted(pc.value_counts(table["status"]).to_pylist(), key=lambda item: -item["counts"])
     print(f"{stage}: " + ", ".join(f"{item['counts']} {item['values']}" for item in counts), file=sys.stderr)
+    again = [item["values"] for item in counts if item["values"] in ("blocked", "transient")]
+    if stage == "download" and again:
+        print(
+            f"To try the {' and '.join(again)} ones again: videobert retry {results} {' '.join(again)}, and this command "
+            "once more (docs/your-own-videos.md says what helps).",
+            file=sys.stderr,
+        )
 
 
 def path_of(results: Path, stage: str, shard: str) -> Path:
