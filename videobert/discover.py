@@ -96,6 +96,7 @@ class _Quiet:
         pass
 
     def warning(self, message: str) -> None:
-        print(one_line(message), file=sys.stderr)
+        if "Falling back on generic" not in message:
+            print(one_line(message), file=sys.stderr)
 
     error = debug
