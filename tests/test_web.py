@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import io
 import json
 import random
 import signal
@@ -11,9 +12,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 import yaml
 from hostile_web import BAD, GOOD, video, wait_for, web, write_video
+from yt_dlp.aes import aes_cbc_encrypt_bytes
 from yt_dlp.utils import DownloadError, ExtractorError
 
 from videobert.artefact import read_table
@@ -93,12 +96,22 @@ def test_after_kills_at_random_moments_only_what_is_missing_is_fetched(tmp_path,
     assert not (tmp_path / "0000" / ".part").exists() and not journal.exists()
 
 
-@pytest.mark.parametrize("there", ["nothing", "half", "whole", "whole without .part", "wrong half", "longer"])
+@pytest.mark.parametrize(
+    "there", ["nothing", "half", "whole", "whole without .part", "wrong half", "wrong picture", "longer"]
+)
 def test_what_lies_there_is_gone_on_with_only_if_it_is_right(tmp_path, site, there):
     source = f"{site.address}/plain/7.mp4"
     whole = video(7)
     wrong = bytes(100) + random.Random(1).randbytes(len(whole) // 2)
-    data = {"half": whole[: len(whole) // 2], "wrong half": wrong, "longer": whole + b"more"}.get(there, whole)
+    with av.open(io.BytesIO(whole)) as container:  # the length of a picture in the middle, made absurd
+        place = [packet.pos for packet in container.demux(video=0) if packet.size and not packet.is_keyframe][5]
+    picture = whole[:place] + b"\xff" * 4 + whole[place + 4 : len(whole) // 2]
+    data = {
+        "wrong picture": picture,
+        "half": whole[: len(whole) // 2],
+        "wrong half": wrong,
+        "longer": whole + b"more",
+    }.get(there, whole)
     if there != "nothing":
         part = _part(tmp_path / "0000", source, Settings(**SETTINGS))
         (part / ("media.mp4" if "without" in there else "media.mp4.part")).write_bytes(data)
@@ -210,12 +223,32 @@ def test_a_video_in_pieces_arrives_whole_or_not_at_all(tmp_path, site):
     type_ = "application/vnd.apple.mpegurl"
     site.pages["/whole.m3u8"] = (type_, "\n".join([*lines, "#EXT-X-ENDLIST"]).encode())
     site.pages["/hole.m3u8"] = (type_, "\n".join([*lines, "#EXTINF:2,", "/2.ts", "#EXT-X-ENDLIST"]).encode())
-    key = '#EXT-X-KEY:METHOD=AES-128,URI="file:///etc/hostname"'
+    key = '#EXT-X-KEY:METHOD=AES-128,URI="ftp://127.0.0.1/key"'
     site.pages["/key.m3u8"] = (type_, "\n".join([lines[0], lines[1], key, *lines[2:], "#EXT-X-ENDLIST"]).encode())
-    names = ["whole", "hole", "key"]
+    # Encrypted in the usual way, which yt-dlp would rather leave to ffmpeg.
+    locked = aes_cbc_encrypt_bytes(site.pages["/0.ts"][1], b"k" * 16, bytes(16), padding_mode="pkcs7")
+    site.pages |= {"/locked.ts": ("video/mp2t", locked), "/k": ("binary/octet-stream", b"k" * 16)}
+    locked_lines = [*lines[:2], '#EXT-X-KEY:METHOD=AES-128,URI="/k"', "#EXTINF:2,", "/locked.ts", "#EXT-X-ENDLIST"]
+    site.pages["/locked.m3u8"] = (type_, "\n".join(locked_lines).encode())
+    names = ["whole", "hole", "key", "locked"]
     rows = run(tmp_path, listed(tmp_path, {name: f"{site.address}/{name}.m3u8" for name in names}), max_blocked=1)
-    assert [rows[name]["status"] for name in names] == ["ok", "gone", "unusable"]
-    assert rows["whole"]["duration"] > 3.5 and "file:" in rows["key"]["reason"]
+    assert [rows[name]["status"] for name in names] == ["ok", "gone", "unusable", "ok"]
+    assert rows["whole"]["duration"] > 3.5 and "only http and https are followed" in rows["key"]["reason"]
+
+
+def test_other_ways_than_http_are_not_followed(tmp_path, site):
+    """Neither by yt-dlp itself nor by the programs that it would start: rtmpdump, ffmpeg, mplayer."""
+    for way in ("rtmp", "mms", "ftp", "file"):
+        page = f"<title>Onion</title><video src='{way}://127.0.0.1/etc/hostname.mp4'></video>"
+        site.pages[f"/{way}"] = ("text/html", page.encode())
+    key = '#EXT-X-KEY:METHOD=SAMPLE-AES,URI="/key"'
+    playlist = "\n".join(["#EXTM3U", "#EXT-X-TARGETDURATION:2", key, "#EXTINF:2,", "/0.ts", "#EXT-X-ENDLIST"])
+    site.pages["/ffmpeg"] = ("application/vnd.apple.mpegurl", playlist.encode())
+    names = ["rtmp", "mms", "ftp", "file", "ffmpeg"]
+    rows = run(tmp_path, listed(tmp_path, {name: f"{site.address}/{name}" for name in names}), retries=0)
+    assert {row["status"] for row in rows.values()} == {"unusable"}
+    assert all("only http" in row["reason"] or "only ffmpeg" in row["reason"] for row in rows.values()), rows
+    assert not any(path in ("/key", "/0.ts") for path, _ in site.asked)
 
 
 def test_captions_are_chosen_by_language_and_author(tmp_path, site):

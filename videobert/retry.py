@@ -55,9 +55,11 @@ def retry(results: Path, classes: list[Class]) -> None:
             again = pc.is_in(table["status"], wanted)
             if lost := table.filter(again)["status"].to_pylist():
                 found.update(lost)
-                write_table(table.filter(pc.invert(again)), folder / KEPT, made(folder / KEPT))
-                with atomic(folder / COUNT) as temporary:
+                with atomic(
+                    folder / COUNT
+                ) as temporary:  # first, lest a kill leaves a shard that forgot them and rests
                     temporary.write_text(str(int(retried(results, folder.name)) + 1))
+                write_table(table.filter(pc.invert(again)), folder / KEPT, made(folder / KEPT))
         marked += sum(found.values()) > before
     if lock:
         lock.close()

@@ -50,8 +50,9 @@ def open_yt_dlp(
     `options` are the user's, `own` the caller's; settings and options may name ${SECRETS}. Raises UserError when yt-dlp
     does not take them.
     """
+    # HlsFD turns to ffmpeg by itself: for streams that it cannot decrypt, and when it would take long.
     FFmpegFD.available = classmethod(lambda cls, path=None: False)
-    FFmpegFD.real_download = _no_ffmpeg  # HlsFD turns to it by itself for streams that it cannot decrypt
+    FFmpegFD.real_download = _no_ffmpeg
     options = secrets.fill(options)
     if isinstance(options.get("impersonate"), str):
         from yt_dlp.networking.impersonate import ImpersonateTarget
