@@ -4,6 +4,7 @@ import errno
 import hashlib
 import io
 import json
+import os
 import random
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import imageio_ffmpeg
 import pytest
 import yaml
 from hostile_web import BAD, GOOD, video, wait_for, web, write_video
@@ -214,7 +216,7 @@ def test_settings_are_passed_on_in_yt_dlps_words(tmp_path, site, monkeypatch):
         assert "Basic" in proxy.headers[0]["Proxy-Authorization"] and "secret" not in row["reason"]
 
 
-def test_a_video_in_pieces_arrives_whole_or_not_at_all(tmp_path, site):
+def test_a_video_in_pieces_arrives_whole_or_not_at_all(tmp_path, site, monkeypatch):
     """An HLS playlist over http is followed; a piece that is missing costs the video, and leaves no hole in it."""
     lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:2"]
     for number in range(2):
@@ -225,7 +227,10 @@ def test_a_video_in_pieces_arrives_whole_or_not_at_all(tmp_path, site):
     site.pages["/hole.m3u8"] = (type_, "\n".join([*lines, "#EXTINF:2,", "/2.ts", "#EXT-X-ENDLIST"]).encode())
     key = '#EXT-X-KEY:METHOD=AES-128,URI="ftp://127.0.0.1/key"'
     site.pages["/key.m3u8"] = (type_, "\n".join([lines[0], lines[1], key, *lines[2:], "#EXT-X-ENDLIST"]).encode())
-    # Encrypted in the usual way, which yt-dlp would rather leave to ffmpeg.
+    # Encrypted in the usual way, which yt-dlp would leave to ffmpeg where there is one.
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "ffmpeg").symlink_to(imageio_ffmpeg.get_ffmpeg_exe())
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
     locked = aes_cbc_encrypt_bytes(site.pages["/0.ts"][1], b"k" * 16, bytes(16), padding_mode="pkcs7")
     site.pages |= {"/locked.ts": ("video/mp2t", locked), "/k": ("binary/octet-stream", b"k" * 16)}
     locked_lines = [*lines[:2], '#EXT-X-KEY:METHOD=AES-128,URI="/k"', "#EXTINF:2,", "/locked.ts", "#EXT-X-ENDLIST"]
