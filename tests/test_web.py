@@ -15,6 +15,7 @@ from typing import Any
 
 import av
 import imageio_ffmpeg
+import numpy as np
 import pytest
 import yaml
 from hostile_web import BAD, GOOD, video, wait_for, web, write_video
@@ -241,6 +242,33 @@ def test_a_video_in_pieces_arrives_whole_or_not_at_all(tmp_path, site, monkeypat
     assert rows["whole"]["duration"] > 3.5 and "only http and https are followed" in rows["key"]["reason"]
 
 
+@pytest.mark.parametrize("honest", [True, False])
+def test_pictures_and_sound_that_come_apart_are_joined(tmp_path, site, honest):
+    """By ffmpeg, which reads what has come, and no playlist that poses as sound and names other files."""
+    sound = tmp_path / "sound.m4a"
+    with av.open(str(sound), "w", format="mp4") as container:
+        stream = container.add_stream("aac", rate=16000, layout="mono")
+        for _ in range(30):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            frame.sample_rate = 16000
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    (tmp_path / "secret.m4a").write_bytes(sound.read_bytes())
+    posing = f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{tmp_path}/secret.m4a\n#EXT-X-ENDLIST\n".encode()
+    site.pages["/sound.m4a"] = ("audio/mp4", sound.read_bytes() if honest else posing)
+    sets = ""
+    for kind, codec, url in (("video", "avc1.42E01E", "/plain/1.mp4"), ("audio", "mp4a.40.2", "/sound.m4a")):
+        stream = f"<Representation id='{kind}' bandwidth='9' codecs='{codec}' height='360'><BaseURL>{url}</BaseURL>"
+        sets += f"<AdaptationSet mimeType='{kind}/mp4'>{stream}</Representation></AdaptationSet>"
+    manifest = "<MPD xmlns='urn:mpeg:dash:schema:mpd:2011' type='static' mediaPresentationDuration='PT2S'>"
+    site.pages["/apart"] = ("application/dash+xml", f"{manifest}<Period>{sets}</Period></MPD>".encode())
+    row = run(tmp_path, listed(tmp_path, {"v": f"{site.address}/apart"}))["v"]
+    if honest:
+        assert (row["status"], row["reason"], row["has_audio"], row["width"]) == ("ok", "", True, 64)
+    else:
+        assert row["status"] == "unusable", row
+
+
 def test_other_ways_than_http_are_not_followed(tmp_path, site):
     """Neither by yt-dlp itself nor by the programs that it would start: rtmpdump, ffmpeg, mplayer."""
     for way in ("rtmp", "mms", "ftp", "file"):
@@ -272,6 +300,26 @@ def test_captions_are_chosen_by_language_and_author(tmp_path, site):
         tag, form, by_machine = site_._chosen(info)
         site_.close()
         assert (tag, by_machine, form["ext"]) == (*expected, "vtt")
+
+
+def test_waits_and_limits_are_kept(tmp_path, site):
+    def took(kind: str, **settings: Any) -> tuple[str, float, int]:
+        del site.asked[:]
+        began = time.monotonic()
+        (row,) = run(tmp_path / kind, listed(tmp_path, {"v": f"{site.address}/{kind}/1.mp4"}), **settings).values()
+        return row["status"], time.monotonic() - began, len(site.asked)
+
+    assert took("busy", retries=0)[::2] == ("transient", 1)
+    status, seconds, asked = took("busy", retries=2)  # after 1 and 2 seconds
+    assert (status, asked) == ("transient", 3) and seconds > 3
+    status, seconds, asked = took("wait_once", retries=1)  # the server says 1 second
+    assert status == "ok" and seconds > 1
+    assert took("too_many", retries=3)[::2] == ("blocked", 1)  # the server says a day
+    status, seconds, _ = took("plain", ratelimit=40_000)
+    assert status == "ok" and seconds > 0.8
+    assert took("no_range", sleep_interval=1.2)[1] > 1.2
+    status, seconds, _ = took("slow_but_sure", time_limit=0.4)
+    assert status == "transient" and seconds < 10
 
 
 @pytest.mark.parametrize(
