@@ -202,7 +202,16 @@ def _problem(source: str) -> str:
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):", source)
     if scheme and scheme[1].lower() not in ("http", "https", "file"):
         return f"{scheme[1][:20]}: is not a kind of source that is known"
+    if scheme and scheme[1].lower() != "file" and not _host(source):
+        return "source is no valid URL"
     return "" if source == one_line(source, longest=len(source)) else "source has control characters"
+
+
+def _host(url: str) -> bytes:
+    try:
+        return (urlparse(url).hostname or "").encode("idna")
+    except ValueError:
+        return b""
 
 
 def _reachable(source: str) -> bool:

@@ -120,6 +120,7 @@ OURS = [
     "playlist_items",
     "postprocessor_args",
     "quiet",
+    "retry_sleep_functions",
     "simulate",
     "skip_download",
     "skip_unavailable_fragments",
