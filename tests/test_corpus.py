@@ -77,6 +77,16 @@ def test_a_video_listed_twice_is_one_video_and_reported(tmp_path):
     assert ledger[""][0] == ledger["gopher:x"][0] == "unusable"
 
 
+def test_addresses_that_lead_nowhere_and_names_that_turn_are_set_aside(tmp_path):
+    reasons = {f"http://{host}/a.mp4": "no valid URL" for host in ("", "[::1", "..", "x" * 300)}
+    reasons |= {"a\u202egpj.mp4": "control characters", f"{'ftp' * 40}://host/a.mp4": "not a kind of source"}
+    good = ["http://[::1]:80/a.mp4", "HTTPS://EXAMPLE.org/b.mp4", "http://☃.example/c.mp4", "/d/👩\u200d🍳.mp4"]
+    run(tmp_path, write(tmp_path / "list.tsv", [{"source": source, "title": "t"} for source in [*reasons, *good]]))
+    rows = read_table(tmp_path / "ledger.parquet").to_pylist()
+    assert [row["status"] for row in rows] == ["unusable"] * len(reasons) + ["ok"] * len(good)
+    assert all(reason in row["reason"] for row, reason in zip(rows, reasons.values()))
+
+
 def test_appended_videos_leave_the_shards_alone(tmp_path):
     first = run(tmp_path, write(tmp_path / "list.tsv", kitchen(*range(7))))
     # New rows on top, one old row gone: everything that stays has its shard, and digests tell who has work.

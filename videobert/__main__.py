@@ -31,7 +31,7 @@ STAGES = {
     "ledger": "gather what became of each video in one stage's shards",
 }
 
-# Commands beside the pipeline: a person types them, so what they must be given needs no flag. All but the last are
+# Commands beside the pipeline: a person types them, so what they must be given needs no flag. The first five are
 # functions of videobert/applications.py.
 TOOLS = {
     "fill": "fill the [MASK]s of a sentence with what a video shows",
@@ -39,10 +39,12 @@ TOOLS = {
     "index": "make an index of videos to search in",
     "forecast": "say what a video shows next",
     "caption": "describe a short video in a sentence",
+    "discover": "make a list of videos from playlists, channels and searches",
+    "retry": "have the next run try again the videos that the download lost",
     "youcook2": "turn YouCook II's annotations into a list of videos and a table of steps",
 }
 
-APPLICATIONS = [tool for tool in TOOLS if tool != "youcook2"]
+APPLICATIONS = ["fill", "search", "index", "forecast", "caption"]
 
 HELP = """usage: videobert STAGE [--setting value ...]
 
@@ -88,7 +90,7 @@ def main(arguments: list[str] | None = None) -> None:
     module = "applications" if stage in APPLICATIONS else stage
     function = getattr(importlib.import_module(f"videobert.{module}"), stage)
     try:
-        if stage in APPLICATIONS:
+        if stage in (*APPLICATIONS, "discover", "retry"):
             _apply(function, rest, f"videobert {stage}")
         else:
             auto_cli(function, args=rest, as_positional=stage in TOOLS, prog=f"videobert {stage}")
@@ -97,9 +99,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _apply(function: Callable[..., None], arguments: list[str], program: str) -> None:
-    """Calls a function with what a shell gives: several videos as several words, --json without a value."""
+    """Calls a function with what a shell gives: several things as several words, --json without a value."""
     import argparse
     import inspect
+    from typing import get_args, get_origin
 
     from docstring_parser import parse
     from jsonargparse import ArgumentParser, DefaultHelpFormatter
@@ -114,11 +117,18 @@ def _apply(function: Callable[..., None], arguments: list[str], program: str) ->
         description=f"{said.short_description}\n\n{said.long_description}",
         formatter_class=AsWritten,
     )
-    several = [name for name in inspect.signature(function).parameters if name == "videos"]
-    for name in several:
-        parser.add_argument(name, nargs="+", help=about[name])
-    parser.add_function_arguments(function, as_group=False, as_positional=True, skip={*several, "json"})
-    parser.add_argument("--json", action="store_true", help=about["json"])
+    wanted = inspect.signature(function).parameters
+    several = {
+        name: get_args(parameter.annotation)[0]
+        for name, parameter in wanted.items()
+        if get_origin(parameter.annotation) is list and parameter.default is parameter.empty
+    }
+    switches = {"json"} & set(wanted)
+    parser.add_function_arguments(function, as_group=False, as_positional=True, skip={*several, *switches})
+    for name, type_ in several.items():
+        parser.add_argument(name, nargs="+", type=type_, help=about[name])
+    for name in switches:
+        parser.add_argument(f"--{name}", action="store_true", help=about[name])
     function(**vars(parser.parse_args(arguments)))
 
 

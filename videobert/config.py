@@ -6,10 +6,12 @@ given and what is allowed, one line for each mistake, since "1 is not valid unde
 
 import json
 import shlex
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from videobert import web_settings
 from videobert.errors import UserError
 
 # Where a stage runs and how many cores it takes: they decide its speed, not its meaning, so a change of them must not
@@ -28,20 +30,20 @@ def check(config: dict[str, Any], schema: Path) -> None:
         raise UserError("config: " + "\nconfig: ".join(lines))
 
 
-def flags(section: dict[str, Any]) -> str:
+def flags(section: dict[str, Any], without: Sequence[str] = PLACE) -> str:
     """A section as command-line flags, in the section's own words, quoted for the shell; without those of PLACE."""
-    given = {key: value for key, value in section.items() if key not in PLACE}
+    given = {key: value for key, value in section.items() if key not in without}
     return " ".join(f"--{key}={shlex.quote(_text(value))}" for key, value in sorted(given.items()))
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
 def _misfits(config: dict[str, Any]) -> list[str]:
     """What no schema can say: keys that must fit together."""
     model, decoder, forecasting = config["pretrain"], config["captioning"], config["forecasting"]
-    lines = []
+    lines = web_settings.misfits(config["download"])
     if model["save_steps"] % model["logging_steps"]:
         lines.append(
             f"pretrain.save_steps is {model['save_steps']}, but must be a multiple of pretrain.logging_steps, "

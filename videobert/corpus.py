@@ -23,6 +23,7 @@ from urllib.parse import parse_qs, unquote, urlparse
 
 from videobert.artefact import made_by, read_table, write_table
 from videobert.errors import UserError
+from videobert.ledger import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,7 +86,8 @@ def plan(
         identity = _identity(row["source"])
         if problem or identity in first:
             status, reason = ("unusable", problem) if problem else ("duplicate", f"the same video as {first[identity]}")
-            ledger.append({"video_id": f"row-{number}", "status": status, "reason": reason, "source": row["source"]})
+            source = one_line(row["source"], longest=1000)
+            ledger.append({"video_id": f"row-{number}", "status": status, "reason": reason, "source": source})
             continue
         if identity in remembered:
             video_id, shard = remembered[identity]
@@ -102,8 +104,8 @@ def plan(
                 "shard": shard,
                 "split": split,
                 "captions": row["captions"],
-                "title": row["title"],
-                "license": row["license"],
+                "title": one_line(row["title"]),
+                "license": one_line(row["license"]),
             }
         )
         ledger.append({"video_id": video_id, "status": "ok", "reason": "", "source": row["source"]})
@@ -199,13 +201,22 @@ def _problem(source: str) -> str:
         return "" if re.fullmatch(r"kitchen:\d{1,9}", source) else "kitchen:N wants a number"
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):", source)
     if scheme and scheme[1].lower() not in ("http", "https", "file"):
-        return f"{scheme[1]}: is not a kind of source that is known"
-    return "" if source.isprintable() else "source has control characters"
+        return f"{scheme[1][:20]}: is not a kind of source that is known"
+    if scheme and scheme[1].lower() != "file" and not _host(source):
+        return "source is no valid URL"
+    return "" if source == one_line(source, longest=len(source)) else "source has control characters"
+
+
+def _host(url: str) -> bytes:
+    try:
+        return (urlparse(url).hostname or "").encode("idna")
+    except ValueError:
+        return b""
 
 
 def _reachable(source: str) -> bool:
     path = local_path(source)
-    return path is None or path.exists()
+    return path is None or os.path.exists(path)  # Path.exists() raises an error at a name that is too long
 
 
 def _stamp(source: str) -> tuple[int, ...]:

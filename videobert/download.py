@@ -1,12 +1,22 @@
 """The media of one shard, in one folder, whatever their source.
 
 Three kinds of source take the same road: `kitchen:17` is rendered (the built-in corpus, a pure function of the number),
-a local file is linked, never copied, and an http(s) URL is fetched by yt-dlp from whichever of its thousand sites.
-Each comes to a hidden folder first, is opened, and stands under its name only when a video stream was found in it.
+a local file is linked, never copied, and an http(s) URL is fetched by yt-dlp (web.py) from whichever of its thousand
+sites. Each comes to a hidden folder first, is opened, and stands under its name only when a video stream was found in it.
 
 Of a list of URLs a part is always lost. The ledger says which and in what class: `gone` (removed, private, no such
 file), `blocked` (the site refuses us: login, bot check, rate limit), `transient` (the network; worth another run) and
-`unusable` (not a video).
+`unusable` (not a video, or not one of those that are wanted).
+
+What was fetched is not fetched again. The ledger is the job's output, which Snakemake deletes before it runs the job
+again; a hidden copy of it and the media stay. So when a shard runs again (the list has changed, or `videobert retry` was
+typed), the good videos from the web are taken over as they are, and those that are lost for good as well, as long as the
+settings that decide what is taken are the same; the others are tried again.
+
+When a site refuses us, the job does not fail: the videos of that site which are left are marked as blocked, "not tried",
+and the job ends well. A failed job would be tried again by the next run without a word from anybody, but it would keep
+all that lies below it from running: there would be no model in the morning of 300,000 videos, because one site had said
+no in one shard. What was not tried stands in the ledger, on the screen and in the report, with what to do about it.
 """
 
 import hashlib
@@ -15,29 +25,48 @@ import os
 import re
 import shutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from videobert import media
-from videobert.artefact import made_by, write_table
+from videobert.artefact import made as made_of
+from videobert.artefact import made_by, read_table, write_table
 from videobert.corpus import local_path, rows_of
 from videobert.errors import Loss, UserError
-from videobert.ledger import each, finish
+from videobert.ledger import each, finish, one_line
+from videobert.web_settings import Settings, misfits, taking, too_long, unwanted
 
-VERSION = 1
+if TYPE_CHECKING:
+    from videobert.web import Site
 
-# Classes by what sites say, when there is no HTTP status to go by; the first that fits. A private video also asks to
-# sign in, and a rate limit also says "unavailable".
-SAID = [
-    ("gone", r"private video|video is private"),
-    ("blocked", r"sign in|log ?in|not a bot|captcha|cookies|rate.?limit|members|in your country|forbidden"),
-    ("gone", r"unavailable|not available|no longer|removed|deleted|terminated|does not exist"),
-    ("transient", r"timed out|timeout|temporar|connection|try again|bytes read"),
-]
+VERSION = 2
+
+KEPT = ".ledger.parquet"  # the hidden copy of the ledger
+LOST_FOR_GOOD = ("gone", "unusable")
+CAPTIONS_REMARK = "its captions"  # how the remark on a video begins whose captions did not come
 
 
 def download(
-    videos: Path, register: Path, shard_size: int, shard: str, output: Path, format: str, captions: list[str]
+    videos: Path,
+    register: Path,
+    shard_size: int,
+    shard: str,
+    output: Path,
+    format: str,
+    captions: list[str],
+    automatic_captions: bool,
+    max_duration: float | None,
+    max_filesize: int,
+    license: str | None,
+    cookies: Path | None,
+    proxy: str | None,
+    ratelimit: int | None,
+    sleep_interval: float,
+    retries: int,
+    time_limit: float,
+    max_blocked: float,
+    options: dict[str, Any],
 ) -> None:
     """Fetches one shard's videos, local files and kitchen videos.
 
@@ -48,17 +77,55 @@ def download(
         shard: the shard to fetch ("0000").
         output: the ledger to write; the media come to its folder, as {video_id}.{ext}.
         format: which of a site's formats to take, in yt-dlp's language ("bv*[height<=480]+ba/b[height<=480]").
-        captions: languages of the captions to fetch, best first; with none, no captions are fetched.
+        captions: languages of the captions to fetch, best first, as patterns ("en", "en.*"); with none, no captions are
+            fetched.
+        automatic_captions: where nobody wrote captions, take those of the platform's speech recognition.
+        max_duration: longer videos, in seconds, are left out; one whose duration nobody knows is taken.
+        max_filesize: larger files from the web, in bytes, are left out.
+        license: a pattern that a web video's license must match ("creative commons"); null takes all. The license is
+            what the list says, else what the site says; a video without either is left out.
+        cookies: a file of cookies in Netscape's format, as browsers export it, for sites that want a login. It is read,
+            never written.
+        proxy: the proxy to go through, http:// or socks5://; null takes the environment's (HTTPS_PROXY). A password
+            belongs into the environment: http://user:${PASSWORD}@host:3128.
+        ratelimit: bytes a second that this job takes at most.
+        sleep_interval: seconds to wait before each download.
+        retries: how often a video is tried again after a failure that may pass, after 1, 2, 4, ... seconds, or as many
+            as the server says.
+        time_limit: seconds that a video may take.
+        max_blocked: when a larger share than this of the shard's videos from one site is refused, the others from there
+            are not asked for; 1 asks for all.
+        options: other options of yt-dlp, in the words of its Python interface ({"socket_timeout": 40}).
     """
     import pyarrow as pa
 
+    settings = Settings(
+        format=format,
+        captions=captions,
+        automatic_captions=automatic_captions,
+        max_duration=max_duration,
+        max_filesize=max_filesize,
+        license=license,
+        cookies=cookies,
+        proxy=proxy,
+        ratelimit=ratelimit,
+        sleep_interval=sleep_interval,
+        retries=retries,
+        time_limit=time_limit,
+        max_blocked=max_blocked,
+        options=options,
+    )
+    if lines := misfits(vars(settings)):
+        raise UserError("; ".join(lines))
     rows = rows_of(shard, videos, register, shard_size)
     if not rows:
         raise UserError(f"{videos} has no shard {shard!r}")
     schema = pa.schema(
         {
+            "source": pa.string(),
             "path": pa.string(),
             "captions": pa.string(),
+            "automatic_captions": pa.bool_(),
             "duration": pa.float64(),
             "has_audio": pa.bool_(),
             "width": pa.int32(),
@@ -72,14 +139,34 @@ def download(
     made = made_by(
         "download",
         VERSION,
-        {"format": format, "captions": captions},
+        {
+            "format": format,
+            "captions": captions,
+            "automatic_captions": automatic_captions,
+            "max_duration": max_duration,
+            "max_filesize": max_filesize,
+            "license": license,
+            "options": taking(options),
+        },
         {},
         _packages(rows),
         rows_sha256=hashlib.sha256(json.dumps(identity).encode()).hexdigest(),
     )
     folder, journal = output.parent, output.parent / ".journal"
-    ledger, _ = each(rows, lambda row: (_bring(row, folder, format, captions), None), journal, made, schema)
+    before, site = _before(folder, made), _site(settings, rows)
+
+    def work(row: dict[str, Any]) -> tuple[dict[str, Any], None]:
+        return _again(row, before, folder, settings, site) or _bring(row, folder, settings, site), None
+
+    try:
+        ledger, _ = each(rows, work, journal, made, schema)
+    finally:
+        if site:
+            site.close()
+    sources = pa.array([row["source"] for row in rows], pa.string())  # of lost videos too
+    ledger = ledger.set_column(ledger.schema.get_field_index("source"), "source", sources)
     _sweep(folder, ledger.to_pylist())
+    write_table(ledger, folder / KEPT, made)
     write_table(ledger, output, made)
     finish(journal)
 
@@ -98,44 +185,73 @@ def _kind(source: str) -> str:
     return "unknown" if local_path(source) is None else "file"
 
 
-def _bring(row: dict[str, Any], folder: Path, format: str, captions: list[str]) -> dict[str, Any]:
+def _site(settings: Settings, rows: list[dict[str, Any]]) -> "Site | None":
+    """The web, when the shard has videos there: yt-dlp takes half a second to import."""
+    urls = [row["source"] for row in rows if _kind(row["source"]) == "web"]
+    if not urls:
+        return None
+    from videobert.web import Site
+
+    return Site(settings, urls)
+
+
+def _bring(row: dict[str, Any], folder: Path, settings: Settings, site: "Site | None") -> dict[str, Any]:
     """Brings one video and its captions to `folder`; gives its facts for the ledger."""
-    part = folder / ".part"
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    file, caption, title, license = _fetch(row["source"], part, format, [] if row["captions"] else captions)
-    facts = media.probe(file)
-    if not facts["has_video"]:
+    part = _part(folder, row["source"], settings)
+    file, caption, facts = _fetch(row, part, settings, site)
+    found = media.probe(file)
+    if not found["has_video"]:
         raise Loss("unusable", "it has no video stream")
+    facts |= {key: found[key] for key in ("duration", "has_audio", "width", "height")}
+    if settings.max_duration and facts["duration"] > settings.max_duration:
+        raise Loss("unusable", too_long(facts["duration"], settings.max_duration))
     if row["captions"]:
-        caption = _own_captions(row, part, captions)
-    facts = {key: facts[key] for key in ("duration", "has_audio", "width", "height")}
-    facts |= {"title": row["title"] or _clean(title), "license": row["license"] or _clean(license)}
-    facts["captions"] = _place(caption, folder, f"{row['video_id']}{''.join(caption.suffixes[-2:])}") if caption else ""
-    facts["path"] = _place(file, folder, row["video_id"] + file.suffix)
+        caption = _own_captions(row, part, settings.captions)
+    facts["captions"] = _place_captions(caption, folder, row["video_id"])
+    facts["path"] = _place(file, folder, row["video_id"] + _suffix(file.name))
     shutil.rmtree(part)
     return facts
 
 
-def _fetch(source: str, part: Path, format: str, captions: list[str]) -> tuple[Path, Path | None, str, str]:
-    """The media file in `part` (for local files, a link), its captions `media.{lang}.vtt|srt`, title and license."""
-    kind = _kind(source)
+def _part(folder: Path, source: str, settings: Settings) -> Path:
+    """Where a video comes to before it stands in `folder`. Of another video, or another format, nothing is left there."""
+    identity = json.dumps([source, settings.format, taking(settings.options)])
+    part = folder / ".part" / hashlib.sha256(identity.encode()).hexdigest()[:16]
+    for other in part.parent.glob("*"):
+        if other != part:
+            shutil.rmtree(other)
+    part.mkdir(parents=True, exist_ok=True)
+    return part
+
+
+def _fetch(
+    row: dict[str, Any], part: Path, settings: Settings, site: "Site | None"
+) -> tuple[Path, Path | None, dict[str, Any]]:
+    """The media file in `part` (for local files, a link), its captions `captions.{lang}.vtt|srt`, and facts."""
+    source, kind = row["source"], _kind(row["source"])
+    facts = {"title": row["title"], "license": row["license"], "automatic_captions": False}
     if kind == "web":
-        return _web(source, part, format, captions)
+        fetched = site.fetch(source, part, row["license"], captions=not row["captions"])
+        facts["title"] = row["title"] or one_line(fetched.title)
+        facts["license"] = row["license"] or one_line(fetched.license)
+        facts |= {"automatic_captions": fetched.automatic_captions, "reason": one_line(fetched.remark)}
+        return fetched.file, fetched.captions, facts
+    shutil.rmtree(part)  # what a kill left of these is worth nothing
+    part.mkdir()
     if kind == "file":
-        return _local(source, part), None, "", ""
+        return _local(source, part), None, facts
     if kind == "kitchen":
         from videobert.kitchen import render, script
 
         number = int(source.removeprefix("kitchen:"))
         render(number, part / "media.mp4")
-        return part / "media.mp4", None, script(number).title, ""
+        return part / "media.mp4", None, facts | {"title": row["title"] or script(number).title}
     raise Loss("unusable", f"{source} is not an http(s) URL, a path or kitchen:NUMBER")
 
 
 def _local(source: str, part: Path) -> Path:
     path = local_path(source)
-    if not path.exists():
+    if not os.path.exists(path):
         raise Loss("gone", f"there is no file {source}")
     if not path.is_file():
         raise Loss("unusable", f"{source} is not a file")
@@ -145,29 +261,27 @@ def _local(source: str, part: Path) -> Path:
 def _own_captions(row: dict[str, Any], part: Path, languages: list[str]) -> Path | None:
     """A link to the captions that the user's list names. Their lack does not cost the video."""
     path = Path(row["captions"])
-    if path.suffix.lower() not in (".vtt", ".srt") or not path.is_file():
-        print(f"{row['video_id']}: captions {path} are not a .vtt or .srt file that exists", file=sys.stderr)
+    if path.suffix.lower() not in (".vtt", ".srt") or not os.path.isfile(path):
+        text = one_line(f"{row['video_id']}: captions {path} are not a .vtt or .srt file that exists", longest=1000)
+        print(text, file=sys.stderr)
         return None
     return _link(path, part / f"captions.{_language(languages[0] if languages else 'und')}{path.suffix.lower()}")
 
 
 def _link(target: Path, link: Path) -> Path:
+    link.unlink(missing_ok=True)
     link.symlink_to(target.absolute())
     return link
 
 
 def _suffix(name: str) -> str:
-    """A name's suffix, fit to be one of ours: libraries choose by it, strangers choose it."""
-    suffix = re.sub(r"[^a-z0-9]", "", Path(name).suffix.lower())[:8]
+    """A name's suffix, fit to be one of ours: libraries choose by it, strangers choose it. (5: no "ledger.parquet".)"""
+    suffix = re.sub(r"[^a-z0-9]", "", Path(name).suffix.lower())[:5]
     return f".{suffix}" if suffix else ""
 
 
 def _language(tag: str) -> str:
     return re.sub(r"[^A-Za-z0-9-]", "", tag) or "und"
-
-
-def _clean(text: str | None) -> str:
-    return "".join(character if character.isprintable() else " " for character in text or "")[:300].strip()
 
 
 def _place(file: Path, folder: Path, name: str) -> str:
@@ -176,6 +290,10 @@ def _place(file: Path, folder: Path, name: str) -> str:
         written.write(f"{name}\n")
     os.replace(file, folder / name)
     return name
+
+
+def _place_captions(caption: Path | None, folder: Path, video_id: str) -> str:
+    return _place(caption, folder, f"{video_id}{''.join(caption.suffixes[-2:])}") if caption else ""
 
 
 def _sweep(folder: Path, rows: list[dict[str, Any]]) -> None:
@@ -188,123 +306,58 @@ def _sweep(folder: Path, rows: list[dict[str, Any]]) -> None:
     written.write_text("".join(f"{name}\n" for name in sorted(keep)))
 
 
-# --- the web ---
+# --- what is there already ---
 
 
-def _web(url: str, part: Path, format: str, captions: list[str]) -> tuple[Path, Path | None, str, str]:
-    """Fetches the one video that `url` shows, and its captions if it has some."""
-    from yt_dlp import YoutubeDL
-    from yt_dlp.utils import YoutubeDLError
+@dataclass(frozen=True)
+class _Before:
+    """What the shard's last run left: its ledger's rows by video id, and which of the settings are still the same."""
 
-    options = {
-        "format": format,
-        "outtmpl": str(part / "media.%(ext)s"),
-        "noplaylist": True,
-        "playlist_items": "1:2",  # two are enough to know that it is not one video
-        "ffmpeg_location": media.ffmpeg_binary(),
-        "retries": 3,
-        "fragment_retries": 3,
-        "skip_unavailable_fragments": False,  # a video with holes would be taken for a whole one
-        "socket_timeout": 20,
-        "quiet": True,
-        "noprogress": True,
-        "no_warnings": True,
-        "color": "never",
-        "cachedir": False,
-    }
-    try:
-        with YoutubeDL(options) as site:
-            info = _one_video(site.extract_info(url, download=False))
-            info = site.process_ie_result(info, download=True)
-    except YoutubeDLError as error:
-        raise _loss(error) from error
-    # A site's own skip raises nothing and gives nothing.
-    files = [Path(done["filepath"]) for done in info.get("requested_downloads") or () if "filepath" in done]
-    if not files or not files[0].is_file():
-        raise Loss("unusable", "yt-dlp reported no error and gave no file")
-    file = files[0].rename(part / f"media{_suffix(files[0].name)}")
-    return file, _web_captions(info, options, part / "captions", captions), info.get("title"), info.get("license")
+    rows: dict[str, dict[str, Any]]
+    all: bool
+    media: bool
+    captions: bool
 
 
-def _one_video(info: dict[str, Any] | None) -> dict[str, Any]:
-    if info and info.get("_type") == "playlist":
-        entries = [entry for entry in info["entries"] if entry]
-        if len(entries) > 1:
-            raise Loss("unusable", "the URL shows several videos; list each by its own URL")
-        info = entries[0] if entries else None
-    if not info:
-        raise Loss("unusable", "yt-dlp found no video there")
-    if info.get("is_live"):
-        raise Loss("unusable", "it is a live stream, which has no end")
-    return info
+def _before(folder: Path, made: dict[str, Any]) -> _Before:
+    if not (folder / KEPT).exists() or made_of(folder / KEPT).get("version") != made["version"]:
+        return _Before({}, False, False, False)
+    then, now = made_of(folder / KEPT)["settings"], made["settings"]
+    rows = {row["video_id"]: row for row in read_table(folder / KEPT).to_pylist()}
+    same = {name for name in now if then.get(name) == now[name]}
+    return _Before(rows, same == set(now), {"format", "options"} <= same, {"captions", "automatic_captions"} <= same)
 
 
-def _web_captions(info: dict[str, Any], options: dict[str, Any], part: Path, languages: list[str]) -> Path | None:
-    """Fetches the captions of a video whose `info` is at hand; their failure does not cost the video."""
-    from yt_dlp import YoutubeDL
+def _again(
+    row: dict[str, Any], before: _Before, folder: Path, settings: Settings, site: "Site | None"
+) -> dict[str, Any] | None:
+    """The facts of a video from the web that is there already, None when it must be fetched.
 
-    if not languages:
+    Raises Loss when it is lost for good, or does not fit the settings any more.
+    """
+    old = before.rows.get(row["video_id"])
+    if _kind(row["source"]) != "web" or old is None or old["source"] != row["source"]:
         return None
-    part.mkdir()
-    options = options | {
-        "outtmpl": str(part / "captions.%(ext)s"),
-        "skip_download": True,
-        "writesubtitles": True,
-        "writeautomaticsub": True,
-        "subtitleslangs": languages,
-        "subtitlesformat": "vtt/srt",
-        "ignoreerrors": True,
-    }
-    with YoutubeDL(options) as site:
-        site.process_ie_result(info, download=True)
-    # yt-dlp takes a language for a pattern ("en.*"), so what came is matched the same way.
-    for language in languages:
-        for file in sorted(part.glob("captions.*")):
-            tag = file.name.removeprefix("captions.").removesuffix(file.suffix)
-            if file.suffix in (".vtt", ".srt") and re.fullmatch(language, tag) and file.stat().st_size:
-                return file.rename(part / f"captions.{_language(tag)}{file.suffix}")
-    return None
-
-
-def _loss(error: Exception) -> Loss:
-    """The class of a yt-dlp error: by the HTTP status, the kind of error, or what the site said."""
-    from yt_dlp.networking.exceptions import TransportError
-    from yt_dlp.utils import ContentTooShortError, GeoRestrictedError, UnsupportedError
-
-    causes = list(_causes(error))
-    # yt-dlp adds advice on reporting bugs, and the cause as Python prints it, with addresses in memory.
-    reason = re.split(r"; please report this issue| \(caused by", str(error))[0]
-    reason = re.sub(r"^ERROR: | object at 0x\w+", "", reason).strip()
-    codes = [cause.status for cause in causes if isinstance(getattr(cause, "status", None), int)]
-    codes += [int(code) for code in re.findall(r"HTTP Error (\d{3})", reason)]
-    if codes:
-        return Loss(_class_of(codes[0]), reason)
-    for status, kinds in {
-        "unusable": UnsupportedError,
-        "blocked": GeoRestrictedError,
-        "transient": (TransportError, ContentTooShortError, TimeoutError, ConnectionError),
-    }.items():
-        if any(isinstance(cause, kinds) for cause in causes):
-            return Loss(status, reason)
-    return Loss(next((status for status, said in SAID if re.search(said, reason, re.IGNORECASE)), "unusable"), reason)
-
-
-def _class_of(code: int) -> str:
-    if code in (404, 410):
-        return "gone"
-    if code in (408, 425) or code >= 500:
-        return "transient"
-    return "blocked" if code in (401, 402, 403, 407, 429, 451) else "unusable"
-
-
-def _causes(error: BaseException | None) -> Any:
-    """An error and what it came from; yt-dlp keeps the origin in fields of its own."""
-    seen: set[int] = set()
-    todo = [error]
-    while todo:
-        error = todo.pop(0)
-        if isinstance(error, BaseException) and id(error) not in seen:
-            seen.add(id(error))
-            yield error
-            origin = getattr(error, "exc_info", None) or (None, None)
-            todo += [getattr(error, "cause", None), origin[1], error.__cause__, error.__context__]
+    if old["status"] != "ok":
+        if old["status"] in LOST_FOR_GOOD and before.all:
+            raise Loss(old["status"], old["reason"])
+        return None
+    path = folder / old["path"]
+    if not before.media or not path.is_file():
+        return None
+    license = row["license"] or old["license"]
+    if reason := unwanted(settings, old["duration"], license, path.stat().st_size):
+        raise Loss("unusable", reason)
+    facts = {key: value for key, value in old.items() if key not in ("video_id", "status")}
+    facts |= {"title": row["title"] or old["title"], "license": license}
+    linked = bool(old["captions"]) and (folder / old["captions"]).is_symlink()
+    if row["captions"] or linked or not before.captions:
+        part = _part(folder, row["source"], settings)
+        if row["captions"]:
+            caption, automatic, complaint = _own_captions(row, part, settings.captions), False, ""
+        else:
+            caption, automatic, complaint = site.captions(row["source"], part)
+        facts |= {"captions": _place_captions(caption, folder, row["video_id"]), "automatic_captions": automatic}
+        remarks = [remark for remark in old["reason"].split("; ") if not remark.startswith(CAPTIONS_REMARK)]
+        facts["reason"] = one_line("; ".join(filter(None, [*remarks, complaint])))
+    return facts

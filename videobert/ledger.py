@@ -25,6 +25,8 @@ from videobert.errors import Loss, UserError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+JOINERS = "\u200c\u200d"
+
 # What a video gave: facts for its ledger row, and the rows of the stage's table (None when the stage writes none).
 Result = tuple[dict[str, Any], "pa.Table | None"]
 
@@ -106,6 +108,13 @@ def ledger(results: Path, stage: str, manifest: Path, output: Path) -> None:
     write_table(table, output, {"stage": stage})
     counts = sorted(pc.value_counts(table["status"]).to_pylist(), key=lambda item: -item["counts"])
     print(f"{stage}: " + ", ".join(f"{item['counts']} {item['values']}" for item in counts), file=sys.stderr)
+    again = [item["values"] for item in counts if item["values"] in ("blocked", "transient")]
+    if stage == "download" and again:
+        print(
+            f"To try the {' and '.join(again)} ones again: videobert retry {results} {' '.join(again)}, and this command "
+            "once more (docs/your-own-videos.md says what helps).",
+            file=sys.stderr,
+        )
 
 
 def path_of(results: Path, stage: str, shard: str) -> Path:
@@ -134,18 +143,20 @@ def _attempt(video: dict[str, Any], work: Callable[[dict[str, Any]], Result]) ->
         facts, table = work(video)
         return {**row, **facts}, table
     except Loss as loss:
-        print(f"{video['video_id']}: {loss}", file=sys.stderr)
-        return {**row, "status": loss.status, "reason": _one_line(loss.reason)}, None
+        print(one_line(f"{video['video_id']}: {loss}", longest=1000), file=sys.stderr)
+        return {**row, "status": loss.status, "reason": one_line(loss.reason)}, None
     except UserError:
         raise
     except Exception as error:
         traceback.print_exc()
-        return {**row, "status": "failed", "reason": _one_line(f"{type(error).__name__}: {error}")}, None
+        return {**row, "status": "failed", "reason": one_line(f"{type(error).__name__}: {error}")}, None
 
 
-def _one_line(text: str, longest: int = 300) -> str:
-    """Messages hold what strangers wrote (titles, server answers): no control characters, no endless lines."""
-    return "".join(character if character.isprintable() else " " for character in text)[:longest]
+def one_line(text: str, longest: int = 300) -> str:
+    """What strangers wrote (titles, server answers), fit for a table, a terminal and a page: no control characters, no
+    marks that turn the direction of writing, no endless lines. Joiners stay: emoji and some scripts need them."""
+    kept = (character if character.isprintable() or character in JOINERS else " " for character in text)
+    return "".join(kept)[:longest].strip()
 
 
 def _write(table: "pa.Table", path: Path) -> None:

@@ -1,6 +1,11 @@
 # The videos: fetched, linked or rendered.
 
 from videobert.download import VERSION as DOWNLOAD
+from videobert.retry import retried
+from videobert.web_settings import MANNERS, taking
+
+# How the sites are asked is passed beside the tracked settings: a change of it makes nothing stale.
+ASKED = flags({name: config["download"][name] for name in (*MANNERS, "options")})
 
 
 rule download_shard:
@@ -12,9 +17,14 @@ rule download_shard:
         f"{RESULTS}/benchmarks/download/{{shard}}.tsv"
     conda:
         "../../envs/download.yaml"
+    # --resources network=2 lets two of these jobs run at a time, whatever the number of cores.
+    resources:
+        network=1,
     params:
         version=DOWNLOAD,
-        settings=settings("download"),
+        settings=flags(config["download"], without=(*MANNERS, "options")),
+        options=taking(config["download"]["options"]),
+        retried=lambda wildcards: retried(Path(RESULTS), wildcards.shard),
         # The job reads the list, yet the list is no input: `sources` tells what is new for this shard, so that videos
         # appended elsewhere in the list rerun nothing. (Nor is the manifest, as ancient(): Snakemake 9.27 then forgets
         # jobs with missing or outdated outputs whenever the manifest itself is to be remade.)
@@ -23,7 +33,7 @@ rule download_shard:
     shell:
         "python -m videobert download --videos {config[corpus][videos]:q} --register {params.register:q}"
         " --shard_size {config[corpus][shard_size]} --shard {wildcards.shard} --output {output:q}"
-        " {params.settings} > {log:q} 2>&1"
+        " {params.settings} {ASKED} > {log:q} 2>&1"
 
 
 rule download_ledger:
@@ -40,7 +50,7 @@ rule download_ledger:
         results=RESULTS,
     shell:
         "python -m videobert ledger --results {params.results:q} --stage download --manifest {input.manifest:q}"
-        " --output {output:q} > {log:q} 2>&1"
+        " --output {output:q} 2>&1 | tee {log:q}"
 
 
 rule download:
