@@ -19,7 +19,8 @@ from videobert.errors import Loss
 
 LARGEST = 8_000_000  # bytes; YouTube's automatic captions, the longest there are, take 0.5 MB an hour
 LONGEST_CUE = 2_000  # characters; a cue is read from a screen
-LONGEST_WORD = 0.8  # seconds of a word whose beginning alone is known
+LONGEST_REPEAT = 100  # words; two lines of a screen
+SLOWEST = 0.1  # seconds a character of a word whose beginning alone is known: slow speech
 
 CLOCK = r"(?:([0-9]{1,4}):)?([0-9]{1,2}):([0-9]{1,2})(?:[.,]([0-9]{1,3}))?"
 TIMES = re.compile(rf"\s*{CLOCK}\s*-->\s*{CLOCK}")
@@ -55,10 +56,10 @@ def caption_words(path: Path, duration: float) -> tuple[list[tuple[str, float, f
     stamped = any(time is not None for cue in cues for _, time in cue.words)
     cues = _without_repeats(cues, stamped)
     words = []
-    for cue, following in zip(cues, [*cues[1:], None], strict=True):
+    for cue, following in itertools.zip_longest(cues, cues[1:]):
         # Automatic captions stay while the next ones are spoken.
         end = min(cue.end, following.start) if following and following.start > cue.start else cue.end
-        words += _timed(cue.words, cue.start, end, LONGEST_WORD if stamped else end)
+        words += _timed(cue.words, cue.start, end, SLOWEST if stamped else end)
     return words, malformed
 
 
@@ -161,13 +162,14 @@ def _overlap(above: Cue, below: Cue) -> int:
     if below.start > above.end + 0.1:
         return 0
     one, two = ([word.strip().casefold() for word, _ in cue.words] for cue in (above, below))
+    one, two = one[-LONGEST_REPEAT:], two[:LONGEST_REPEAT]
     # As characters: where words are not parted by spaces, the times part them in one of the cues only.
     ends = {"".join(one[place:]) for place in range(len(one))}
     return next((count for count in range(len(two), 0, -1) if "".join(two[:count]) in ends), 0)
 
 
 def _timed(
-    words: list[tuple[str, float | None]], start: float, end: float, longest: float
+    words: list[tuple[str, float | None]], start: float, end: float, slowest: float
 ) -> Iterator[tuple[str, float, float]]:
     """The words with times: those between two known times share what is between them, by their characters."""
     known = [start]
@@ -180,5 +182,5 @@ def _timed(
         rate = (known[places[-1] + 1] - begin) / sum(len(words[place][0].strip()) for place in places)
         for word, _ in (words[place] for place in places):
             stop = begin + rate * len(word.strip())
-            yield word, begin, min(stop, begin + longest)
+            yield word, begin, min(stop, begin + slowest * len(word.strip()))
             begin = stop
