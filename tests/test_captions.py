@@ -178,6 +178,11 @@ def test_what_is_no_caption_file_says_so(tmp_path, data, reason):
             words(tmp_path, data, suffix)
 
 
+def test_more_words_than_anybody_says_are_refused(tmp_path):
+    with pytest.raises(Loss, match="unusable: its captions hold more than 1,000,000 words"):
+        words(tmp_path, f"WEBVTT\n\n{(CUE + 'a ' * 900 + chr(10) * 2) * 1200}")
+
+
 def test_nothing_said_is_no_loss_here(tmp_path):
     assert words(tmp_path, "WEBVTT\n") == words(tmp_path, "WEBVTT\n\n00:01.000 --> 00:02.000\n[Music]\n") == []
 

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from videobert.errors import Loss
 
 LARGEST = 8_000_000  # bytes; YouTube's automatic captions, the longest there are, take 0.5 MB an hour
+MOST = 1_000_000  # words, with all that is repeated; a day of speech without a pause
 LONGEST_CUE = 2_000  # characters; a cue is read from a screen
 LONGEST_REPEAT = 100  # words; two lines of a screen
 SLOWEST = 0.1  # seconds a character of a word whose beginning alone is known: slow speech
@@ -67,7 +68,7 @@ def read_cues(path: Path) -> tuple[list[Cue], int]:
     """The cues of a file as they stand in it, those without words left out, and the number of malformed ones."""
     if path.stat().st_size > LARGEST:
         raise Loss("unusable", f"its captions are larger than {LARGEST // 1_000_000} MB")
-    cues, malformed, found = [], 0, False
+    cues, count, malformed, found = [], 0, 0, False
     for times, text in _blocks(path):
         found = True
         start, end = (_seconds(*times.groups()[:4]), _seconds(*times.groups()[4:])) if times else (1.0, 0.0)
@@ -75,6 +76,9 @@ def read_cues(path: Path) -> tuple[list[Cue], int]:
             malformed += 1
         elif words := _words(text):
             cues.append(Cue(start, end, words))
+            count += len(words)
+        if count > MOST:
+            raise Loss("unusable", f"its captions hold more than {MOST:,} words")
     if not found:
         with open(path, "rb") as file:
             if not file.read(20).lstrip(b"\xef\xbb\xbf").startswith(b"WEBVTT"):
