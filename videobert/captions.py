@@ -19,12 +19,12 @@ from videobert.errors import Loss
 
 LARGEST = 8_000_000  # bytes; YouTube's automatic captions, the longest there are, take 0.5 MB an hour
 MOST = 1_000_000  # words, with all that is repeated; a day of speech without a pause
-LONGEST_CUE = 2_000  # characters; a cue is read from a screen
+LONGEST_CUE, LONGEST_TIME = 2_000, 120  # characters and seconds; a cue is read from a screen
 LONGEST_REPEAT = 100  # words; two lines of a screen
 SLOWEST = 0.1  # seconds a character of a word whose beginning alone is known: slow speech
 
 CLOCK = r"(?:([0-9]{1,4}):)?([0-9]{1,2}):([0-9]{1,2})(?:[.,]([0-9]{1,3}))?"
-TIMES = re.compile(rf"\s*{CLOCK}\s*-->\s*{CLOCK}")
+TIMES = re.compile(rf"\s*{CLOCK}\s*-->\s*{CLOCK}(?!\S)")
 MARKUP = re.compile(r"(<[^<>]*>|\{\\[^{}]*\})")  # <i>, <00:01.500>, {\an8}
 STAMP = re.compile(rf"<{CLOCK}>")
 # [music], ♪ lyrics ♪, what stands in (brackets) or *stars* alone in its line, and >> or - before another speaker.
@@ -45,11 +45,12 @@ def caption_words(path: Path, duration: float) -> tuple[list[tuple[str, float, f
     """The words of a WebVTT or SubRip file as (text, start, end), in order of time; and how many cues were malformed.
 
     A cue is malformed when its times cannot be read, run backwards or lie beyond the video's `duration` (0: unknown), or
-    when it is too long to be one. Raises Loss("unusable") when the file is too large or holds no cue at all.
+    when it is too long to be one (`LONGEST_CUE`, `LONGEST_TIME`). Raises Loss("unusable") when the file is too large or
+    holds no cue at all.
     """
     cues, malformed = read_cues(path)
     if duration:
-        within = [cue for cue in cues if cue.start <= duration]
+        within = [cue._replace(end=min(cue.end, duration)) for cue in cues if cue.start <= duration]
         cues, malformed = within, malformed + len(cues) - len(within)
     if malformed and not cues:
         raise Loss("unusable", f"its captions hold no cue that can be used: {malformed} malformed")
@@ -72,7 +73,7 @@ def read_cues(path: Path) -> tuple[list[Cue], int]:
     for times, text in _blocks(path):
         found = True
         start, end = (_seconds(*times.groups()[:4]), _seconds(*times.groups()[4:])) if times else (1.0, 0.0)
-        if end < start or len(text) > LONGEST_CUE:
+        if not start <= end <= start + LONGEST_TIME or len(text) > LONGEST_CUE:
             malformed += 1
         elif words := _words(text):
             cues.append(Cue(start, end, words))
