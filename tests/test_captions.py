@@ -82,7 +82,7 @@ def test_rolling_captions_without_times_in_them_say_each_word_once(tmp_path):
 
 
 def test_what_is_said_again_in_plain_captions_stays(tmp_path):
-    cues = ["Stir the soup.", "Soup. Now the salt.", "Salt and pepper.", "Pepper it well.", "Serve."]
+    cues = ["Stir the soup", "soup and salt", "salt it well.", "Now serve.", "Enjoy.", "Bye."]
     blocks = [f"00:0{i}.000 --> 00:0{i + 1}.000\n{text}\n" for i, text in enumerate(cues)]
     text = "WEBVTT\n\n" + "\n".join(blocks)
     assert said(tmp_path, text) == " ".join(cues)

@@ -82,6 +82,19 @@ def test_a_hole_longer_than_a_window_is_not_filled(tmp_path):
     assert len(sound) / SAMPLE_RATE == pytest.approx(2.5, abs=0.1)
 
 
+def test_a_hole_parts_two_windows(tmp_path):
+    with av.open(str(tmp_path / "a.mka"), "w") as file:
+        tone = file.add_stream("flac", rate=SAMPLE_RATE, layout="mono")
+        for start in (0, 8 * SAMPLE_RATE):
+            frame = av.AudioFrame.from_ndarray(np.full((1, SAMPLE_RATE), 9000, np.int16), format="s16", layout="mono")
+            frame.sample_rate, frame.time_base, frame.pts = SAMPLE_RATE, Fraction(1, SAMPLE_RATE), start
+            file.mux(tone.encode(frame))
+        file.mux(tone.encode(None))
+    (before, one), (after, two) = audio(tmp_path / "a.mka", 3)
+    assert (before, after / SAMPLE_RATE) == (0, pytest.approx(8.0, abs=0.05))
+    assert len(one) + len(two) == pytest.approx(2 * SAMPLE_RATE, abs=100)
+
+
 def test_of_a_broken_sound_track_the_rest_is_heard_at_its_time(tmp_path):
     write(tmp_path / "a.ts", seconds=4.0, picture=False)
     data = bytearray((tmp_path / "a.ts").read_bytes())

