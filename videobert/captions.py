@@ -10,6 +10,7 @@ They also say when each word begins (`we<00:00:02.639><c> are</c>`), which is ke
 
 import html
 import itertools
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import NamedTuple
 
 from videobert.errors import Loss
 
-LARGEST = 8_000_000  # bytes; YouTube's automatic captions, the longest there are, take 0.5 MB an hour
+LARGEST = 8_000_000  # bytes; an hour of automatic captions with the time of each word takes less than one million
 MOST = 1_000_000  # words, with all that is repeated; a day of speech without a pause
 LONGEST_CUE, LONGEST_TIME = 2_000, 120  # characters and seconds; a cue is read from a screen
 SLOWEST = 0.1  # seconds a character of a word whose beginning alone is known: slow speech
@@ -60,7 +61,7 @@ def caption_words(path: Path, duration: float) -> tuple[list[tuple[str, float, f
     for cue, following in itertools.zip_longest(cues, cues[1:]):
         # Automatic captions stay while the next ones are spoken.
         end = min(cue.end, following.start) if following and following.start > cue.start else cue.end
-        words += _timed(cue.words, cue.start, end, SLOWEST if stamped else end)
+        words += _timed(cue.words, cue.start, end, SLOWEST if stamped else math.inf)
     return words, malformed
 
 
@@ -132,7 +133,8 @@ def _words(text: str) -> list[tuple[str, float | None]]:
             # The marks are private characters, which `_printable` takes from what strangers write.
             pieces.append(f"\ue000{_seconds(*stamp.groups())}\ue001")
         elif not MARKUP.fullmatch(piece):
-            pieces.append("\n".join(_printable(line) for line in html.unescape(piece).split("\n")))  # last: "&lt;i&gt;"
+            # Only now, when the markup is parted off: "&lt;i&gt;" is text.
+            pieces.append("\n".join(_printable(line) for line in html.unescape(piece).split("\n")))
     words, time, space = [], None, " "
     for mark in re.finditer(r"\ue000([\d.]+)\ue001|(\s+)|([^\s\ue000\ue001]+)", NOISE.sub(" ", "".join(pieces))):
         stamp, blank, word = mark.groups()
@@ -157,7 +159,7 @@ def _without_repeats(cues: list[Cue], stamped: bool) -> list[Cue]:
     repeating = sum(count > 0 for count in repeats)
     if 2 * repeating < len(cues) - 1 or repeating < (1 if stamped else 2):
         return cues
-    new = (Cue(cue.start, cue.end, cue.words[count:]) for cue, count in zip(cues, repeats[: len(cues)], strict=True))
+    new = (Cue(cue.start, cue.end, cue.words[count:]) for cue, count in zip(cues, repeats, strict=True))
     return [cue for cue in new if cue.words]
 
 

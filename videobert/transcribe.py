@@ -410,11 +410,12 @@ def _captioned(folder: Path, video: dict[str, Any], language: str, dropped: Coun
         raise Loss("no_captions", "no captions came with it")
     path = folder / video["captions"]
     tag = path.suffixes[-2][1:] if len(path.suffixes) > 1 else "und"  # {video_id}.{language}.vtt
-    if "auto" != language != tag.split("-")[0] != "und":
+    spoken = tag.split("-")[0]
+    if spoken != "und" and language not in ("auto", spoken):
         raise Loss("other_language", f"its captions are in {tag}, transcribe.language is {language}")
     words, dropped["malformed"] = caption_words(path, video["duration"])
     if not words:
         raise Loss("no_captions", "its captions hold no text")
-    segment = Segment(tag, None, None, None, None)
+    segment = Segment(spoken, None, None, None, None)
     for text, start, end in words:
         yield Word(text, start, end, None, segment)
