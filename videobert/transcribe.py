@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 VERSION = 2
 
-WINDOW = 300  # seconds heard at a time
+WINDOW = 120  # seconds heard at a time; 300 take 100 MB more and no less time
 PAD = 200  # milliseconds kept around speech; Whisper starts the first word there, so no more than it needs
 SHORTEST = 250  # milliseconds of a voice; a chord's onset passes for one for less (Silero's own default)
 PAUSE = 1.0  # seconds of silence that are cut out, and that end a sentence without punctuation
