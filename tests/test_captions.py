@@ -93,6 +93,11 @@ def test_captions_that_overlap_in_time_do_not_overlap_as_words(tmp_path):
     assert [(start, end) for _, start, end in words(tmp_path, text)][1][1] <= 2.0
 
 
+def test_no_word_ends_after_the_video(tmp_path):
+    text = "WEBVTT\n\n00:01.000 --> 01:30.000\nstir it\n"
+    assert words(tmp_path, text, duration=5.0)[-1][2] == 5.0
+
+
 def test_captions_are_read_without_markup(tmp_path):
     vtt = (
         b"\xef\xbb\xbfWEBVTT\r\nKind: captions\r\n\r\nNOTE 00:00 nothing --> said\r\n\r\nSTYLE\r\n::cue {}\r\n\r\n"
