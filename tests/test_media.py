@@ -35,6 +35,13 @@ def write(path: Path, seconds: float = 2.0, late: float = 0.0, picture: bool = T
             file.mux(tone.encode(None))
 
 
+def whole(path: Path) -> np.ndarray:
+    """The sound of a short file: one window, from the beginning."""
+    ((place, sound),) = audio(path, 60)
+    assert place == 0
+    return sound
+
+
 def test_probe_says_what_is_there(tmp_path):
     write(tmp_path / "both.mp4")
     found = probe(tmp_path / "both.mp4")
@@ -49,7 +56,7 @@ def test_probe_says_what_is_there(tmp_path):
 @pytest.mark.parametrize("late", [0.0, 0.7])
 def test_sound_is_mono_16_khz_and_keeps_its_time(tmp_path, late):
     write(tmp_path / "a.mkv", late=late)
-    heard = audio(tmp_path / "a.mkv")
+    heard = whole(tmp_path / "a.mkv")
     assert heard.dtype == np.float32 and heard.ndim == 1
     assert len(heard) == pytest.approx(2.0 * SAMPLE_RATE, abs=0.1 * SAMPLE_RATE)
     begins = np.flatnonzero(np.abs(heard) > 0.1)[0] / SAMPLE_RATE
@@ -59,6 +66,35 @@ def test_sound_is_mono_16_khz_and_keeps_its_time(tmp_path, late):
     assert np.abs(heard).max() == pytest.approx(0.5, abs=0.1)
 
 
+def test_sound_comes_in_windows_without_a_gap(tmp_path):
+    write(tmp_path / "a.mkv", seconds=4.0, late=0.7)
+    windows = list(audio(tmp_path / "a.mkv", 1))
+    assert [round(place / SAMPLE_RATE) for place, _ in windows] == [0, 1, 2, 3]
+    assert [place for place, _ in windows[1:]] == [place + len(sound) for place, sound in windows[:-1]]
+    assert np.array_equal(np.concatenate([sound for _, sound in windows]), whole(tmp_path / "a.mkv"))
+
+
+def test_a_hole_longer_than_a_window_is_not_filled(tmp_path):
+    """A file can claim to begin after years: no silence is made for them."""
+    write(tmp_path / "a.mkv", seconds=6.0, late=3.5)
+    ((place, sound),) = audio(tmp_path / "a.mkv", 3)
+    assert place / SAMPLE_RATE == pytest.approx(3.5, abs=0.05)
+    assert len(sound) / SAMPLE_RATE == pytest.approx(2.5, abs=0.1)
+
+
+def test_a_hole_parts_two_windows(tmp_path):
+    with av.open(str(tmp_path / "a.mka"), "w") as file:
+        tone = file.add_stream("flac", rate=SAMPLE_RATE, layout="mono")
+        for start in (0, 8 * SAMPLE_RATE):
+            frame = av.AudioFrame.from_ndarray(np.full((1, SAMPLE_RATE), 9000, np.int16), format="s16", layout="mono")
+            frame.sample_rate, frame.time_base, frame.pts = SAMPLE_RATE, Fraction(1, SAMPLE_RATE), start
+            file.mux(tone.encode(frame))
+        file.mux(tone.encode(None))
+    (before, one), (after, two) = audio(tmp_path / "a.mka", 3)
+    assert (before, after / SAMPLE_RATE) == (0, pytest.approx(8.0, abs=0.05))
+    assert len(one) + len(two) == pytest.approx(2 * SAMPLE_RATE, abs=100)
+
+
 def test_of_a_broken_sound_track_the_rest_is_heard_at_its_time(tmp_path):
     write(tmp_path / "a.ts", seconds=4.0, picture=False)
     data = bytearray((tmp_path / "a.ts").read_bytes())
@@ -66,19 +102,19 @@ def test_of_a_broken_sound_track_the_rest_is_heard_at_its_time(tmp_path):
     for packet in range(packets // 3, packets // 2):  # what is said of the packets stays, what is in them is noise
         data[188 * packet + 40 : 188 * packet + 188] = np.random.default_rng(packet).bytes(148)
     (tmp_path / "hole.ts").write_bytes(data)
-    heard = np.abs(audio(tmp_path / "hole.ts"))
+    heard = np.abs(whole(tmp_path / "hole.ts"))
     assert len(heard) == pytest.approx(4.0 * SAMPLE_RATE, abs=0.2 * SAMPLE_RATE)
     assert heard[: SAMPLE_RATE // 2].max() > 0.3 and heard[-SAMPLE_RATE // 2 :].max() > 0.3
     (tmp_path / "cut.ts").write_bytes((tmp_path / "a.ts").read_bytes()[: len(data) // 2])
-    assert 1.0 < len(audio(tmp_path / "cut.ts")) / SAMPLE_RATE < 3.0
+    assert 1.0 < len(whole(tmp_path / "cut.ts")) / SAMPLE_RATE < 3.0
 
 
 def test_what_cannot_be_heard_says_why(tmp_path):
     write(tmp_path / "mute.mp4", sound=False)
     with pytest.raises(Loss, match="no_audio: no sound stream"):
-        audio(tmp_path / "mute.mp4")
+        whole(tmp_path / "mute.mp4")
     (tmp_path / "text.mp4").write_text("<html>Please log in</html>" * 50)
-    for function in (audio, probe):
+    for function in (whole, probe):
         with pytest.raises(Loss, match="unusable: not a readable media file"):
             function(tmp_path / "text.mp4")
 
@@ -91,6 +127,6 @@ def test_playlists_do_not_open_other_files(tmp_path, name):
         "script": "ffconcat version 1.0\nfile secret.mp4\n",
     }
     (tmp_path / name).write_text(text[name.split(".")[0]])
-    for function in (audio, probe):
+    for function in (whole, probe):
         with pytest.raises(Loss, match="unusable"):
             function(tmp_path / name)

