@@ -189,7 +189,7 @@ def test_ffmpeg_itself_refuses_playlists(tmp_path, name):
     }
     (tmp_path / name).write_text(text[name.split(".")[0]])
     with pytest.raises(Loss, match="unusable"):
-        _ffmpeg(tmp_path / name, tmp_path / "out.mp4", 20, 224, 18)
+        _ffmpeg(tmp_path / name, tmp_path / "out.mp4", {"late": 0.0, "interlaced": False, "duration": 2.0}, 20, 224, 18)
 
 
 def test_a_video_that_breaks_off_is_kept_up_to_there(tmp_path):
