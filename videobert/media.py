@@ -99,7 +99,7 @@ def _facts(path: Path) -> dict[str, Any]:
     with _open(path) as container:
         video, sound = picture_stream(container), next(iter(container.streams.audio), None)
         if video is None and sound is None:
-            raise Loss("unusable", "neither a picture nor a sound stream")
+            raise Loss("unusable", "neither pictures nor sound that can be opened")
         if container.duration is not None:
             duration = container.duration / av.time_base
         else:
