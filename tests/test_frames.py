@@ -444,6 +444,36 @@ def test_a_gap_of_a_day_is_not_filled(tmp_path):
     assert not list(tmp_path.glob("*out.mp4"))
 
 
+def test_a_gap_of_minutes_is_filled_in_little_memory(tmp_path):
+    encode(tmp_path / "two.avi", "-c:v", "mjpeg", pictures=[barcode(3), barcode(9)])
+    with av.open(str(tmp_path / "two.avi")) as file:
+        pictures = [bytes(packet) for packet in file.demux(video=0) if packet.size]
+    write_packets(tmp_path / "a.mkv", "mjpeg", pictures, [0, 600_000])
+    row, megabytes, _ = costs(tmp_path / "a.mkv")
+    assert row["frames"] == 12_001 and megabytes < 200
+    found = [
+        read_barcode(picture) for i, picture in enumerate(pictures_of(tmp_path / "out.mp4")) if i in (1, 11_999, 12_000)
+    ]
+    assert found == [3, 3, 9]
+
+
+def test_one_damaged_clock_costs_one_picture(tmp_path):
+    encode(tmp_path / "plain.avi", "-c:v", "mjpeg")
+    with av.open(str(tmp_path / "plain.avi")) as file:
+        pictures = [bytes(packet) for packet in file.demux(video=0) if packet.size]
+    write_packets(tmp_path / "a.wmv", "mjpeg", pictures, [i * 40 for i in range(60)])
+    # ASF writes the time of the 20th picture (and the 3.1 s that it adds to all times) beside the picture's size.
+    size, time = len(pictures[20]).to_bytes(4, "little"), (800 + 3100).to_bytes(4, "little")
+    data = (tmp_path / "a.wmv").read_bytes()
+    assert size + time in data
+    (tmp_path / "a.wmv").write_bytes(data.replace(size + time, size + (13_000_000).to_bytes(4, "little")))
+    with av.open(str(tmp_path / "a.wmv")) as file:
+        assert max(packet.pts for packet in file.demux(video=0) if packet.size) > 12_000_000
+    found = shown(tmp_path / "a.wmv")
+    assert len(found) == 48 and 20 not in found
+    assert_in_time([20 if i == 16 else number for i, number in enumerate(found)])
+
+
 def test_time_and_memory_have_bounds(tmp_path, monkeypatch):
     from videobert import frames as stage
     from videobert.media import guarded

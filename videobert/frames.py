@@ -27,8 +27,8 @@ VERSION = 2
 SHORTEST_PART = 1.5
 # What ffmpeg says when the machine, not the video, is at fault.
 MACHINE_FAULTS = ("No space left on device", "Disk quota exceeded", "Read-only file system")
-# Bytes of address space, and of one piece of it: 8K with all the pictures that H.264 may refer to takes a third.
-MEMORY, LARGEST_PIECE = 4 << 30, 1 << 29
+# Bytes of address space, and of one piece of it: 8K with all the pictures that H.264 may refer to takes 1.2 GB.
+MEMORY, LARGEST_PIECE = 2 << 30, 1 << 29
 
 
 def frames(download: Path, output: Path, fps: int = 20, size: int = 224, crf: int = 18) -> None:
@@ -118,12 +118,8 @@ def _ffmpeg(
         pictures = pictures.filter("yadif", deint="interlaced")
     if facts["late"]:
         pictures = pictures.filter("setpts", f"PTS+{facts['late']:.6f}/TB")
-    pictures = pictures.filter("fps", fps)
-    if first or last is not None:
-        # Counted from the start and not sought: where a stranger's file seeks to is anybody's guess.
-        span = {"start": (first - 0.5) / fps} if first else {}
-        span |= {"end": (last - 0.5) / fps} if last is not None else {}
-        pictures = pictures.filter("trim", **span).filter("setpts", f"PTS-{first}")
+    if facts["duration"]:  # one damaged clock in a file would have all after it dropped, and hours before it filled
+        pictures = pictures.filter("select", f"not(gt(t,{2 * facts['duration'] + 60:.3f}))")
     pictures = (
         pictures
         # The centred square is cut in the source's pixels, which need not be square themselves.
@@ -133,7 +129,14 @@ def _ffmpeg(
         )
         .filter("setsar", 1)
         .filter("format", "yuv420p")
+        # Last: ffmpeg keeps all pictures that fill a gap in memory, and as copies of one small picture they take little.
+        .filter("fps", fps)
     )
+    if first or last is not None:
+        # Counted from the start and not sought: where a stranger's file seeks to is anybody's guess.
+        span = {"start": (first - 0.5) / fps} if first else {}
+        span |= {"end": (last - 0.5) / fps} if last is not None else {}
+        pictures = pictures.filter("trim", **span).filter("setpts", f"PTS-{first}")
     job = ffmpeg.output(
         pictures,
         f"file:{target}",
@@ -168,7 +171,7 @@ def _ffmpeg(
 
 
 def _time_limit(source: Path, duration: float) -> float:
-    """Seconds that ffmpeg may take: ten times a video's duration, which a file that does not say it can't exceed much."""
+    """Seconds that ffmpeg may take: ten times a video's duration; guessed from the size where the file does not say it."""
     from videobert.media import LONGEST
 
     return 600 + 10 * min(duration or source.stat().st_size / 1000, LONGEST)
