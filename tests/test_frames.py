@@ -1,5 +1,6 @@
 """Frames: the right picture at the right time and in the right colour, and broken or hostile media as ledger rows."""
 
+import re
 import struct
 import subprocess
 import sys
@@ -338,7 +339,7 @@ def test_a_file_shows_no_other_file_and_asks_no_server(tmp_path, secret, server)
     assert {row["status"] for row in rows.values()} == {"unusable"} and len(rows) == len(posing)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["ledger.parquet"]
     # The second wall: ffmpeg itself, if the probe had let them through.
-    believed = {"late": 0.0, "interlaced": False, "duration": 2.0}
+    believed = {"late": 0.0, "interlaced": False, "gap": 0.1, "duration": 2.0}
     for name in posing:
         for suffix in ("mp4", "m3u8", "ffconcat", "mpd", "sdp", "avi"):
             if suffix in ("mp4", "avi") or name.split("_")[0] in {
@@ -422,8 +423,7 @@ def test_ten_thousand_pictures_a_second_are_refused(tmp_path, name):
     encode(tmp_path / name, *X264, pictures=[np.zeros((32, 32, 3), np.uint8)] * 20_000, fps=10_000)
     row, megabytes, _ = costs(tmp_path / name)
     assert megabytes < 200
-    if name != "fast.ts":
-        assert row["reason"] == "unusable: 10000 pictures a second; more than 1000 are refused"
+    assert re.fullmatch(r"unusable: (10|9)\d+ pictures a second; more than 1000 are refused", row["reason"])
     # A high rate that is just said is the unit of a clock: cameras in browsers write such files.
     write_video(tmp_path / "said.mkv", [barcode(i) for i in range(30)], fps=10_000, times=[i / 25 for i in range(30)])
     assert_in_time(shown(tmp_path / "said.mkv")[:24])
@@ -448,11 +448,11 @@ def test_a_gap_of_minutes_is_filled_in_little_memory(tmp_path):
     encode(tmp_path / "two.avi", "-c:v", "mjpeg", pictures=[barcode(3), barcode(9)])
     with av.open(str(tmp_path / "two.avi")) as file:
         pictures = [bytes(packet) for packet in file.demux(video=0) if packet.size]
-    write_packets(tmp_path / "a.mkv", "mjpeg", pictures, [0, 600_000])
+    write_packets(tmp_path / "a.mkv", "mjpeg", pictures, [0, 300_000])
     row, megabytes, _ = costs(tmp_path / "a.mkv")
-    assert row["frames"] == 12_001 and megabytes < 200
+    assert row["frames"] == 6_001 and megabytes < 200
     found = [
-        read_barcode(picture) for i, picture in enumerate(pictures_of(tmp_path / "out.mp4")) if i in (1, 11_999, 12_000)
+        read_barcode(picture) for i, picture in enumerate(pictures_of(tmp_path / "out.mp4")) if i in (1, 5_999, 6_000)
     ]
     assert found == [3, 3, 9]
 

@@ -27,6 +27,8 @@ VERSION = 2
 SHORTEST_PART = 1.5
 # What ffmpeg says when the machine, not the video, is at fault.
 MACHINE_FAULTS = ("No space left on device", "Disk quota exceeded", "Read-only file system")
+# Seconds without a new picture beyond which the fill is made of small pictures.
+LONG_GAP = 10
 # Bytes of address space, and of one piece of it: 8K with all the pictures that H.264 may refer to takes 1.2 GB.
 MEMORY, LARGEST_PIECE = 2 << 30, 1 << 29
 
@@ -120,6 +122,10 @@ def _ffmpeg(
         pictures = pictures.filter("setpts", f"PTS+{facts['late']:.6f}/TB")
     if facts["duration"]:  # one damaged clock in a file would have all after it dropped, and hours before it filled
         pictures = pictures.filter("select", f"not(gt(t,{2 * facts['duration'] + 60:.3f}))")
+    # Pictures that are not needed are not scaled. But ffmpeg keeps all that fill a gap in memory at once: of a long one
+    # they are filled in last, as copies of one small picture.
+    long_gap = facts["gap"] > LONG_GAP
+    pictures = pictures if long_gap else pictures.filter("fps", fps)
     pictures = (
         pictures
         # The centred square is cut in the source's pixels, which need not be square themselves.
@@ -129,9 +135,8 @@ def _ffmpeg(
         )
         .filter("setsar", 1)
         .filter("format", "yuv420p")
-        # Last: ffmpeg keeps all pictures that fill a gap in memory, and as copies of one small picture they take little.
-        .filter("fps", fps)
     )
+    pictures = pictures.filter("fps", fps) if long_gap else pictures
     if first or last is not None:
         # Counted from the start and not sought: where a stranger's file seeks to is anybody's guess.
         span = {"start": (first - 0.5) / fps} if first else {}

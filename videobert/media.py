@@ -40,9 +40,8 @@ SAMPLE_RATE = 16_000
 MAX_PIXELS = 8192 * 4608
 MAX_RATE = 1000  # pictures a second
 LONGEST = 12 * 3600  # seconds
-# Bytes of address space, and seconds, to probe a file in: an index of 12 hours takes a fifth of them.
+# Bytes of address space to probe a file in: an index of 12 hours takes a fifth of them.
 PROBE_MEMORY = 1 << 30
-PROBE_SECONDS = 60
 
 
 def ffmpeg_binary() -> str:
@@ -65,14 +64,19 @@ def probe(path: Path) -> dict[str, Any]:
 
     Returns `duration` in seconds (0.0 when the file does not say), `width` and `height` in pixels (0 without pictures),
     `has_audio`, `has_video`; and of the pictures `late`, the seconds from the container's start to the first where a
-    demuxer hides them (see `frames`), `interlaced`, and `promised`, the seconds that an index counts (0.0 without one).
+    demuxer hides them (see `frames`), `interlaced`, `promised`, the seconds that an index counts (0.0 without one), and
+    `gap`, about the longest time without a new picture, in seconds.
 
     Raises Loss("unusable") when it is no media file, holds neither pictures nor sound, or asks for more than a video
     needs (`MAX_PIXELS`, `MAX_RATE`, `LONGEST`).
     """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folder or os.getcwd() for folder in sys.path)}
     program = "import sys; from videobert.media import _tell; _tell(sys.argv[1])"
-    code, said = guarded([sys.executable, "-c", program, str(path)], PROBE_SECONDS, PROBE_MEMORY, environment)
+    try:
+        seconds = 60 + path.stat().st_size / 5e6  # it is read once, perhaps from a slow disk
+    except OSError as error:
+        raise Loss("unusable", f"not a readable media file: {error.strerror}") from None
+    code, said = guarded([sys.executable, "-c", program, str(path)], seconds, PROBE_MEMORY, environment)
     if code < 0:
         raise Loss("unusable", f"not a readable media file: the demuxer ended by {Signals(-code).name}")
     if code:
@@ -133,21 +137,30 @@ def _picture_facts(container: "av.container.InputContainer", video: "av.stream.S
     promised = 0.0
     if container.format.name == "avi" and video.frames and video.average_rate:
         promised = float(video.frames / video.average_rate)
-    facts = {"late": max(late, 0.0), "interlaced": video.codec_context.field_order > 1, "promised": promised}
-    if video.average_rate and video.average_rate > MAX_RATE and _rate(container, video) > MAX_RATE:
-        raise Loss("unusable", f"{float(video.average_rate):.0f} pictures a second; more than {MAX_RATE} are refused")
-    return facts
+    rate, gap = _rhythm(container, video)
+    if rate > MAX_RATE:
+        raise Loss("unusable", f"{rate:.0f} pictures a second; more than {MAX_RATE} are refused")
+    interlaced = video.codec_context.field_order > 1
+    return {"late": max(late, 0.0), "interlaced": interlaced, "promised": promised, "gap": gap}
 
 
-def _rate(container: "av.container.InputContainer", video: "av.stream.Stream") -> float:
-    """Pictures a second, counted: a rate that a file says is sometimes just the unit of its clock."""
-    times: list[float] = []
-    for packet in container.demux(video):
-        if packet.size and packet.dts is not None:
-            times.append(float(packet.dts * packet.time_base))
-            if len(times) > MAX_RATE:
-                break
-    return len(times) / max(times[-1] - times[0], 1e-6) if len(times) > 1 else 0.0
+def _rhythm(container: "av.container.InputContainer", video: "av.stream.Stream") -> tuple[float, float]:
+    """Pictures a second, and the longest time (seconds) between two of them; counted, for what files say is often wrong."""
+    import av
+
+    count, first, last, gap = 0, None, 0.0, 0.0
+    try:
+        for packet in container.demux(video):
+            time = packet.dts if packet.pts is None else packet.pts
+            if not packet.size or time is None:
+                continue
+            time = float(time * packet.time_base)
+            if first is None:
+                first = last = time
+            count, gap, last = count + 1, max(gap, time - last), max(last, time)
+    except av.FFmpegError:  # it breaks off here
+        pass
+    return count / max(last - (first or 0.0), 1.0), gap
 
 
 def guarded(
