@@ -450,12 +450,25 @@ def test_a_gap_of_minutes_is_filled_in_little_memory(tmp_path):
         pictures = [bytes(packet) for packet in file.demux(video=0) if packet.size]
     times = [i * 40 for i in range(20)]
     write_packets(tmp_path / "a.mkv", "mjpeg", pictures, times + [300_000 + time for time in times])
-    row, megabytes, _ = costs(tmp_path / "a.mkv")
-    assert row["frames"] == 6_016 and megabytes < 200
-    found = [read_barcode(picture) for picture in pictures_of(tmp_path / "out.mp4")]
+    row, megabytes, _ = costs(tmp_path / "a.mkv", "20, 112, 18")
+    assert row["frames"] == 6_016 and megabytes < 100
+    with av.open(str(tmp_path / "out.mp4")) as file:
+        found = [read_barcode(frame.to_ndarray(format="rgb24")) for frame in file.decode(video=0)]
     assert_in_time(found[:15])
     assert set(found[16:5_999]) == {19}
     assert_in_time([number - 20 for number in found[6_000:]])
+
+
+def test_ffmpeg_stops_at_the_longest_video(tmp_path, monkeypatch):
+    from videobert import media
+
+    write_video(tmp_path / "a.mp4", [barcode(i) for i in range(200)], fps=25)
+    monkeypatch.setattr(media, "LONGEST", 2)
+    believed = {"late": 0.0, "interlaced": False, "gap": 0.1, "duration": 0.0}
+    _ffmpeg(tmp_path / "a.mp4", tmp_path / "out.mp4", believed, 20, 112, 18)
+    assert media.count_frames(tmp_path / "out.mp4") == 41
+    with pytest.raises(Loss, match="it says that it lasts"):
+        media._facts(tmp_path / "a.mp4")
 
 
 def test_one_damaged_clock_costs_one_picture(tmp_path):

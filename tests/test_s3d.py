@@ -3,6 +3,7 @@
 import hashlib
 import json
 import pickle
+import resource
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -227,11 +228,13 @@ def test_preprocessing_that_cannot_be_is_refused(tmp_path, said):
 
 def test_a_small_file_that_says_it_is_large_gets_no_memory(tmp_path):
     state = {name: torch.zeros(()).expand(value.shape) for name, value in lively().state_dict().items()}
-    state["features.0.0.0.weight"] = torch.zeros(()).expand(64_000, 3, 1, 7, 7)  # a thousand times as wide
+    state["features.0.0.0.weight"] = torch.zeros(()).expand(384, 3, 1, 7, 7)  # six times as wide: 1.2 GB
     torch.save(state, tmp_path / "wide.pth")
     assert (tmp_path / "wide.pth").stat().st_size < 1e6
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(UserError, match="does not hold an S3D"):
         load(str(tmp_path / "wide.pth"))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kilobytes
 
 
 def test_a_cache_that_cannot_be_written_says_so(tmp_path, monkeypatch):
