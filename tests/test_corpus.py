@@ -138,6 +138,7 @@ def test_a_mended_file_is_taken_in_again(tmp_path):
         ("list.txt", "source\nkitchen:1\n", "is not a .tsv, .csv or .parquet file"),
         ("list.tsv", "", "cannot be read"),
         ("list.csv", "url,title\nx,y\n", "has no column named source; its columns are: url, title"),
+        ("list.csv", "source,title\nkitchen:1,a,b\nkitchen:2,c,d\n", "rows with more columns than its header names"),
         (
             "list.tsv",
             "source\tsplit\nkitchen:1\tTrain\n",

@@ -2,10 +2,14 @@
 
 import hashlib
 import json
+import pickle
+import resource
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -56,6 +60,58 @@ def test_logits_are_torchvisions_and_the_classifier_of_the_features(shape):
     assert torchvisions.std() > 0.01
     torch.testing.assert_close(logits, torchvisions, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(logits, classified)
+
+
+def drawn_weights() -> dict[str, torch.Tensor]:
+    """Weights of torchvision's names and shapes, drawn from a stream that numpy keeps for ever."""
+    rng = np.random.RandomState(0)
+    weights = {}
+    for name, value in S3D().state_dict().items():
+        if name.endswith("num_batches_tracked"):
+            weights[name] = torch.tensor(7)
+            continue
+        x = rng.standard_normal(value.shape).astype(np.float32)
+        if name.endswith("running_var"):
+            x = 0.5 + x * x
+        elif name.endswith(("running_mean", "bias")):
+            x = x * 0.1
+        elif value.ndim == 1:
+            x = 1 + 0.1 * x
+        else:
+            x = x * (2 / np.prod(value.shape[1:])) ** 0.5
+        weights[name] = torch.from_numpy(np.asarray(x, np.float32))
+    return weights
+
+
+def in_cache(folder: Path, monkeypatch: pytest.MonkeyPatch, write) -> Path:
+    """A file that is taken for the fetched Kinetics weights: in the cache, with its hash in its name."""
+    folder.mkdir()
+    write(folder / "written")
+    digest = hashlib.sha256((folder / "written").read_bytes()).hexdigest()
+    path = (folder / "written").rename(folder / f"s3d-{digest[:8]}.pth")
+    monkeypatch.setenv("VIDEOBERT_CACHE", str(folder))
+    monkeypatch.setattr(s3d, "KINETICS400", f"http://127.0.0.1:9/{path.name}")  # nobody listens there
+    return path
+
+
+def test_kinetics400_gives_the_numbers_of_torchvision(tmp_path, monkeypatch):
+    from videobert.features import embed
+
+    in_cache(tmp_path / "cache", monkeypatch, lambda path: torch.save(drawn_weights(), path))
+    model, preprocessing, _ = load("kinetics400")
+    time, row, column = np.ogrid[:16, :224, :224]
+    colours = [time * 9 + row * 3 + column, time * 5 + row * row // 9 + column * 2, row * column // 40 + time * 11]
+    clip = torch.from_numpy(np.stack(np.broadcast_arrays(*colours), axis=-1).astype(np.uint8))
+    features = embed(model, clip[None], preprocessing)
+    with torch.inference_mode():
+        logits = model.classifier(features[:, :, None, None, None]).flatten()
+    # What torchvision 0.28.0's own S3D says of these weights and this clip (mean over its avgpool's output; logits).
+    expected = [5.640503, 0.110504, 6.802469, 5.618185, 0.000119, 25.02583, 3.515903, 38.533176]
+    torch.testing.assert_close(features[0, ::128], torch.tensor(expected), rtol=1e-3, atol=1e-3)
+    assert (features.mean().item(), features.std().item()) == pytest.approx((6.536668, 9.489187), rel=1e-4)
+    expected = [-24.262493, 19.833706, 17.570868, -56.444794, 21.400267, 27.26149, -3.076392, 1.945859]
+    torch.testing.assert_close(logits[::50], torch.tensor(expected), rtol=1e-3, atol=1e-2)
+    assert logits.argmax() == 20
 
 
 def test_optimised_network_gives_the_same_features():
@@ -138,6 +194,54 @@ def test_files_that_are_no_weights_are_refused(tmp_path, name, capsys):
     with pytest.raises(UserError, match=name):
         load(str(path))
     assert "stranger" not in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_code_is_refused_however_it_is_packed(tmp_path, monkeypatch, capsys):
+    class Module(nn.Module):
+        def forward(self, x):
+            return x
+
+    packed = {
+        "zip": lambda path: torch.save({"features.0.0.0.weight": Payload()}, path),
+        "old": lambda path: torch.save([Payload()], path, _use_new_zipfile_serialization=False),
+        "pickle": lambda path: path.write_bytes(pickle.dumps(Payload())),
+        "script": lambda path: torch.jit.save(torch.jit.script(Module()), path),
+        "model": lambda path: torch.save(lively(), path),
+    }
+    for name, write in packed.items():
+        path = in_cache(tmp_path / name, monkeypatch, write)
+        with pytest.raises(UserError, match=rf"{path.name} is not a readable state dict"):
+            load("kinetics400")
+    assert "stranger" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["nonsense", "[]", '{"size": -1}', '{"size": "64"}', '{"mean": [0, 0]}', '{"std": [0, 1, 1]}', '{"frames": 0.5}'],
+)
+def test_preprocessing_that_cannot_be_is_refused(tmp_path, said):
+    save_file(lively().state_dict(), tmp_path / "odd.safetensors", {"preprocessing": said})
+    with pytest.raises(UserError, match=r"odd\.safetensors is not a readable state dict"):
+        load(str(tmp_path / "odd.safetensors"))
+
+
+def test_a_small_file_that_says_it_is_large_gets_no_memory(tmp_path):
+    state = {name: torch.zeros(()).expand(value.shape) for name, value in lively().state_dict().items()}
+    state["features.0.0.0.weight"] = torch.zeros(()).expand(384, 3, 1, 7, 7)  # six times as wide: 1.2 GB
+    torch.save(state, tmp_path / "wide.pth")
+    assert (tmp_path / "wide.pth").stat().st_size < 1e6
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UserError, match="does not hold an S3D"):
+        load(str(tmp_path / "wide.pth"))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kilobytes
+
+
+def test_a_cache_that_cannot_be_written_says_so(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("VIDEOBERT_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(UserError, match=r"s3d-d76dad2f\.pth could not be fetched .*set VIDEOBERT_CACHE"):
+        load("kinetics400")
 
 
 def test_offline_kinetics_weights_say_which_file_to_put_where(tmp_path, monkeypatch):

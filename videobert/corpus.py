@@ -17,6 +17,7 @@ import json
 import os
 import re
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlparse
@@ -133,13 +134,22 @@ def read_list(videos: Path) -> "pd.DataFrame":
         if videos.suffix.lower() == ".parquet":
             table = pd.read_parquet(videos).fillna("").astype(str)
         elif videos.suffix.lower() in readers:
-            table = pd.read_csv(
-                videos, dtype=str, keep_default_na=False, encoding="utf-8-sig", **readers[videos.suffix.lower()]
-            )
+            with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
+                # Not an index: of rows longer than the header, pandas would make the first column one.
+                table = pd.read_csv(
+                    videos,
+                    dtype=str,
+                    keep_default_na=False,
+                    encoding="utf-8-sig",
+                    index_col=False,
+                    **readers[videos.suffix.lower()],
+                )
         else:
             raise UserError(f"{where} is not a .tsv, .csv or .parquet file")
     except FileNotFoundError:
         raise UserError(f"{where} does not exist; make it: a table with a column named source") from None
+    except pd.errors.ParserWarning:
+        raise UserError(f"{where} has rows with more columns than its header names: give each column a name") from None
     except (ValueError, OSError) as error:  # ValueError: pandas' ParserError and EmptyDataError, arrow's and unicode's
         raise UserError(f"{where} cannot be read: {' '.join(str(error).split())}") from None
     if "source" not in table.columns:

@@ -7,22 +7,30 @@ result is kept: near-lossless, fast to write and many times faster to read than 
 Colour takes one path: whatever the source says of itself becomes BT.709 in studio range, and is tagged so. The bytes
 depend on the source, the settings and the version of ffmpeg alone. A video that breaks off is kept up to there (status
 ok, the reason says "partial"); one that gives nothing is a row in the ledger.
+
+ffmpeg is shown the one file, never the network, and has bounds of memory, time and frames: some files are made to
+use up a machine.
 """
 
 import re
 from pathlib import Path
+from signal import Signals
 from typing import Any
 
 from videobert.artefact import atomic, made_by, write_table
 from videobert.errors import Loss, UserError
 from videobert.ledger import each, finish, ok
 
-VERSION = 1
+VERSION = 2
 
 # Of a broken video less than this is not worth keeping: one clip of the paper.
 SHORTEST_PART = 1.5
 # What ffmpeg says when the machine, not the video, is at fault.
-MACHINE_FAULTS = ("No space left on device", "Disk quota exceeded", "Cannot allocate memory", "Read-only file system")
+MACHINE_FAULTS = ("No space left on device", "Disk quota exceeded", "Read-only file system")
+# Seconds without a new picture beyond which the fill is made of small pictures.
+LONG_GAP = 10
+# Bytes of address space, and of one piece of it: 8K with all the pictures that H.264 may refer to takes 1.2 GB.
+MEMORY, LARGEST_PIECE = 2 << 30, 1 << 29
 
 
 def frames(download: Path, output: Path, fps: int = 20, size: int = 224, crf: int = 18) -> None:
@@ -68,17 +76,22 @@ def normalise(
 
     Raises Loss("unusable") when there are no pictures, or too few before the video breaks.
     """
-    from videobert.media import count_frames, probe
+    from videobert.media import LONGEST, count_frames, probe
 
     facts = probe(source)
     if not facts["has_video"]:
         raise Loss("unusable", "no video stream")
+    duration = facts["promised"] or facts["duration"]
     with atomic(target) as temporary:
-        complaint = _ffmpeg(source, temporary, fps, size, crf, first, last)
+        complaint = _ffmpeg(source, temporary, facts, fps, size, crf, first, last)
         count = count_frames(temporary)
         seconds = count / fps
-        wanted = (facts["duration"] if last is None else min(facts["duration"], last / fps)) - first / fps
-        # Sound often outlasts the pictures, so a short result alone is no sign; ffmpeg must have complained as well.
+        if seconds > LONGEST:
+            raise Loss("unusable", f"it lasts more than {LONGEST // 3600} h")
+        wanted = (duration if last is None else min(duration, last / fps)) - first / fps
+        # Sound often outlasts the pictures, so a short result alone is no sign: ffmpeg must have complained as well, or
+        # the pictures themselves were counted.
+        complaint = complaint or ("the file is cut off" if facts["promised"] else "")
         partial = bool(complaint) and wanted - seconds > SHORTEST_PART
         if count == 0 or (partial and seconds < SHORTEST_PART):
             raise Loss("unusable", complaint or "no frame in it")
@@ -86,19 +99,33 @@ def normalise(
     return {"reason": reason, "path": target.name, "frames": count, "duration": seconds}
 
 
-def _ffmpeg(source: Path, target: Path, fps: int, size: int, crf: int, first: int = 0, last: int | None = None) -> str:
-    """Runs ffmpeg; returns the last line of its complaints ("" if it had none)."""
+def _ffmpeg(
+    source: Path,
+    target: Path,
+    facts: dict[str, Any],
+    fps: int,
+    size: int,
+    crf: int,
+    first: int = 0,
+    last: int | None = None,
+) -> str:
+    """Runs ffmpeg; returns the first of its complaints ("" if it had none)."""
     import ffmpeg
 
-    from videobert.media import SAFE, ffmpeg_binary
+    from videobert.media import LONGEST, MAX_PIXELS, SAFE, ffmpeg_binary, guarded
 
     # "V" is the first video stream that is no cover picture.
-    pictures = ffmpeg.input(f"file:{source}", threads=1, **SAFE)["V"].filter("fps", fps)
-    if first or last is not None:
-        # Counted from the start and not sought: where a stranger's file seeks to is anybody's guess.
-        span = {"start": (first - 0.5) / fps} if first else {}
-        span |= {"end": (last - 0.5) / fps} if last is not None else {}
-        pictures = pictures.filter("trim", **span).filter("setpts", f"PTS-{first}")
+    pictures = ffmpeg.input(f"file:{source}", threads=1, max_pixels=MAX_PIXELS, **SAFE)["V"]
+    if facts["interlaced"]:  # the two halves of a picture were taken at different times
+        pictures = pictures.filter("yadif", deint="interlaced")
+    if facts["late"]:
+        pictures = pictures.filter("setpts", f"PTS+{facts['late']:.6f}/TB")
+    if facts["duration"]:  # one damaged clock in a file would have all after it dropped, and hours before it filled
+        pictures = pictures.filter("select", f"not(gt(t,{2 * facts['duration'] + 60:.3f}))")
+    # Pictures that are not needed are not scaled. But ffmpeg keeps all that fill a gap in memory at once: of a long one
+    # they are filled in last, as copies of one small picture.
+    long_gap = facts["gap"] > LONG_GAP
+    pictures = pictures if long_gap else pictures.filter("fps", fps)
     pictures = (
         pictures
         # The centred square is cut in the source's pixels, which need not be square themselves.
@@ -109,6 +136,12 @@ def _ffmpeg(source: Path, target: Path, fps: int, size: int, crf: int, first: in
         .filter("setsar", 1)
         .filter("format", "yuv420p")
     )
+    pictures = pictures.filter("fps", fps) if long_gap else pictures
+    if first or last is not None:
+        # Counted from the start and not sought: where a stranger's file seeks to is anybody's guess.
+        span = {"start": (first - 0.5) / fps} if first else {}
+        span |= {"end": (last - 0.5) / fps} if last is not None else {}
+        pictures = pictures.filter("trim", **span).filter("setpts", f"PTS-{first}")
     job = ffmpeg.output(
         pictures,
         f"file:{target}",
@@ -121,6 +154,7 @@ def _ffmpeg(source: Path, target: Path, fps: int, size: int, crf: int, first: in
         # A constant rate from time zero: a late first frame is shown from the start, so that frame i is at i / fps.
         r=fps,
         fps_mode="cfr",
+        **{"frames:v": LONGEST * fps + 1},
         colorspace="bt709",
         color_primaries="bt709",
         color_trc="bt709",
@@ -129,21 +163,27 @@ def _ffmpeg(source: Path, target: Path, fps: int, size: int, crf: int, first: in
         fflags="+bitexact",
         **{"flags:v": "+bitexact"},
     ).global_args("-hide_banner", "-nostdin", "-loglevel", "error", "-filter_complex_threads", "1")
-    try:
-        _, errors = job.run(cmd=ffmpeg_binary(), capture_stderr=True, overwrite_output=True)
-        failed = False
-    except ffmpeg.Error as error:
-        errors, failed = error.stderr, True
-    complaint = _last_line(errors.decode(errors="replace"), source)
-    if any(fault in errors.decode(errors="replace") for fault in MACHINE_FAULTS):
+    command = ffmpeg.compile(job.global_args("-max_alloc", str(LARGEST_PIECE)), ffmpeg_binary(), overwrite_output=True)
+    code, said = guarded(command, _time_limit(source, facts["duration"]), MEMORY)
+    complaint = _complaint(said, source)
+    if any(fault in line for line in said for fault in MACHINE_FAULTS):
         raise UserError(f"ffmpeg could not write {target}: {complaint}")
-    if failed:
+    if code < 0:
+        raise Loss("unusable", f"ffmpeg ended by {Signals(-code).name}")
+    if code:
         raise Loss("unusable", complaint or "ffmpeg failed without a word")
     return complaint
 
 
-def _last_line(errors: str, source: Path) -> str:
-    """The last complaint, without memory addresses and paths: the ledger's bytes must not depend on the run."""
-    lines = [line.strip() for line in errors.splitlines() if line.strip()]
-    line = lines[-1] if lines else ""
-    return re.sub(r" @ 0x[0-9a-f]+", "", line).replace(f"file:{source}", source.name).replace(str(source), source.name)
+def _time_limit(source: Path, duration: float) -> float:
+    """Seconds that ffmpeg may take: ten times a video's duration; guessed from the size where the file does not say it."""
+    from videobert.media import LONGEST
+
+    return 600 + 10 * min(duration or source.stat().st_size / 1000, LONGEST)
+
+
+def _complaint(said: list[str], source: Path) -> str:
+    """The first complaint, without memory addresses and paths: the ledger's bytes must not depend on the run."""
+    line = next((line.strip() for line in said if line.strip()), "")[:1000]
+    line = re.sub(r" @ 0x[0-9a-f]+", "", line).replace(f"file:{source}", source.name).replace(str(source), source.name)
+    return "".join(character if character.isprintable() else " " for character in line)[:200]

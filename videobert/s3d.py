@@ -147,9 +147,11 @@ def load(
     state, preprocessing = _read(path)
     try:
         width = state["features.0.0.0.weight"].shape[0] / 64
-        model = S3D(classes=state["classifier.1.bias"].shape[0], width=width)
-        model.load_state_dict(state)
-    except (KeyError, RuntimeError, AttributeError, IndexError) as error:
+        with torch.device("meta"):  # a wrong file gets no memory for what it says of itself
+            model = S3D(classes=state["classifier.1.bias"].shape[0], width=width)
+        model.load_state_dict(state, assign=True)
+        model.float()
+    except (KeyError, RuntimeError, AttributeError, IndexError, TypeError) as error:
         detail = " ".join(str(error).split())[:200]
         raise UserError(f"{path} does not hold an S3D with torchvision's names and shapes: {detail}") from None
     return optimise(model, precision).to(device), preprocessing, sha256(path)
@@ -167,22 +169,36 @@ def weights_file(weights: str) -> Path:
 
 
 def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """A state dict in float32 and its preprocessing (Kinetics' when the file does not say)."""
-    import pickle
+    """A state dict and its preprocessing (Kinetics' where the file does not say)."""
+    from safetensors import safe_open
 
-    from safetensors import SafetensorError, safe_open
-
-    preprocessing = KINETICS400_PREPROCESSING
+    given: Any = {}
     try:
         if path.suffix == ".safetensors":
             with safe_open(path, "pt") as file:
                 state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
-                preprocessing = json.loads((file.metadata() or {}).get("preprocessing", "null")) or preprocessing
+                given = json.loads((file.metadata() or {}).get("preprocessing", "{}"))
         else:
+            # Whatever is no weights, code above all, is refused; what it raises then is not always the same.
             state = torch.load(path, map_location="cpu", weights_only=True)
-        return {name: value.float() for name, value in state.items()}, preprocessing
-    except (OSError, RuntimeError, EOFError, AttributeError, SafetensorError, pickle.UnpicklingError) as error:
+        return dict(state.items()), _preprocessing(given)
+    except Exception as error:
         raise UserError(f"{path} is not a readable state dict: {' '.join(str(error).split())[:200]}") from None
+
+
+def _preprocessing(given: Any) -> dict[str, Any]:
+    """What a file says of its input, over Kinetics'; raises ValueError when no input could be like that."""
+    said = KINETICS400_PREPROCESSING | given if isinstance(given, dict) else {}
+    counts = [said.get("size"), said.get("frames", 1)]
+    colours = [said.get("mean"), said.get("std")]
+    if not (
+        all(isinstance(count, int) and 0 < count <= 4096 for count in counts)
+        and all(isinstance(colour, list) and len(colour) == 3 for colour in colours)
+        and all(isinstance(value, (int, float)) for colour in colours for value in colour)
+        and min(said["std"]) > 0
+    ):
+        raise ValueError(f"its preprocessing should be size, mean, std and perhaps frames, but is {str(given)[:100]}")
+    return said
 
 
 def _fetch(url: str) -> Path:
@@ -191,8 +207,8 @@ def _fetch(url: str) -> Path:
     prefix = name.rsplit("-", 1)[1].split(".")[0]
     path = Path(os.environ.get("VIDEOBERT_CACHE") or Path.home() / ".cache" / "videobert") / name
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(url, str(path), hash_prefix=prefix)
         except (OSError, RuntimeError) as error:
             raise UserError(

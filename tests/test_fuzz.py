@@ -1,0 +1,322 @@
+"""Three hundred mutated files: 180 media, 60 captions, 60 lists, through the real stages.
+
+Each outcome must be a row of a ledger (for a list: rows, or one line to the user); nothing crashes, hangs, or takes more
+memory than a bound. The stages run in processes of their own, so that a crash is seen as one. Seeded: a failure comes
+again, and says which file it was.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from test_frames import barcode, encode, encoders
+
+from videobert.artefact import read_table
+from videobert.errors import UserError
+
+ROOT = Path(__file__).parents[1]
+MEDIA, CAPTIONS, LISTS = 180, 60, 60
+MEGABYTES = 700  # torch and S3D take most of it; a child of a stage takes less
+SECONDS = 240  # for half of the media; some 30 s where nothing hangs
+TONE = ("-f", "lavfi", "-i", "sine=d=2")
+BASES = {
+    "mp4": ("-c:v", "libx264", "-c:a", "aac", "-movflags", "+faststart"),
+    "hevc.mp4": ("-c:v", "libx265", "-x265-params", "log-level=none", "-c:a", "aac"),
+    "mov": ("-c:v", "mjpeg", "-c:a", "pcm_s16le"),
+    "fragments.mp4": ("-c:v", "libx264", "-c:a", "aac", "-movflags", "frag_keyframe+empty_moov"),
+    "mkv": ("-c:v", "mpeg4", "-c:a", "flac"),
+    "webm": ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-c:a", "libopus"),
+    "av1.webm": ("-c:v", "libsvtav1", "-preset", "12", "-c:a", "libopus"),
+    "avi": ("-c:v", "mpeg4", "-c:a", "libmp3lame"),
+    "ts": ("-c:v", "libx264", "-c:a", "aac"),
+    "mpg": ("-c:v", "mpeg2video", "-c:a", "mp2"),
+    "flv": ("-c:v", "flv", "-c:a", "libmp3lame", "-ar", "44100"),
+    "ogv": ("-c:v", "libtheora", "-c:a", "libvorbis"),
+    "wmv": ("-c:v", "wmv2", "-c:a", "wmav2"),
+}
+VTT = """WEBVTT - a title
+
+STYLE
+::cue { color: red }
+
+NOTE a note
+
+one
+00:00:00.100 --> 00:00:00.900 align:start
+Now <i>slice</i> the onion. &lt;b&gt; [music]
+
+00:00.900 --> 00:01.900
+then<00:01.200><c> stir</c> it ♪ la ♪ {\\an8}
+"""
+SRT = (
+    "1\r\n00:00:00,100 --> 00:00:00,900\r\nNow slice the onion.\r\n\r\n2\r\n00:00:01,000 --> 00:00:01,900\r\nStir.\r\n"
+)
+CAPTION_TRICKS = [
+    "<" * 30_000,
+    "[" * 30_000,
+    "9" * 5_000 + ":00:00.000 --> 00:00:01.000\nhello",
+    "00:00:00.000 --> " + "9" * 5_000 + ":00:01.000\nhello",
+    "00:00:01.000 --> 00:00:00.000\nbackwards",
+    "99:99:99.999 --> 99:99:99.999\nhello",
+    "00:00:00.000 --> 00:00:01.000\n" + "word " * 50_000,
+    "00:00:00.000 --> 00:00:01.000\n\u202e\u0000\u200f\ud7ff;rm -rf\n" * 500,
+    "\n" * 100_000,
+    " " * 200_000 + "-->",
+]
+LIST = "source\tid\tsplit\tcaptions\ttitle\tlicense\nkitchen:1\ta\ttrain\t\tAn onion\tCC0\nhttps://example.org/v?v=1\tb\ttest\t\t\t\n"
+LIST += "videos/c.mp4\tc\t\tc.vtt\tSoup\tMIT\nkitchen:2\t\tvalidation\t\t\t\n"
+EXTREMES = [0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFFFF00, 0x00FFFFFF, 0x10000]
+
+
+def mutate(data: bytes, other: bytes, rng: np.random.Generator) -> bytes:
+    """One to three random damages; most of them where formats keep their sizes and counts: at the ends."""
+    for _ in range(rng.integers(1, 4)):
+        size = max(len(data), 1)
+        near = min(size, 1500)
+        at = int(rng.choice([rng.integers(size), rng.integers(near), size - 1 - rng.integers(near)]))
+        length = int(rng.integers(1, max(2, size // 4)))
+        match rng.integers(8):
+            case 0:  # some bytes
+                damaged = bytearray(data)
+                for place in rng.integers(max(0, at - 500), min(size, at + 500), rng.integers(1, 30)) if data else ():
+                    damaged[place] = rng.integers(256)
+                data = bytes(damaged)
+            case 1 | 2:  # a size, a count, a time
+                number = int(rng.choice(EXTREMES)).to_bytes(4, ["big", "little"][rng.integers(2)])
+                data = data[:at] + number + data[at + 4 :]
+            case 3:
+                data = data[:at]
+            case 4:
+                data = data[:at] + data[at + length :]
+            case 5:
+                data = data[:at] + data[at : at + length] * int(rng.integers(2, 5)) + data[at + length :]
+            case 6:
+                data = data[:at] + rng.bytes(length) + data[at:]
+            case 7:
+                data = data[:at] + other[len(other) * at // size :]
+    return data
+
+
+def section(stage: str, **changes: Any) -> dict[str, Any]:
+    """A stage's settings, as the shipped configuration has them."""
+    return yaml.safe_load((ROOT / "config.yaml").read_text())[stage] | changes
+
+
+def stages(folder: Path, shard: str) -> None:
+    """One shard's media through the stages; prints what they took. Runs in a process of its own."""
+    from videobert.download import download
+    from videobert.features import features
+    from videobert.frames import frames
+    from videobert.transcribe import transcribe
+
+    register, media = folder / "register.parquet", folder / "download" / shard / "ledger.parquet"
+    common = {"videos": folder / "videos.tsv", "register": register, "shard_size": (MEDIA + CAPTIONS) // 2}
+    download(**common, shard=shard, output=media, **section("download"))
+    for engine in ("captions", "faster-whisper"):
+        outputs = {
+            "output": folder / engine / f"{shard}.parquet",
+            "ledger": folder / engine / f"ledger-{shard}.parquet",
+        }
+        transcribe(media, **outputs, **section("transcribe", engine=engine, device="cpu"))
+    decoded = folder / "frames" / shard / "ledger.parquet"
+    frames(media, decoded, **section("frames"))
+    outputs = {
+        "output": folder / "features" / f"{shard}.parquet",
+        "ledger": folder / "features" / f"ledger-{shard}.parquet",
+    }
+    features(decoded, **outputs, **section("features", device="cpu"))
+    took = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+    own = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) // 1024
+    print(json.dumps({"own": own, "children": took}))
+
+
+@pytest.fixture(scope="module")
+def fuzzed(tmp_path_factory) -> tuple[Path, list[dict[str, int]]]:
+    """The folder with every ledger, and what each process took."""
+    folder = tmp_path_factory.mktemp("fuzz")
+    files = folder / "files"
+    files.mkdir()
+    rng = np.random.default_rng(0)
+    pictures = [barcode(i, 96, 128) for i in range(40)]
+    bases = {}
+    for kind, how in BASES.items():
+        if all(f" {name} " in encoders() for word, name in zip(how, how[1:]) if word.startswith("-c:")):
+            path = folder / f"base.{kind}"
+            encode(path, *how, "-map", "0:v", "-map", "1:a", "-shortest", inputs=TONE, pictures=pictures, fps=20)
+            bases[kind] = path.read_bytes()
+    kinds = list(bases)
+    rows = ["source\tid\tcaptions"]
+    for number in range(MEDIA):
+        kind = kinds[number % len(kinds)]
+        path = files / f"m{number:03d}.{kind.split('.')[-1]}"
+        path.write_bytes(mutate(bases[kind], bases[kinds[rng.integers(len(kinds))]], rng))
+        # Captions stand beside videos that are whole, so that it is the captions that are tried.
+        caption = ""
+        if number < CAPTIONS:
+            caption = files / f"c{number:03d}.{'srt' if number % 2 else 'vtt'}"
+            text = [VTT, SRT][number % 2].encode()
+            tricks = [trick.encode(errors="surrogatepass") for trick in CAPTION_TRICKS]
+            fresh = mutate(text * int(rng.integers(1, 20)), tricks[number % len(tricks)], rng)
+            caption.write_bytes(tricks[number] if number < len(tricks) else fresh)
+        rows.append(f"{path}\tm{number:03d}\t{caption}")
+    whole = files / "whole.mp4"
+    whole.write_bytes(bases["mp4"])
+    for number in range(CAPTIONS):
+        path, row = files / f"w{number:03d}.mp4", rows[1 + number].split("\t")
+        path.symlink_to(whole)
+        rows[1 + number] = f"{row[0]}\t{row[1]}\t"
+        rows.append(f"{path}\tw{number:03d}\t{row[2]}")
+    (folder / "videos.tsv").write_text("\n".join(rows) + "\n")
+    shards = {"shard_size": (MEDIA + CAPTIONS) // 2, "test_fraction": 0.0, "seed": 0}
+    from videobert.corpus import corpus
+
+    corpus(
+        folder / "videos.tsv",
+        output=folder / "manifest.parquet",
+        ledger=folder / "corpus.parquet",
+        register=folder / "register.parquet",
+        **shards,
+    )
+    names = sorted(set(read_table(folder / "manifest.parquet")["shard"].to_pylist()))
+    program = "import sys; from pathlib import Path; import test_fuzz; test_fuzz.stages(Path(sys.argv[1]), sys.argv[2])"
+    environment = {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"}
+    took, waiting = [], list(names)
+    running: dict[str, subprocess.Popen] = {}
+    deadline = time.monotonic() + SECONDS
+    while waiting or running:
+        while waiting and len(running) < 2:
+            name = waiting.pop(0)
+            log = open(folder / f"{name}.log", "wb")  # noqa: SIM115 (it is the child's)
+            command = [sys.executable, "-c", program, folder, name]
+            running[name] = subprocess.Popen(command, env=environment_of(environment), stdout=log, stderr=log)
+        for name, process in list(running.items()):
+            if process.poll() is not None:
+                said = (folder / f"{name}.log").read_text(errors="replace")
+                assert process.returncode == 0, f"shard {name} ended by {process.returncode}:\n{said[-3000:]}"
+                took.append(json.loads(said.splitlines()[-1]))
+                del running[name]
+        if time.monotonic() > deadline:
+            for process in running.values():
+                process.kill()
+            logs = "".join((folder / f"{name}.log").read_text(errors="replace")[-1500:] for name in running)
+            pytest.fail(f"it hangs:\n{logs}")
+        time.sleep(0.1)
+    return folder, took
+
+
+def environment_of(changes: dict[str, str]) -> dict[str, str]:
+    import os
+
+    return {**os.environ, **changes}
+
+
+def ledgers(folder: Path, pattern: str) -> dict[str, dict[str, Any]]:
+    rows = [row for path in sorted(folder.glob(pattern)) for row in read_table(path).to_pylist()]
+    assert len({row["video_id"] for row in rows}) == len(rows)
+    return {row["video_id"]: row for row in rows}
+
+
+def count(rows: dict[str, dict[str, Any]]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for row in rows.values():
+        found[row["status"]] = found.get(row["status"], 0) + 1
+    return found
+
+
+def test_every_outcome_is_in_the_ledgers(fuzzed):
+    folder, _ = fuzzed
+    downloaded = ledgers(folder, "download/*/ledger.parquet")
+    assert len(downloaded) == MEDIA + CAPTIONS
+    here = {name for name, row in downloaded.items() if row["status"] == "ok"}
+    decoded = ledgers(folder, "frames/*/ledger.parquet")
+    heard, read = (ledgers(folder, f"{engine}/ledger-*.parquet") for engine in ("faster-whisper", "captions"))
+    assert set(decoded) == set(heard) == set(read) == here
+    seen = ledgers(folder, "features/ledger-*.parquet")
+    assert set(seen) == {name for name, row in decoded.items() if row["status"] == "ok"}
+    for rows in (downloaded, decoded, heard, seen):
+        assert unforeseen(rows) == {}
+        for row in rows.values():
+            assert row["reason"].isprintable() and (row["status"] == "ok" or row["reason"]), row
+    # The mutations do both: some files survive them, and some do not.
+    print({"download": count(downloaded), "frames": count(decoded), "captions": count(read)})
+    assert count(downloaded)["unusable"] > 20 and count(decoded)["ok"] > CAPTIONS + 60
+    assert count(read)["ok"] > 5
+
+
+def unforeseen(rows: dict[str, dict[str, Any]]) -> dict[str, str]:
+    return {name: row["reason"] for name, row in rows.items() if row["status"] == "failed"}
+
+
+def test_no_captions_surprise_their_reader(fuzzed):
+    assert unforeseen(ledgers(fuzzed[0], "captions/ledger-*.parquet")) == {}
+
+
+def test_what_is_said_to_be_there_is_there(fuzzed):
+    """Nobody counts on a file of ours that does not decode."""
+    from videobert.media import pictures
+
+    folder, _ = fuzzed
+    for row in ledgers(folder, "frames/*/ledger.parquet").values():
+        if row["status"] == "ok" and row["video_id"].startswith("m") and row["video_id"] < "m030":
+            shard = next(folder.glob(f"frames/*/{row['path']}"))
+            assert sum(1 for _ in pictures(shard)) == row["frames"], row
+    assert {path.name for path in folder.glob("frames/*/*")} == {"ledger.parquet"} | {
+        row["path"] for row in ledgers(folder, "frames/*/ledger.parquet").values() if row["status"] == "ok"
+    }
+
+
+def test_no_file_takes_much_memory(fuzzed):
+    for took in fuzzed[1]:
+        assert took["own"] < MEGABYTES and took["children"] < MEGABYTES, took
+
+
+def lists(folder: Path) -> None:
+    """Mutated lists of videos through the stage; prints what became of each. Runs in a process of its own."""
+    import pandas as pd
+
+    from videobert.corpus import corpus
+
+    rng = np.random.default_rng(1)
+    pd.read_csv(pd.io.common.StringIO(LIST), sep="\t").to_parquet(folder / "base.parquet")
+    parquet, outcomes = (folder / "base.parquet").read_bytes(), []
+    for number in range(LISTS):
+        suffix = ["tsv", "csv", "parquet"][number % 3]
+        base = {"tsv": LIST.encode(), "csv": LIST.replace("\t", ",").encode(), "parquet": parquet}[suffix]
+        (folder / f"list.{suffix}").write_bytes(mutate(base, parquet if number % 2 else VTT.encode(), rng))
+        outputs = {name: folder / f"{number}-{name}.parquet" for name in ("output", "ledger", "register")}
+        begun = time.monotonic()
+        try:
+            corpus(folder / f"list.{suffix}", **outputs, shard_size=2, test_fraction=0.2, seed=0)
+            outcome = "rows"
+        except UserError as error:
+            outcome = f"UserError: {error}"
+        except Exception as error:
+            outcome = f"unforeseen, list {number}: {type(error).__name__}: {error}"
+        outcomes.append((number, outcome, time.monotonic() - begun))
+    own = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) // 1024
+    print(json.dumps([own, outcomes]))
+
+
+def test_lists_of_videos_become_rows_or_one_line(tmp_path):
+    program = "import sys; from pathlib import Path; import test_fuzz; test_fuzz.lists(Path(sys.argv[1]))"
+    environment = environment_of({"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"})
+    command = [sys.executable, "-c", program, tmp_path]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=SECONDS)
+    assert done.returncode == 0, done.stderr[-3000:]
+    own, outcomes = json.loads(done.stdout.splitlines()[-1])
+    assert len(outcomes) == LISTS and own < MEGABYTES and max(seconds for _, _, seconds in outcomes) < 10
+    assert [outcome for _, outcome, _ in outcomes if outcome.startswith("unforeseen")] == []
+    for number, outcome, _ in outcomes:
+        if outcome == "rows":
+            rows = read_table(tmp_path / f"{number}-ledger.parquet").to_pylist()
+            assert rows and all(row["status"] for row in rows)
+        else:
+            assert outcome.startswith("UserError: corpus.videos: ") and "\n" not in outcome
+    assert 5 < sum(outcome == "rows" for _, outcome, _ in outcomes) < LISTS - 5
