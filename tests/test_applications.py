@@ -44,7 +44,7 @@ def results(tmp_path_factory) -> Path:
     videos.write_text("source\tsplit\nkitchen:0\ttrain\nkitchen:1\ttest\n")
     corpus(videos, manifest, results / "ledger.parquet", register, 2, 0.0, 0)
     media, shown = results / "download/0000/ledger.parquet", results / "frames/0000/ledger.parquet"
-    download(videos, register, 2, "0000", media, "best", [])
+    download(videos, register, 2, "0000", media, **config["download"])
     heard = results / "transcribe" / shard
     transcribe(media, heard, results / "ledger.parquet", **{**config["transcribe"], "device": "cpu"})
     frames(media, shown)
