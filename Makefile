@@ -10,7 +10,7 @@ demo: install
 	$(BIN)/snakemake --cores $(CORES) report
 	@cat results/report/summary.txt
 
-# The same on 240 videos, with every task of the evaluation but scaling: half an hour on two cores.
+# The same on 240 videos, with every task of the evaluation but scaling: 20 minutes on two cores.
 kitchen-full: install
 	$(BIN)/snakemake --cores $(CORES) report --configfile config.yaml configs/kitchen-full.yaml
 	@cat results/kitchen-full/report/summary.txt
