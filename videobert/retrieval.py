@@ -19,6 +19,7 @@ is a hit.
 """
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,6 +54,8 @@ PAIRS = 2**15
 RIDGE = 0.1
 SAMPLE = 20_000
 PROJECTION = "projection.safetensors"
+
+NO_PAIRS = "no train video has both speech and pictures in one segment: transcribe more videos"
 
 
 def retrieval(
@@ -93,9 +96,12 @@ def retrieval(
     inputs = inputs_of(pretrain, tokens, manifest, annotations)
     settings = {"seed": seed, "template": template, "candidates": candidates}
     settings["annotations"] = annotations and Path(annotations).name
-    projection = _projection(
-        judge, read_segments(token_files(tokens, manifest), "train", judge.model.config.lookahead), seed
-    )
+    train = read_segments(token_files(tokens, manifest), "train", judge.model.config.lookahead)
+    shutil.rmtree(output.with_suffix(""), ignore_errors=True)  # of an earlier run, and perhaps not made again
+    if len(_pairs(train)) < 2:
+        write_task("retrieval", VERSION, output, {"retrieval": {"skipped": NO_PAIRS}}, {}, settings, inputs)
+        return
+    projection = _projection(judge, train, seed)
     note = made_by("retrieval", VERSION, {"seed": seed}, inputs_of(pretrain, tokens, manifest, None))
     save_projection(projection, output.with_suffix(""), note)
     summary, details = _segments(judge, projection, segments, candidates, seed)
@@ -261,11 +267,6 @@ def alignments(judge: Judge, texts: list[np.ndarray], videos: list[np.ndarray], 
 
 def _projection(judge: Judge, segments: Segments, seed: int) -> Projection:
     pairs = _pairs(segments)
-    if len(pairs) < 2:
-        raise UserError(
-            "retrieval needs train segments with both speech and video, and there are none: leave retrieval out of "
-            "evaluate.tasks, or transcribe more videos"
-        )
     if len(pairs) > SAMPLE:
         pairs = np.sort(np.random.default_rng([seed, 5]).choice(pairs, SAMPLE, replace=False))
     return fit_projection(judge, *_both(judge, segments, pairs))
