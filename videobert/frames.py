@@ -19,7 +19,7 @@ from typing import Any
 
 from videobert.artefact import atomic, made_by, write_table
 from videobert.errors import Loss, UserError
-from videobert.ledger import each, finish, ok
+from videobert.ledger import each, finish, ok, one_line
 
 VERSION = 2
 
@@ -186,4 +186,4 @@ def _complaint(said: list[str], source: Path) -> str:
     """The first complaint, without memory addresses and paths: the ledger's bytes must not depend on the run."""
     line = next((line.strip() for line in said if line.strip()), "")[:1000]
     line = re.sub(r" @ 0x[0-9a-f]+", "", line).replace(f"file:{source}", source.name).replace(str(source), source.name)
-    return "".join(character if character.isprintable() else " " for character in line)[:200]
+    return one_line(line, longest=200)
