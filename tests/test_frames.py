@@ -512,7 +512,7 @@ def test_time_and_memory_have_bounds(tmp_path, monkeypatch):
 def test_complaints_are_one_printable_line_without_this_machines_paths(tmp_path):
     said = ["\x1b[31m[h264 @ 0x55aa] \u202ebad\x00 picture in file:/home/me/a.mp4 " + "x" * 500, "more"]
     found = _complaint(said, Path("/home/me/a.mp4"))
-    assert found.isprintable() and len(found) == 200 and "[h264]" in found and "in a.mp4" in found
+    assert found.isprintable() and 190 < len(found) <= 200 and "[h264]" in found and "in a.mp4" in found
 
 
 def test_a_video_that_breaks_off_is_kept_up_to_there(tmp_path):
