@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from videobert.errors import Loss
+from videobert.printable import printable
 
 LARGEST = 8_000_000  # bytes; an hour of automatic captions with the time of each word takes less than one million
 MOST = 1_000_000  # words, with all that is repeated; a day of speech without a pause
@@ -130,11 +131,11 @@ def _words(text: str) -> list[tuple[str, float | None]]:
     pieces = []
     for piece in MARKUP.split(text):
         if stamp := STAMP.fullmatch(piece):
-            # The marks are private characters, which `_printable` takes from what strangers write.
+            # The marks are private characters, which `printable` takes from what strangers write.
             pieces.append(f"\ue000{_seconds(*stamp.groups())}\ue001")
         elif not MARKUP.fullmatch(piece):
             # Only now, when the markup is parted off: "&lt;i&gt;" is text.
-            pieces.append("\n".join(_printable(line) for line in html.unescape(piece).split("\n")))
+            pieces.append("\n".join(printable(line) for line in html.unescape(piece).split("\n")))
     words, time, space = [], None, " "
     for mark in re.finditer(r"\ue000([\d.]+)\ue001|(\s+)|([^\s\ue000\ue001]+)", NOISE.sub(" ", "".join(pieces))):
         stamp, blank, word = mark.groups()
@@ -146,11 +147,6 @@ def _words(text: str) -> list[tuple[str, float | None]]:
             words.append((space + word, time))
             space = ""
     return words
-
-
-def _printable(text: str) -> str:
-    """Without control characters and direction marks; the joiners that Persian and Hindi are written with stay."""
-    return "".join(character if character.isprintable() or character in "\u200c\u200d" else " " for character in text)
 
 
 def _without_repeats(cues: list[Cue], stamped: bool) -> list[Cue]:

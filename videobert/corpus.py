@@ -24,7 +24,7 @@ from urllib.parse import parse_qs, unquote, urlparse
 
 from videobert.artefact import made_by, read_table, write_table
 from videobert.errors import UserError
-from videobert.ledger import one_line
+from videobert.printable import one_line
 
 if TYPE_CHECKING:
     import pandas as pd

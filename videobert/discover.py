@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from videobert.errors import Loss, UserError
-from videobert.ledger import one_line
+from videobert.printable import one_line
 
 DEPTH = 5  # of playlists in playlists: a channel has tabs, and a tab has playlists
 

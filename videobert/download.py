@@ -34,8 +34,9 @@ from videobert.artefact import made as made_of
 from videobert.artefact import made_by, read_table, write_table
 from videobert.corpus import local_path, rows_of
 from videobert.errors import Loss, UserError
-from videobert.ledger import each, finish, one_line
-from videobert.web_settings import Settings, misfits, taking, too_long, unwanted
+from videobert.ledger import each, finish
+from videobert.printable import one_line
+from videobert.web_settings import MANNERS, Settings, misfits, taking, too_long, unwanted
 
 if TYPE_CHECKING:
     from videobert.web import Site
@@ -139,15 +140,7 @@ def download(
     made = made_by(
         "download",
         VERSION,
-        {
-            "format": format,
-            "captions": captions,
-            "automatic_captions": automatic_captions,
-            "max_duration": max_duration,
-            "max_filesize": max_filesize,
-            "license": license,
-            "options": taking(options),
-        },
+        {name: value for name, value in vars(settings).items() if name not in MANNERS} | {"options": taking(options)},
         {},
         _packages(rows),
         rows_sha256=hashlib.sha256(json.dumps(identity).encode()).hexdigest(),

@@ -19,7 +19,8 @@ from typing import Any
 
 from videobert.artefact import atomic, made_by, write_table
 from videobert.errors import Loss, UserError
-from videobert.ledger import each, finish, ok, one_line
+from videobert.ledger import each, finish, ok
+from videobert.printable import one_line
 
 VERSION = 2
 

@@ -21,11 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 from videobert.artefact import atomic, read_table, write_table
 from videobert.errors import Loss, UserError
+from videobert.printable import one_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-JOINERS = "\u200c\u200d"
 
 # What a video gave: facts for its ledger row, and the rows of the stage's table (None when the stage writes none).
 Result = tuple[dict[str, Any], "pa.Table | None"]
@@ -150,13 +149,6 @@ def _attempt(video: dict[str, Any], work: Callable[[dict[str, Any]], Result]) ->
     except Exception as error:
         traceback.print_exc()
         return {**row, "status": "failed", "reason": one_line(f"{type(error).__name__}: {error}")}, None
-
-
-def one_line(text: str, longest: int = 300) -> str:
-    """What strangers wrote (titles, server answers), fit for a table, a terminal and a page: no control characters, no
-    marks that turn the direction of writing, no endless lines. Joiners stay: emoji and some scripts need them."""
-    kept = (character if character.isprintable() or character in JOINERS else " " for character in text)
-    return "".join(kept)[:longest].strip()
 
 
 def _write(table: "pa.Table", path: Path) -> None:
