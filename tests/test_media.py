@@ -1,5 +1,7 @@
 """Media of strangers: what is in them, when it is heard, and what is refused."""
 
+import os
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import numpy as np
 import pytest
 
 from videobert.errors import Loss
-from videobert.media import SAMPLE_RATE, audio, probe
+from videobert.media import SAMPLE_RATE, apart, audio, probe
 
 
 def write(path: Path, seconds: float = 2.0, late: float = 0.0, picture: bool = True, sound: bool = True) -> None:
@@ -139,3 +141,33 @@ def test_playlists_do_not_open_other_files(tmp_path, name):
     for function in (whole, probe):
         with pytest.raises(Loss, match="unusable"):
             function(tmp_path / name)
+
+
+def dies(path: str) -> None:
+    os.abort()
+
+
+def hungers(path: str) -> int:
+    return len(bytearray(1 << 31))
+
+
+def sleeps(path: str) -> None:
+    time.sleep(60)
+
+
+def refuses(path: str, word: str) -> None:
+    raise Loss("gone", f"{word} {path}")
+
+
+def test_what_a_file_does_to_its_reader_costs_the_file_alone(tmp_path):
+    """A crash in a decoder, a bomb, an endless loop: the reader is a process of its own."""
+
+    def lost(function, *arguments) -> Loss:
+        with pytest.raises(Loss) as loss:
+            apart(function, tmp_path / "a b.mp4", *arguments, seconds=5, memory=1 << 30)
+        return loss.value
+
+    assert "SIGABRT" in lost(dies).reason
+    assert "not done" in lost(sleeps).reason
+    assert lost(hungers).status == "unusable"
+    assert (lost(refuses, "no").status, lost(refuses, "no").reason) == ("gone", f"no {tmp_path}/a b.mp4")

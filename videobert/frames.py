@@ -30,8 +30,7 @@ SHORTEST_PART = 1.5
 MACHINE_FAULTS = ("No space left on device", "Disk quota exceeded", "Read-only file system")
 # Seconds without a new picture beyond which the fill is made of small pictures.
 LONG_GAP = 10
-# Bytes of address space, and of one piece of it: 8K with all the pictures that H.264 may refer to takes 1.2 GB.
-MEMORY, LARGEST_PIECE = 2 << 30, 1 << 29
+LARGEST_PIECE = 1 << 29  # bytes that ffmpeg may ask for at once
 
 
 def frames(download: Path, output: Path, fps: int = 20, size: int = 224, crf: int = 18) -> None:
@@ -113,7 +112,7 @@ def _ffmpeg(
     """Runs ffmpeg; returns the first of its complaints ("" if it had none)."""
     import ffmpeg
 
-    from videobert.media import LONGEST, MAX_PIXELS, SAFE, ffmpeg_binary, guarded
+    from videobert.media import DECODE_MEMORY, LONGEST, MAX_PIXELS, SAFE, ffmpeg_binary, guarded
 
     # "V" is the first video stream that is no cover picture.
     pictures = ffmpeg.input(f"file:{source}", threads=1, max_pixels=MAX_PIXELS, **SAFE)["V"]
@@ -165,7 +164,7 @@ def _ffmpeg(
         **{"flags:v": "+bitexact"},
     ).global_args("-hide_banner", "-nostdin", "-loglevel", "error", "-filter_complex_threads", "1")
     command = ffmpeg.compile(job.global_args("-max_alloc", str(LARGEST_PIECE)), ffmpeg_binary(), overwrite_output=True)
-    code, said = guarded(command, _time_limit(source, facts["duration"]), MEMORY)
+    code, said = guarded(command, _time_limit(source, facts["duration"]), DECODE_MEMORY)
     complaint = _complaint(said, source)
     if any(fault in line for line in said for fault in MACHINE_FAULTS):
         raise UserError(f"ffmpeg could not write {target}: {complaint}")

@@ -10,6 +10,7 @@ Time zero is the start of the container, for sound as for pictures: a sound trac
 silence, so that the seconds of a sentence and the seconds of a clip are the same seconds.
 """
 
+import importlib
 import json
 import os
 import shutil
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from signal import Signals
@@ -42,6 +43,8 @@ MAX_RATE = 1000  # pictures a second
 LONGEST = 12 * 3600  # seconds
 # Bytes of address space to probe a file in: an index of 12 hours takes a fifth of them.
 PROBE_MEMORY = 1 << 30
+# The same to decode it in: 8K with all the pictures that H.264 may refer to takes 1.2 GB.
+DECODE_MEMORY = 2 << 30
 
 
 def ffmpeg_binary() -> str:
@@ -70,37 +73,17 @@ def probe(path: Path) -> dict[str, Any]:
     Raises Loss("unusable") when it is no media file, holds neither pictures nor sound, or asks for more than a video
     needs (`MAX_PIXELS`, `MAX_RATE`, `LONGEST`).
     """
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folder or os.getcwd() for folder in sys.path)}
-    program = "import sys; from videobert.media import _tell; _tell(sys.argv[1])"
     try:
         seconds = 60 + path.stat().st_size / 5e6  # it is read once, perhaps from a slow disk
     except OSError as error:
         raise Loss("unusable", f"not a readable media file: {error.strerror}") from None
-    code, said = guarded([sys.executable, "-c", program, str(path)], seconds, PROBE_MEMORY, environment)
-    if code < 0:
-        raise Loss("unusable", f"not a readable media file: the demuxer ended by {Signals(-code).name}")
-    if code:
-        raise RuntimeError("\n".join(said))
-    facts = json.loads(said[-1])
-    if "unusable" in facts:
-        raise Loss("unusable", facts["unusable"])
-    return facts
+    return apart(_facts, path, seconds=seconds, memory=PROBE_MEMORY)
 
 
-def _tell(path: str) -> None:
-    """`probe`, from within: prints the facts, or why there are none."""
-    try:
-        print(json.dumps(_facts(Path(path))))
-    except Loss as loss:
-        print(json.dumps({"unusable": loss.reason}))
-    except MemoryError:
-        print(json.dumps({"unusable": "not a readable media file: it asks for too much memory"}))
-
-
-def _facts(path: Path) -> dict[str, Any]:
+def _facts(path: str) -> dict[str, Any]:
     import av
 
-    with _open(path) as container:
+    with open_media(path) as container:
         video, sound = picture_stream(container), next(iter(container.streams.audio), None)
         if video is None and sound is None:
             raise Loss("unusable", "neither pictures nor sound that can be opened")
@@ -163,6 +146,38 @@ def _rhythm(container: "av.container.InputContainer", video: "av.stream.Stream")
     return count / max(last - (first or 0.0), 1.0), gap
 
 
+def apart(function: Callable[..., Any], path: Path, *arguments: Any, seconds: float, memory: int) -> Any:
+    """What a function of this package says of a stranger's file, called in a process of its own, as in `guarded`.
+
+    Its arguments (the path first, as text) and its result are such as JSON knows.
+
+    Raises the Loss that it raises, and Loss("unusable") when it crashes or breaks a bound.
+    """
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folder or os.getcwd() for folder in sys.path)}
+    program = "import sys; from videobert.media import _answer; _answer(*sys.argv[1:])"
+    call = [function.__module__, function.__qualname__, json.dumps([str(path), *arguments])]
+    code, said = guarded([sys.executable, "-c", program, *call], seconds, memory, environment)
+    if code < 0:
+        raise Loss("unusable", f"not a readable media file: the demuxer ended by {Signals(-code).name}")
+    if code:
+        raise RuntimeError("\n".join(said))
+    answer = json.loads(said[-1])
+    if "loss" in answer:
+        raise Loss(*answer["loss"])
+    return answer["result"]
+
+
+def _answer(module: str, function: str, arguments: str) -> None:
+    """`apart`, from within: prints what the function gives, or why it gives nothing."""
+    try:
+        answer = {"result": getattr(importlib.import_module(module), function)(*json.loads(arguments))}
+    except Loss as loss:
+        answer = {"loss": [loss.status, loss.reason]}
+    except MemoryError:
+        answer = {"loss": ["unusable", "not a readable media file: it asks for too much memory"]}
+    print(json.dumps(answer))
+
+
 def guarded(
     command: list[str], seconds: float, memory: int, environment: dict[str, str] | None = None
 ) -> tuple[int, list[str]]:
@@ -218,7 +233,7 @@ def audio(path: Path, seconds: int) -> "Iterator[tuple[int, np.ndarray]]":
     import av
     import numpy as np
 
-    with _open(path) as container:
+    with open_media(path) as container:
         if not container.streams.audio:
             raise Loss("no_audio", "no sound stream")
         start, longest = (container.start_time or 0) / av.time_base, (container.duration or 0) / av.time_base
@@ -269,13 +284,13 @@ def _decode(packets: "Iterator[av.Packet]") -> "Iterator[av.AudioFrame]":
 
 def count_frames(path: Path) -> int:
     """The number of pictures in a video file of ours, without decoding it. Raises Loss("unusable")."""
-    with _open(path) as container:
+    with open_media(path) as container:
         return sum(packet.size > 0 for packet in container.demux(video=0)) if container.streams.video else 0
 
 
 def pictures(path: Path) -> "Iterator[np.ndarray]":
     """The pictures of a video of ours, uint8 [height, width, 3], RGB, one after the other."""
-    with _open(path) as container:
+    with open_media(path) as container:
         container.streams.video[0].thread_type = "NONE"
         for frame in container.decode(video=0):
             yield frame.to_ndarray(format="rgb24")
@@ -289,7 +304,8 @@ def picture_stream(container: "av.container.InputContainer") -> "av.stream.Strea
     return next((stream for stream in streams if stream.codec_context and stream.codec_context.width), None)
 
 
-def _open(path: Path) -> "av.container.InputContainer":
+def open_media(path: str | Path) -> "av.container.InputContainer":
+    """A file as one of the `CONTAINERS`, and nothing that it points at. Raises Loss("unusable")."""
     import av
 
     try:

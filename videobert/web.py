@@ -23,7 +23,6 @@ from urllib.parse import urlparse
 from yt_dlp import YoutubeDL
 from yt_dlp.utils import YoutubeDLError
 
-from videobert import media
 from videobert.errors import Loss
 from videobert.intact import flaw
 from videobert.web_client import JAVASCRIPT, LONGEST_PAGE, at_most, has_javascript, open_yt_dlp
@@ -127,7 +126,7 @@ class Site:
             pieced = continued or self.said.pieced
             final = last or not (pieced or not self.length_known)
             try:
-                remark = self._flaw(file, everything=pieced)
+                remark = flaw(file, pieced, self.settings.time_limit)
             except Loss as loss:
                 if final:
                     raise
@@ -182,11 +181,6 @@ class Site:
                 "unusable", self.secrets.hide(f"yt-dlp reported no error and gave no file; it said: {self.said.last}")
             )
         return files[0]
-
-    def _flaw(self, file: Path, everything: bool) -> str:
-        with at_most(self.settings.time_limit):
-            media.probe(file)
-            return flaw(file, everything)
 
     def _captions(self, info: dict[str, Any], part: Path) -> tuple[Path | None, bool, str]:
         """The captions, whether a machine wrote them, and a complaint: their failure does not cost the video.
