@@ -90,13 +90,11 @@ def test_a_share_has_all_rows_of_its_videos_and_no_others(paths):
     assert set(other.videos) != set(part.videos)
 
 
-def test_all_videos_are_what_they_were(paths, learnt):
-    """The same rows, and a note that knows no share: checkpoints of earlier versions go on."""
+def test_a_share_of_1_are_all_videos(paths):
     files = token_files(paths["tokens"], paths["manifest"])
     every, part = read_segments(files, "train", 2), read_segments(files, "train", 2, 1.0, 5)
     for field in fields(Segments):
         assert np.array_equal(getattr(every, field.name), getattr(part, field.name)), field.name
-    assert "share" not in made(learnt["pretrain"] / "model.safetensors")["settings"]
 
 
 def test_a_model_says_how_many_videos_it_saw(models, tmp_path):

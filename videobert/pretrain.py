@@ -171,8 +171,6 @@ def pretrain(
     }
     if not 0 < share <= 1:
         raise UserError(f"pretrain.share ({share}) must be above 0 and at most 1")
-    if share == 1:  # all videos: notes, and so the checkpoints to go on from, are those of versions that knew no share
-        del settings["share"]
     files = token_files(tokens, manifest)
     centroids, tokenizer = codebook / "centroids.safetensors", vocabulary / "tokenizer.json"
     fits(files, "codebook_sha256", centroids)
@@ -257,7 +255,7 @@ def _corpus(segments: Segments, manifest: Path, preprocessing: dict[str, Any]) -
         "videos": len(videos),
         "kitchen_videos": sum(str(video.get("source")).startswith("kitchen:") for video in videos),
         "sentences": int(segments.paired.sum()),
-        "hours": round(int(windows.sum()) * preprocessing["clip_seconds"] / 3600, 2),
+        "hours": round(int(windows.sum()) * preprocessing["clip_seconds"] / 3600, 4),
         "licenses": sorted({video["license"] for video in videos if video.get("license")}),
     }
 

@@ -93,7 +93,7 @@ def gather(results: Path, words: int, examples: int) -> dict[str, Any]:
     measured = report_evaluation.measured(results)
     evaluation = report_evaluation.gather(results, shard_of, titles, examples)
     return {
-        "corpus": _corpus(results, manifest, shards, ledgers["tokens"]),
+        "corpus": _corpus(results, manifest, shards),
         "model": _model(results),
         "evaluation": evaluation,
         "funnel": _funnel(ledgers, titles),
@@ -121,29 +121,14 @@ def _titles(results: Path, shards: list[str]) -> dict[str, str]:
     }
 
 
-def _corpus(
-    results: Path, manifest: list[dict[str, Any]], shards: list[str], tokens: "pa.Table | None"
-) -> dict[str, Any]:
-    """How much there is of everything. Trained on are the train videos that came through, by the ledger of tokens, or the
-    share of them that pretraining drew."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    train = pa.array([row["video_id"] for row in manifest if row["split"] == "train"], pa.string())
-    if tokens is not None:
-        train = pc.filter(train, pc.is_in(train, tokens.filter(pc.equal(tokens["status"], "ok"))["video_id"]))
-    ledgers = [optional_table(path_of(results, "frames", shard), ["video_id", "duration"]) for shard in shards]
-    frames = [table.filter(pc.is_in(table["video_id"], train)) for table in ledgers if table is not None]
-    seconds = [pc.sum(table["duration"]).as_py() or 0.0 for table in frames]
-    trained_on, trained_seconds = len(train), math.fsum(seconds) if seconds else None
-    training = optional_json(results / "pretrain" / "training.json")
-    if "share" in training.get("made", {}).get("settings", {}):  # of a part of them, which training noted
-        trained_on, trained_seconds = training["corpus"]["videos"], 3600 * training["corpus"]["hours"]
+def _corpus(results: Path, manifest: list[dict[str, Any]], shards: list[str]) -> dict[str, Any]:
+    """How much there is of everything, and what pretraining saw of it."""
+    trained_on = optional_json(results / "pretrain" / "training.json").get("corpus", {"videos": 0, "hours": 0.0})
     return {
         "videos": len(manifest),
-        "trained_on": trained_on,
+        "trained_on": trained_on["videos"],
         "splits": {split: sum(row["split"] == split for row in manifest) for split in ("train", "validation", "test")},
-        "trained_seconds": trained_seconds,
+        "trained_seconds": 3600 * trained_on["hours"],
         "sentences": _rows(results / "transcribe", shards),
         "clips": _rows(results / "features", shards),
     }
