@@ -90,10 +90,10 @@ def main(arguments: list[str] | None = None) -> None:
     module = "applications" if stage in APPLICATIONS else stage
     function = getattr(importlib.import_module(f"videobert.{module}"), stage)
     try:
-        if stage in (*APPLICATIONS, "discover", "retry"):
+        if stage in TOOLS:
             _apply(function, rest, f"videobert {stage}")
         else:
-            auto_cli(function, args=rest, as_positional=stage in TOOLS, prog=f"videobert {stage}")
+            auto_cli(function, args=rest, as_positional=False, prog=f"videobert {stage}")
     except UserError as error:
         sys.exit(f"videobert {stage}: {error}")
 

@@ -98,10 +98,11 @@ def retrieval(
     settings["annotations"] = annotations and Path(annotations).name
     train = read_segments(token_files(tokens, manifest), "train", judge.model.config.lookahead)
     shutil.rmtree(output.with_suffix(""), ignore_errors=True)  # of an earlier run, and perhaps not made again
-    if len(_pairs(train)) < 2:
+    pairs = _pairs(train)
+    if len(pairs) < 2:
         write_task("retrieval", VERSION, output, {"retrieval": {"skipped": NO_PAIRS}}, {}, settings, inputs)
         return
-    projection = _projection(judge, train, seed)
+    projection = _projection(judge, train, pairs, seed)
     note = made_by("retrieval", VERSION, {"seed": seed}, inputs_of(pretrain, tokens, manifest, None))
     save_projection(projection, output.with_suffix(""), note)
     summary, details = _segments(judge, projection, segments, candidates, seed)
@@ -265,8 +266,7 @@ def alignments(judge: Judge, texts: list[np.ndarray], videos: list[np.ndarray], 
 # What is asked --------------------------------------------------------------------------------------------------------
 
 
-def _projection(judge: Judge, segments: Segments, seed: int) -> Projection:
-    pairs = _pairs(segments)
+def _projection(judge: Judge, segments: Segments, pairs: np.ndarray, seed: int) -> Projection:
     if len(pairs) > SAMPLE:
         pairs = np.sort(np.random.default_rng([seed, 5]).choice(pairs, SAMPLE, replace=False))
     return fit_projection(judge, *_both(judge, segments, pairs))
