@@ -21,8 +21,9 @@ import numpy as np
 import torch
 from transformers import BertConfig, BertForMaskedLM, Trainer, TrainerCallback, TrainingArguments
 
-from videobert.pretrain import Examples, _arguments, _trainer
-from videobert.sequences import Segments, Vocabulary, pad_examples
+from videobert.model.examples import Examples
+from videobert.model.sequences import Segments, Vocabulary, pad_examples
+from videobert.model.training import make_trainer, training_arguments
 
 VISUAL_WORDS = 1728
 # Every sequence holds text and video, for an even mean length.
@@ -106,7 +107,8 @@ def segments(mean_length: int, words: Vocabulary, rows: int = 2000) -> Segments:
 
 
 def ours(examples: Examples, settings: dict[str, Any], words: Vocabulary, folder: Path) -> Trainer:
-    from videobert.model import VideoBertConfig, VideoBertForPreTraining
+    from videobert.model.configuration_videobert import VideoBertConfig
+    from videobert.model.modeling_videobert import VideoBertForPreTraining
 
     sizes = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
     config = VideoBertConfig(
@@ -116,8 +118,8 @@ def ours(examples: Examples, settings: dict[str, Any], words: Vocabulary, folder
         pad_token_id=words.pad,
         **{name: settings[name] for name in sizes},
     )
-    arguments = _arguments(folder, settings, 10**6, "cpu")
-    return _trainer(VideoBertForPreTraining(config), arguments, examples, folder / "runs", {})
+    arguments = training_arguments(folder, settings, 10**6, "cpu")
+    return make_trainer(VideoBertForPreTraining(config), arguments, examples, folder / "runs", {})
 
 
 def peer(examples: Examples, settings: dict[str, Any], words: Vocabulary, folder: Path) -> Trainer:

@@ -27,7 +27,7 @@ def main() -> None:
     from sklearn.neighbors import NearestNeighbors
     from threadpoolctl import threadpool_limits
 
-    from videobert.retrieval import nearest
+    from videobert.model.projection import nearest
 
     torch.set_num_threads(options.threads)
     random = np.random.default_rng(0)

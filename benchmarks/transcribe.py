@@ -34,8 +34,8 @@ def main() -> None:
 
     from openai_checkpoint import write_openai_checkpoint
 
-    from videobert.transcribe import _engine
-    from videobert.whisper_weights import ctranslate2_folder
+    from videobert.speech.weights import ctranslate2_folder
+    from videobert.speech.whisper import load_engine
 
     folder = ctranslate2_folder("tiny.en")
     sounds = [_sound(number) for number in range(options.videos)]
@@ -50,7 +50,7 @@ def main() -> None:
             networks = {}
             for engine, type_ in RUNS:
                 weights = checkpoint if engine == "openai-whisper" else folder
-                networks[engine, type_] = _engine(
+                networks[engine, type_] = load_engine(
                     engine, weights, str(weights), "en", beam, "cpu", type_, options.threads
                 )
             _compare(networks, sounds, options.rounds, beam, minutes * 60)
@@ -78,14 +78,14 @@ def _compare(networks: dict, sounds: list[np.ndarray], rounds: int, beam: int, l
 
 
 def _hear(network: tuple, sound: np.ndarray) -> str:
-    from videobert.transcribe import _spoken
+    from videobert.speech.whisper import transcribe_windows
 
-    return "".join(word.text for word in _spoken(iter([(0, sound)]), *network, "en", Counter()))
+    return "".join(word.text for word in transcribe_windows(iter([(0, sound)]), *network, "en", Counter()))
 
 
 def _sound(number: int) -> np.ndarray:
     """A kitchen video's sound at 16 kHz."""
-    from videobert.kitchen import SAMPLE_RATE, script, sound
+    from videobert.kitchen.script import SAMPLE_RATE, script, sound
 
     track = sound(script(number))
     return np.interp(np.arange(0, len(track), SAMPLE_RATE / 16000), np.arange(len(track)), track).astype(np.float32)

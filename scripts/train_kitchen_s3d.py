@@ -1,7 +1,7 @@
 """Trains the small S3D that ships as `features.weights: kitchen`, the built-in corpus' stand-in for Kinetics.
 
 Random features tell the kitchen's actions poorly apart, and no registry has S3D weights, so a quarter-width S3D learns
-to name the verb and the object of separately rendered clips (`videobert.kitchen.clip`; seeds that no corpus uses). What
+to name the verb and the object of separately rendered clips (`videobert.kitchen.script.clip`; seeds that no corpus uses). What
 it sees is what it will see behind `frames` and `features`: the same square, the same size, the same 15 of 30 frames,
 after H.264. Half of the clips show what the corpus shows, half what nobody would do (grate the tomato, fry the soup):
 as Kinetics' many actions do, these teach an object apart from what is done to it. Pairs that the kitchen holds out are
@@ -24,10 +24,10 @@ import torch
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from videobert import kitchen
-from videobert.artefact import atomic
-from videobert.features import preprocess
-from videobert.s3d import S3D, optimise
+from videobert.data.provenance import atomic
+from videobert.kitchen import script as kitchen
+from videobert.vision.embedding import preprocess
+from videobert.vision.s3d import S3D, optimise
 
 WIDTH, SIZE, FRAMES = 0.25, 64, 15
 PREPROCESSING = {"frames": FRAMES, "size": SIZE, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}

@@ -84,7 +84,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Files such as strangers have, made of a kitchen video."""
     import av
 
-    from videobert.kitchen import render
+    from videobert.kitchen.script import render
 
     folder = tmp_path_factory.mktemp("strangers")
     whole = folder / "whole.mp4"
@@ -135,7 +135,7 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     from synthetic import world
     from test_pretrain import SETTINGS
 
-    from videobert.pretrain import pretrain
+    from videobert.stages.pretrain import pretrain
 
     folder = tmp_path_factory.mktemp("world")
     paths = world(folder, videos=60, words=66, noise=0.1)

@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 from safetensors.numpy import load_file, save_file
 
-from videobert import kitchen
-from videobert.artefact import sha256, write_table
-from videobert.vocabulary import pretrained
+from videobert.data.provenance import sha256, write_table
+from videobert.kitchen import script as kitchen
+from videobert.model.tokenizer import pretrained
 
 CLIP = 1.5  # seconds
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[>]"]

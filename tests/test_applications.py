@@ -16,9 +16,9 @@ from test_pretrain import SETTINGS
 
 from videobert import VideoBert
 from videobert.__main__ import main
-from videobert.artefact import read_table, sha256
+from videobert.data.provenance import read_table, sha256
 from videobert.errors import UserError
-from videobert.kitchen import render, script
+from videobert.kitchen.script import render, script
 
 ROOT = Path(__file__).parents[1]
 TEXT = "now let me show you how to [MASK] the [MASK]"
@@ -27,15 +27,15 @@ TEXT = "now let me show you how to [MASK] the [MASK]"
 @pytest.fixture(scope="module")
 def results(tmp_path_factory) -> Path:
     """A results folder of two videos, with a model."""
-    from videobert.codebook import codebook
-    from videobert.corpus import corpus
-    from videobert.download import download
-    from videobert.features import features
-    from videobert.frames import frames
-    from videobert.pretrain import pretrain
-    from videobert.tokens import tokens
-    from videobert.transcribe import transcribe
-    from videobert.vocabulary import vocabulary
+    from videobert.stages.codebook import codebook
+    from videobert.stages.corpus import corpus
+    from videobert.stages.download import download
+    from videobert.stages.features import features
+    from videobert.stages.frames import frames
+    from videobert.stages.pretrain import pretrain
+    from videobert.stages.tokens import tokens
+    from videobert.stages.transcribe import transcribe
+    from videobert.stages.vocabulary import vocabulary
 
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     folder = tmp_path_factory.mktemp("project")
@@ -169,7 +169,8 @@ def test_a_video_is_found_in_an_index_of_files_and_of_results(results, model, vi
     assert found[0].score == pytest.approx(float(model.judge.alignments([sequence])[0]), abs=1e-4)
 
     # With the projection of the stage retrieval the order is its own.
-    from videobert.retrieval import projected, read_projection, retrieval, text_vectors
+    from videobert.evaluation.retrieval import retrieval
+    from videobert.model.projection import projected, read_projection, text_vectors
 
     paths = {name: results / name for name in ("pretrain", "tokens")}
     output = results / "evaluate/retrieval.json"
@@ -200,7 +201,7 @@ def test_a_video_is_found_in_an_index_of_files_and_of_results(results, model, vi
 
 
 def test_the_s3d_weights_must_be_those_of_the_training(model, video, tmp_path):
-    from videobert.s3d import KITCHEN
+    from videobert.vision.s3d import KITCHEN
 
     def with_weights(name: str, digest: str) -> VideoBert:
         folder = Path(shutil.copytree(model.folder, tmp_path / digest[:6] / name))
@@ -249,7 +250,7 @@ def test_mistakes_are_one_line_that_says_what_to_do(model, video, results, tmp_p
 def test_a_caption_is_written_by_the_decoder_beside_the_model(results, model, video, monkeypatch, tmp_path, capsys):
     from test_captioning import SETTINGS as CAPTIONING
 
-    from videobert.captioning import captioning
+    from videobert.evaluation.captioning import captioning
 
     with pytest.raises(UserError, match="run snakemake --cores all captioning"):
         model.caption(video)

@@ -16,13 +16,17 @@ import torch
 from safetensors.numpy import load_file
 from synthetic import CLIP, DIMENSION
 
-from videobert import caption_scores, kitchen
-from videobert.artefact import made, read_table, sha256, write_table
-from videobert.caption_scores import corpus_bleu, meteor, scores, tokenize
-from videobert.captioning import ROWS, _memories, _shown, caption, captioning, read_decoder
+from videobert.data.provenance import made, read_table, sha256, write_table
 from videobert.errors import UserError
-from videobert.judge import Judge, Step, clips_of_videos, read_steps, resampled, words_between
-from videobert.sequences import read_segments, token_files
+from videobert.evaluation import caption_scores
+from videobert.evaluation.caption_scores import corpus_bleu, meteor, scores, tokenize
+from videobert.evaluation.captioning import _shown, captioning
+from videobert.evaluation.model import Judge
+from videobert.evaluation.scoring import resampled
+from videobert.evaluation.steps import Step, clips_of_videos, read_steps, words_between
+from videobert.kitchen import script as kitchen
+from videobert.model.captioner import ROWS, caption, memories_of, read_decoder
+from videobert.model.sequences import read_segments, token_files
 
 SETTINGS = {
     "annotations": "kitchen",
@@ -284,7 +288,7 @@ def test_every_part_is_of_the_steps_own_clips(paths):
         )
     width = judge.model.config.hidden_size
     for row, size in (("no_video", 1), ("s3d", 1), ("videobert", 6 * width), ("videobert_s3d", 6 * width + 1)):
-        assert {memory.shape[1] for memory in _memories(shown, ROWS[row])} == {size}
+        assert {memory.shape[1] for memory in memories_of(shown, ROWS[row])} == {size}
     # VideoBERT reads a step alone as it does among others, and a longer one as far as it can.
     alone = _shown(judge, SETTINGS["template"], steps[1:2], clips, numbered)
     for part in shown:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from videobert.captions import LARGEST, LONGEST_CUE, caption_words, read_cues
 from videobert.errors import Loss
+from videobert.speech.captions import LARGEST, LONGEST_CUE, caption_words, read_cues
 
 # As YouTube's automatic captions are, blank lines and all: a line while it is spoken, for 10 ms, and above the next.
 ROLLING = """WEBVTT

@@ -9,10 +9,12 @@ import pyarrow as pa
 import pytest
 from safetensors.numpy import load_file
 
-from videobert import codebook as stage
-from videobert.artefact import made, read_table, write_table
-from videobert.codebook import assign, codebook, fit, load
+from videobert.data.provenance import made, read_table, write_table
 from videobert.errors import UserError
+from videobert.stages import codebook as stage
+from videobert.stages.codebook import codebook
+from videobert.vision import sampling
+from videobert.vision.quantizer import assign, fit, load
 
 DIMENSION = 8
 
@@ -157,12 +159,12 @@ def test_same_bytes_twice_whatever_the_shards_and_the_threads(tmp_path):
 
 
 def test_sample_is_the_same_whatever_the_order_and_at_most_its_size(monkeypatch):
-    monkeypatch.setattr(stage, "ROWS", 16)  # so that a small reservoir must shrink often
+    monkeypatch.setattr(sampling, "ROWS", 16)  # so that a small reservoir must shrink often
     random = np.random.default_rng(0)
     vectors, priority = random.standard_normal((5000, 2)).astype(np.float16), random.permutation(5000).astype(np.uint64)
     best = vectors[np.argsort(priority)][:100]
     for order in (np.arange(5000), np.argsort(priority), np.argsort(-priority.astype(int))):
-        reservoir = stage._Reservoir(100, 2)
+        reservoir = sampling.Reservoir(100, 2)
         for part in np.array_split(order, 37):
             reservoir.add(vectors[part], priority[part])
         np.testing.assert_array_equal(reservoir.result(), best)

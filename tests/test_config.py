@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from videobert.__main__ import STAGES, TOOLS
+from videobert.__main__ import HOMES, STAGES, TOOLS
 from videobert.config import PLACE, check, flags
 from videobert.errors import UserError
 
@@ -91,7 +91,7 @@ def test_a_missing_key_is_named():
 
 
 def arguments(stage: str) -> set[str]:
-    return set(inspect.signature(getattr(importlib.import_module(f"videobert.{stage}"), stage)).parameters)
+    return set(inspect.signature(getattr(importlib.import_module(f"videobert.{HOMES[stage]}"), stage)).parameters)
 
 
 def shared() -> set[str]:

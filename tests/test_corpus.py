@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from videobert.artefact import read_table
-from videobert.corpus import LONGEST_ID, corpus, digest, plan, read_list, rows_of, shards, split_of
+from videobert.data.manifest import LONGEST_ID, digest, plan, read_list, rows_of, shards, split_of
+from videobert.data.provenance import read_table
 from videobert.errors import UserError
+from videobert.stages.corpus import corpus
 
 
 def write(path: Path, rows: list[dict[str, str]]) -> Path:

@@ -6,9 +6,9 @@ import io
 import pytest
 from hostile_web import web
 
-from videobert.corpus import read_list
-from videobert.discover import _videos, discover
+from videobert.data.manifest import read_list
 from videobert.errors import UserError
+from videobert.web.discover import _videos, discover
 
 
 def table(capsys: pytest.CaptureFixture) -> list[dict[str, str]]:

@@ -10,9 +10,9 @@ import pytest
 import yaml
 from hostile_web import write_video
 
-from videobert.artefact import made, read_table
-from videobert.download import download
+from videobert.data.provenance import made, read_table
 from videobert.errors import UserError
+from videobert.stages.download import download
 
 SETTINGS = yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text())["download"]
 

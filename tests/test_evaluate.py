@@ -6,9 +6,9 @@ import shutil
 import pytest
 import yaml
 
-from videobert.artefact import sha256, write_json
+from videobert.data.provenance import sha256, write_json
 from videobert.errors import UserError
-from videobert.evaluate import evaluate
+from videobert.evaluation.evaluate import evaluate
 
 
 def note(task: str, model: str) -> dict:

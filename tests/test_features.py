@@ -8,10 +8,11 @@ import pyarrow as pa
 import pytest
 import torch
 
-from videobert.artefact import made, read_table, write_table
+from videobert.data.provenance import made, read_table, write_table
 from videobert.errors import UserError
-from videobert.features import batches, features, preprocess
-from videobert.s3d import KITCHEN, S3D
+from videobert.stages.features import features
+from videobert.vision.embedding import batches, preprocess
+from videobert.vision.s3d import KITCHEN, S3D
 
 # Weights of these tests: random, so that what is tested is the stage and not the training.
 SIZE = 64
@@ -157,7 +158,7 @@ def test_preprocessing_normalises_in_rgb_and_averages_areas():
 
 
 def test_same_bytes_again_and_the_note_says_which_weights(tmp_path, weights):
-    from videobert.artefact import sha256
+    from videobert.data.provenance import sha256
 
     frames = write_frames(tmp_path / "frames", {"a": 70, "b": 40})
     outputs = [tmp_path / name / "0000.parquet" for name in ("one", "two")]

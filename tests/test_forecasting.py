@@ -12,12 +12,12 @@ from conftest import LEARN
 from synthetic import visual_words, world
 from test_pretrain import SETTINGS
 
-from videobert import kitchen
-from videobert.artefact import made, read_table, write_table
+from videobert.data.provenance import made, read_table, write_table
 from videobert.errors import UserError
-from videobert.forecasting import _best, _followers, forecasting
-from videobert.judge import Judge
-from videobert.pretrain import pretrain
+from videobert.evaluation.forecasting import _best, _followers, forecasting
+from videobert.evaluation.model import Judge
+from videobert.kitchen import script as kitchen
+from videobert.stages.pretrain import pretrain
 
 QUESTIONS = {"context": 6, "horizon": 3, "batch_size": 32, "seed": 0, "threads": 1, "device": "cpu"}
 WORDS, NOISE = 34, 0.1  # two visual words a verb

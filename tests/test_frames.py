@@ -17,10 +17,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from videobert.artefact import made, read_table, write_table
+from videobert.data.provenance import made, read_table, write_table
 from videobert.errors import Loss, UserError
-from videobert.frames import _complaint, _ffmpeg, frames, normalise
-from videobert.media import ffmpeg_binary
+from videobert.media.ffmpeg import ffmpeg_binary
+from videobert.media.normalising import _complaint, _ffmpeg, normalise
+from videobert.stages.frames import frames
 
 BITS = 8
 X264 = ("-c:v", "libx264", "-preset", "ultrafast")
@@ -460,15 +461,16 @@ def test_a_gap_of_minutes_is_filled_in_little_memory(tmp_path):
 
 
 def test_ffmpeg_stops_at_the_longest_video(tmp_path, monkeypatch):
-    from videobert import media
+    from videobert.media import decoding, normalising, probing
 
     write_video(tmp_path / "a.mp4", [barcode(i) for i in range(200)], fps=25)
-    monkeypatch.setattr(media, "LONGEST", 2)
+    for module in (decoding, normalising, probing):
+        monkeypatch.setattr(module, "LONGEST", 2, raising=False)
     believed = {"late": 0.0, "interlaced": False, "gap": 0.1, "duration": 0.0}
     _ffmpeg(tmp_path / "a.mp4", tmp_path / "out.mp4", believed, 20, 112, 18)
-    assert media.count_frames(tmp_path / "out.mp4") == 41
+    assert decoding.count_frames(tmp_path / "out.mp4") == 41
     with pytest.raises(Loss, match="it says that it lasts"):
-        media._facts(tmp_path / "a.mp4")
+        probing._facts(tmp_path / "a.mp4")
 
 
 def test_one_damaged_clock_costs_one_picture(tmp_path):
@@ -489,8 +491,8 @@ def test_one_damaged_clock_costs_one_picture(tmp_path):
 
 
 def test_time_and_memory_have_bounds(tmp_path, monkeypatch):
-    from videobert import frames as stage
-    from videobert.media import guarded
+    from videobert.media.bounded import guarded
+    from videobert.stages import frames as stage
 
     begun = time.monotonic()
     with pytest.raises(Loss, match="not done with after"):

@@ -18,7 +18,7 @@ import pytest
 import yaml
 from test_frames import barcode, encode, encoders
 
-from videobert.artefact import read_table
+from videobert.data.provenance import read_table
 from videobert.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -111,10 +111,10 @@ def section(stage: str, **changes: Any) -> dict[str, Any]:
 
 def stages(folder: Path, shard: str) -> None:
     """One shard's media through the stages; prints what they took. Runs in a process of its own."""
-    from videobert.download import download
-    from videobert.features import features
-    from videobert.frames import frames
-    from videobert.transcribe import transcribe
+    from videobert.stages.download import download
+    from videobert.stages.features import features
+    from videobert.stages.frames import frames
+    from videobert.stages.transcribe import transcribe
 
     register, media = folder / "register.parquet", folder / "download" / shard / "ledger.parquet"
     common = {"videos": folder / "videos.tsv", "register": register, "shard_size": (MEDIA + CAPTIONS) // 2}
@@ -175,7 +175,7 @@ def fuzzed(tmp_path_factory) -> tuple[Path, list[dict[str, int]]]:
         rows.append(f"{path}\tw{number:03d}\t{row[2]}")
     (folder / "videos.tsv").write_text("\n".join(rows) + "\n")
     shards = {"shard_size": (MEDIA + CAPTIONS) // 2, "test_fraction": 0.0, "seed": 0}
-    from videobert.corpus import corpus
+    from videobert.stages.corpus import corpus
 
     corpus(
         folder / "videos.tsv",
@@ -260,7 +260,7 @@ def test_no_captions_surprise_their_reader(fuzzed):
 
 def test_what_is_said_to_be_there_is_there(fuzzed):
     """Nobody counts on a file of ours that does not decode."""
-    from videobert.media import pictures
+    from videobert.media.decoding import pictures
 
     folder, _ = fuzzed
     for row in ledgers(folder, "frames/*/ledger.parquet").values():
@@ -281,7 +281,7 @@ def lists(folder: Path) -> None:
     """Mutated lists of videos through the stage; prints what became of each. Runs in a process of its own."""
     import pandas as pd
 
-    from videobert.corpus import corpus
+    from videobert.stages.corpus import corpus
 
     rng = np.random.default_rng(1)
     pd.read_csv(pd.io.common.StringIO(LIST), sep="\t").to_parquet(folder / "base.parquet")

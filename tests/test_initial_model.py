@@ -12,11 +12,12 @@ from test_pretrain import FILES, SETTINGS
 from transformers import BertConfig, BertForMaskedLM, BertModel, BertTokenizer, RobertaConfig
 
 from videobert.errors import UserError
-from videobert.initial_model import read, start
-from videobert.model import VideoBertConfig, VideoBertForPreTraining, VideoBertModel
-from videobert.pretrain import pretrain
-from videobert.sequences import Vocabulary, vocabulary
-from videobert.vocabulary import pretrained
+from videobert.model.configuration_videobert import VideoBertConfig
+from videobert.model.initial_model import read, start
+from videobert.model.modeling_videobert import VideoBertForPreTraining, VideoBertModel
+from videobert.model.sequences import Vocabulary, vocabulary
+from videobert.model.tokenizer import pretrained
+from videobert.stages.pretrain import pretrain
 
 VISUAL = 96
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]

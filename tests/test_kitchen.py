@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from videobert import kitchen
+from videobert.kitchen import script as kitchen
 
 NUMBERS = range(72)
 CORPUS = Path(__file__).parent.parent / "corpora" / "kitchen.tsv"

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from videobert.errors import Loss
-from videobert.media import SAMPLE_RATE, apart, audio, probe
+from videobert.media.bounded import apart
+from videobert.media.decoding import SAMPLE_RATE, audio
+from videobert.media.probing import probe
 
 
 def write(path: Path, seconds: float = 2.0, late: float = 0.0, picture: bool = True, sound: bool = True) -> None:

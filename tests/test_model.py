@@ -8,7 +8,8 @@ import torch
 from torch.nn import functional as F
 from transformers import AutoConfig, AutoModel, AutoModelForPreTraining
 
-from videobert.model import VideoBertConfig, VideoBertForPreTraining, VideoBertModel
+from videobert.model.configuration_videobert import VideoBertConfig
+from videobert.model.modeling_videobert import VideoBertForPreTraining, VideoBertModel
 
 WORDS, VISUAL, CLS, SEP, MASK, ARROW = 50, 20, 2, 3, 4, 5
 
@@ -196,7 +197,7 @@ def test_gradients_are_those_of_the_padded_computation():
 
 
 def test_attention_with_dropout_is_attention_when_nothing_is_dropped(monkeypatch):
-    import videobert.model as module
+    import videobert.model.modeling_videobert as module
 
     layout = module.Layout(torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1]]))
     torch.manual_seed(0)
@@ -214,7 +215,7 @@ def test_attention_with_dropout_is_attention_when_nothing_is_dropped(monkeypatch
 
 
 def test_dropout_by_bytes_is_dropout():
-    from videobert.model import Dropout
+    from videobert.model.modeling_videobert import Dropout
 
     torch.manual_seed(0)
     numbers = torch.ones(1000, 999, requires_grad=True)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from videobert.objectives import objectives
+from videobert.evaluation.objectives import objectives
 
 QUESTIONS = {"mask_probability": 0.15, "batch_size": 32, "seed": 0, "threads": 1, "device": "cpu"}
 

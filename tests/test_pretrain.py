@@ -17,10 +17,12 @@ import torch
 from safetensors.torch import load_file
 from synthetic import SCHEMA, world
 
-from videobert.artefact import made, write_table
+from videobert.data.provenance import made, write_table
 from videobert.errors import UserError
-from videobert.pretrain import Examples, last_checkpoint, pretrain
-from videobert.sequences import IGNORE, Segments, Vocabulary, read_segments, token_files, vocabulary
+from videobert.model.examples import Examples
+from videobert.model.sequences import IGNORE, Segments, Vocabulary, read_segments, token_files, vocabulary
+from videobert.model.training import last_checkpoint
+from videobert.stages.pretrain import pretrain
 
 VISUAL = 96
 SETTINGS = {
@@ -367,7 +369,7 @@ def test_what_does_not_fit_together_is_refused(paths, tmp_path):
 
 
 def test_an_empty_train_split_is_explained(tmp_path):
-    from videobert.artefact import read_table
+    from videobert.data.provenance import read_table
 
     paths = world(tmp_path / "world", videos=2, shards=1)
     file = paths["tokens"] / "0000.parquet"

@@ -9,12 +9,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from synthetic import world
 
-from videobert import kitchen
-from videobert.artefact import made, read_table, write_table
-from videobert.codebook import read_features
+from videobert.data.provenance import made, read_table, write_table
+from videobert.data.tables import read_features
 from videobert.errors import UserError
-from videobert.judge import Step
-from videobert.probe import classify, mean_features, probe
+from videobert.evaluation.linear import classify, mean_features
+from videobert.evaluation.probe import probe
+from videobert.evaluation.steps import Step
+from videobert.kitchen import script as kitchen
 
 STRENGTHS = [0.01, 0.1]
 QUESTIONS = {"annotations": "kitchen", "regularisation": STRENGTHS, "folds": 3}

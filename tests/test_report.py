@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from videobert.artefact import write_json, write_table
-from videobert.report import clock, duration, number, percent, report, size, strip
+from videobert.data.provenance import write_json, write_table
+from videobert.report.page import clock, duration, number, percent, report, size, strip
 
 HOSTILE = '<script>alert("title")</script>'
 HASH = "0123456789abcdef" * 4

@@ -6,23 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from videobert import kitchen
-from videobert.artefact import made, read_table, write_table
+from videobert.data.provenance import made, read_table, write_table
 from videobert.errors import UserError
-from videobert.judge import Judge
-from videobert.retrieval import (
-    Projection,
-    _first_hit,
-    _of_median,
-    alignments,
-    chance,
-    filled,
-    fit_projection,
-    nearest,
-    retrieval,
-    text_vectors,
-    video_vectors,
-)
+from videobert.evaluation.model import Judge
+from videobert.evaluation.retrieval import _first_hit, _of_median, chance, filled, retrieval
+from videobert.kitchen import script as kitchen
+from videobert.model.projection import Projection, alignments, fit_projection, nearest, text_vectors, video_vectors
 
 TEMPLATE = "now let me show you how to [MASK] the [MASK]"
 QUESTIONS = {"annotations": "kitchen", "template": TEMPLATE, "candidates": 20, "batch_size": 32, "seed": 0}
@@ -185,7 +174,7 @@ def test_the_nearest_are_exact_in_blocks_of_any_size(monkeypatch):
     queries, index = (random.standard_normal((n, 8), dtype=np.float32) for n in (50, 333))
     whole = np.argsort(-(queries @ index.T), axis=1)[:, :7]
     assert (nearest(queries, index, 7)[1] == whole).all()
-    monkeypatch.setattr("videobert.retrieval.BLOCK", 400)
+    monkeypatch.setattr("videobert.model.projection.BLOCK", 400)
     assert (nearest(queries, index, 7)[1] == whole).all()
     assert nearest(queries, index, 1000)[1].shape == (50, 333)
 

@@ -15,9 +15,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from videobert import s3d
 from videobert.errors import UserError
-from videobert.s3d import S3D, load, optimise
+from videobert.vision import s3d
+from videobert.vision.s3d import S3D, load, optimise
 
 
 def lively(width: float = 0.25, classes: int = 7) -> S3D:
@@ -95,7 +95,7 @@ def in_cache(folder: Path, monkeypatch: pytest.MonkeyPatch, write) -> Path:
 
 
 def test_kinetics400_gives_the_numbers_of_torchvision(tmp_path, monkeypatch):
-    from videobert.features import embed
+    from videobert.vision.embedding import embed
 
     in_cache(tmp_path / "cache", monkeypatch, lambda path: torch.save(drawn_weights(), path))
     model, preprocessing, _ = load("kinetics400")

@@ -10,16 +10,16 @@ from conftest import LEARN
 from test_pretrain import FILES, SETTINGS, digests
 from test_zero_shot import QUESTIONS, TEMPLATE
 
-from videobert import pretrain as stage
-from videobert.artefact import made, read_table, write_table
-from videobert.card import write_card
+from videobert.data.provenance import made, read_table, write_table
 from videobert.errors import UserError
-from videobert.evaluate import evaluate
-from videobert.judge import interval
-from videobert.pretrain import pretrain
-from videobert.scaling import scaling
-from videobert.sequences import Segments, drawn, read_segments, token_files
-from videobert.zero_shot import zero_shot
+from videobert.evaluation.evaluate import evaluate
+from videobert.evaluation.scaling import scaling
+from videobert.evaluation.scoring import interval
+from videobert.evaluation.zero_shot import zero_shot
+from videobert.model.card import write_card
+from videobert.model.sequences import Segments, drawn, read_segments, token_files
+from videobert.stages import pretrain as stage
+from videobert.stages.pretrain import pretrain
 
 SECTION = {**SETTINGS, **LEARN, "max_steps": 30}
 SHARES, SEEDS = [0.05, 0.1], [0, 1]

@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from videobert.artefact import made, read_table, sha256, write_table
-from videobert.codebook import Codebook, assign, load, save
+from videobert.data.provenance import made, read_table, sha256, write_table
 from videobert.errors import UserError
-from videobert.tokens import tokens
-from videobert.vocabulary import train
+from videobert.model.tokenizer import train
+from videobert.stages.tokens import tokens
+from videobert.vision.quantizer import Codebook, assign, load, save
 
 DIMENSION = 4
 SENTENCES = pa.schema(

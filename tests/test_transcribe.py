@@ -20,11 +20,13 @@ import pytest
 import torch
 from openai_checkpoint import write_openai_checkpoint
 
-from videobert import kitchen
-from videobert.artefact import made, read_table, write_table
+from videobert.data.provenance import made, read_table, write_table
 from videobert.errors import UserError
-from videobert.transcribe import WINDOW, Segment, Word, _believed, _doubt, _engine, _voiced, sentences, transcribe
-from videobert.whisper_weights import ctranslate2_folder
+from videobert.kitchen import script as kitchen
+from videobert.speech.sentences import Segment, Word, credible, sentences
+from videobert.speech.weights import ctranslate2_folder
+from videobert.speech.whisper import WINDOW, load_engine, voiced
+from videobert.stages.transcribe import transcribe
 
 # Of the first fourteen, 0 is the one in which tiny.en parts a sentence, and 2 the one in which it hears an end latest.
 NUMBERS = [0, 2, 3]
@@ -171,7 +173,7 @@ def test_what_a_crowd_seems_to_say_is_dropped_and_counted(transcripts, engine):
     ],
 )
 def test_whisper_is_believed_by_its_own_figures(figures, doubt):
-    assert _doubt(Segment("en", None, *figures)) == doubt
+    assert doubt(Segment("en", None, *figures)) == doubt
 
 
 def test_unsure_sentences_and_loops_are_dropped():
@@ -180,7 +182,7 @@ def test_unsure_sentences_and_loops_are_dropped():
         {"text": " ".join(text.split()), "probability": probability} for text, probability in [*rows, ("Oh.", None)]
     ]
     dropped = Counter()
-    assert [row["text"] for row in _believed(iter(rows), dropped)] == ["Stir it.", "Oh."]
+    assert [row["text"] for row in credible(iter(rows), dropped)] == ["Stir it.", "Oh."]
     assert dropped == {"repetition": 3, "improbable": 1}
 
 
@@ -198,12 +200,12 @@ def test_what_is_in_another_language_or_in_none_for_sure_is_dropped(
     shard, tmp_path, monkeypatch, wanted, heard, status
 ):
     """tiny.en with an ear for languages, which it lacks; that of a multilingual network is tried below."""
-    _, listen = _engine("faster-whisper", ctranslate2_folder("tiny.en"), "tiny.en", "en", 1, "cpu", "int8", 1)
+    _, listen = load_engine("faster-whisper", ctranslate2_folder("tiny.en"), "tiny.en", "en", 1, "cpu", "int8", 1)
 
     def foreign(audio, spoken):
         return ((segment._replace(language=spoken), words_) for segment, words_ in listen(audio, "en"))
 
-    monkeypatch.setattr("videobert.transcribe._engine", lambda *_: (lambda audio: heard, foreign))
+    monkeypatch.setattr("videobert.speech.whisper.load_engine", lambda *_: (lambda audio: heard, foreign))
     one = write_ledger(tmp_path, [{"video_id": "talk3", "path": str(shard.parent / "talk3.mp4"), "captions": ""}])
     (row,) = run(one, tmp_path / "o.parquet", language=wanted)
     assert row["status"] == status
@@ -269,16 +271,16 @@ def test_speech_across_windows_is_heard_whole(tracks):
     """Windows that end in the middle of a word, and a hole in the track, which is not filled up."""
     track = np.concatenate([tracks["talk3"], tracks["talk2"]]).astype(np.float32)
     sound = np.interp(np.arange(0, len(track), 1.5), np.arange(len(track)), track).astype(np.float32)  # 16 kHz
-    whole = [(place, part) for place, _, parts in _voiced(iter([(0, sound)])) for part in parts]
+    whole = [(place, part) for place, _, parts in voiced(iter([(0, sound)])) for part in parts]
     cut = [0, *range(7 * 16000, len(sound), 7 * 16000), len(sound)]
     pieces = [(a, sound[a:b]) for a, b in itertools.pairwise(cut)]
-    parts = [(place, part) for place, _, parts in _voiced(iter(pieces)) for part in parts]
+    parts = [(place, part) for place, _, parts in voiced(iter(pieces)) for part in parts]
     starts, ends = ([place + part[side] for place, part in parts] for side in ("start", "end"))
     assert len(parts) == len(whole)
     np.testing.assert_allclose(starts, [part["start"] for _, part in whole], atol=4000)
     np.testing.assert_allclose(ends, [part["end"] for _, part in whole], atol=4000)
     later = [(place + (10**9 if i >= 5 else 0), window) for i, (place, window) in enumerate(pieces)]
-    assert max(place for place, *_ in _voiced(iter(later))) > 10**9
+    assert max(place for place, *_ in voiced(iter(later))) > 10**9
 
 
 def test_endless_speech_is_parted():
@@ -288,7 +290,7 @@ def test_endless_speech_is_parted():
     voice = np.interp(np.arange(0, len(voice), 1.5), np.arange(len(voice)), voice).astype(np.float32)
     voice = np.tile(voice, 12)[: 3 * WINDOW * 16000] + random.normal(0, 0.001, 1).astype(np.float32)
     windows = [(a, voice[a : a + WINDOW * 16000]) for a in range(0, len(voice), WINDOW * 16000)]
-    found = list(_voiced(iter(windows)))
+    found = list(voiced(iter(windows)))
     assert max(len(sound) for _, sound, _ in found) <= 1.6 * WINDOW * 16000
     assert all(part["end"] - part["start"] <= 0.51 * WINDOW * 16000 for _, _, parts in found for part in parts)
     heard = sum(part["end"] - part["start"] for _, _, parts in found for part in parts)
@@ -329,7 +331,7 @@ def test_openai_whisper_keeps_to_its_threads(transcripts):
 def test_same_weights_give_the_same_bytes_and_the_note_names_them(shard, transcripts, tmp_path):
     """By name and by path; with the engine loaded anew."""
     folder = ctranslate2_folder("tiny.en")
-    _engine.cache_clear()
+    load_engine.cache_clear()
     run(shard, tmp_path / "path.parquet", model=str(folder))
     first, second = transcripts / "faster-whisper.parquet", tmp_path / "path.parquet"
     assert read_table(first).equals(read_table(second))

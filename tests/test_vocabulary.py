@@ -10,9 +10,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from videobert.artefact import write_table
+from videobert.data.provenance import write_table
 from videobert.errors import UserError
-from videobert.vocabulary import SPECIAL, train, vocabulary
+from videobert.model.special_tokens import SPECIAL
+from videobert.model.tokenizer import train
+from videobert.stages.vocabulary import vocabulary
 
 TRAIN = [
     "Now slice the tomato, and put the tomatoes in the pan.",

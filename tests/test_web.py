@@ -22,13 +22,13 @@ from hostile_web import BAD, GOOD, video, wait_for, web, write_video
 from yt_dlp.aes import aes_cbc_encrypt_bytes
 from yt_dlp.utils import DownloadError, ExtractorError
 
-from videobert.artefact import read_table
-from videobert.download import _part, download
+from videobert.data.provenance import read_table
 from videobert.errors import UserError
-from videobert.retry import retried, retry
-from videobert.web import Site
-from videobert.web_losses import loss_of
-from videobert.web_settings import Settings
+from videobert.stages.download import _part, download
+from videobert.stages.retry import retried, retry
+from videobert.web.failures import loss_of
+from videobert.web.fetch import Site
+from videobert.web.options import Settings
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = yaml.safe_load((ROOT / "config.yaml").read_text())["download"] | {"retries": 1, "max_filesize": 5_000_000}

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from conftest import command, configure, copy, environment, project, snakemake
 
-from videobert.artefact import read_table
+from videobert.data.provenance import read_table
 
 STAGES = ["corpus", "download", "transcribe", "frames", "features", "codebook", "vocabulary", "tokens"]
 TASKS = ["objectives", "zero_shot", "probe", "retrieval", "captioning", "forecasting", "scaling"]

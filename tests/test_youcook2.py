@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from videobert.__main__ import main
-from videobert.artefact import read_table
-from videobert.corpus import corpus
+from videobert.data.provenance import read_table
 from videobert.errors import UserError
-from videobert.judge import Step, _listed_steps
-from videobert.youcook2 import verb_and_object, youcook2
+from videobert.evaluation.steps import Step, _listed_steps
+from videobert.evaluation.youcook2 import verb_and_object, youcook2
+from videobert.stages.corpus import corpus
 
 # The official format, with sentences in its manner.
 SENTENCES = {

@@ -12,8 +12,8 @@ import pytest
 from conftest import ROOT, configure, environment, snakemake
 from hostile_web import PAGE, web, write_video
 
-from videobert.artefact import read_table
-from videobert.report import report
+from videobert.data.provenance import read_table
+from videobert.report.page import report
 
 NAMES = {
     "shell": "; rm -rf ~; $(touch pwned) `touch pwned` && touch pwned | touch pwned",

@@ -8,11 +8,14 @@ import pytest
 import torch
 from synthetic import world
 
-from videobert import kitchen
-from videobert.artefact import made, read_table, write_table
+from videobert.data.provenance import made, read_table, write_table
 from videobert.errors import UserError
-from videobert.judge import Judge, interval, words_between
-from videobert.zero_shot import rank_labels, zero_shot
+from videobert.evaluation.model import Judge
+from videobert.evaluation.ranking import rank_labels
+from videobert.evaluation.scoring import interval
+from videobert.evaluation.steps import words_between
+from videobert.evaluation.zero_shot import zero_shot
+from videobert.kitchen import script as kitchen
 
 TEMPLATE = "now let me show you how to [MASK] the [MASK]"
 QUESTIONS = {"annotations": "kitchen", "templates": [TEMPLATE], "text_model": None, "batch_size": 32, "seed": 0}
@@ -192,7 +195,7 @@ def test_what_cannot_be_measured_is_said(learnt, tmp_path):
 
 
 def test_the_supervised_row_is_the_probes(measured, learnt, tmp_path):
-    from videobert.probe import probe
+    from videobert.evaluation.probe import probe
 
     questions = {name: value for name, value in QUESTIONS.items() if name not in ("templates", "text_model")}
     probe(**learnt, output=tmp_path / "probe.json", **questions)

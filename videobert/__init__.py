@@ -8,11 +8,11 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     """`from videobert import VideoBert`, without torch for those who do not ask for it."""
     if name == "VideoBert":
-        from videobert.applications import VideoBert
+        from videobert.api import VideoBert
 
         return VideoBert
     if name in ("VideoBertConfig", "VideoBertForPreTraining"):
-        from videobert import model
+        from videobert.model import modeling_videobert
 
-        return getattr(model, name)
+        return getattr(modeling_videobert, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -32,7 +32,7 @@ STAGES = {
 }
 
 # Commands beside the pipeline: a person types them, so what they must be given needs no flag. The first five are
-# functions of videobert/applications.py.
+# functions of videobert/commands.py.
 TOOLS = {
     "fill": "fill the [MASK]s of a sentence with what a video shows",
     "search": "find the seconds in which videos show what a text says",
@@ -44,7 +44,17 @@ TOOLS = {
     "youcook2": "turn YouCook II's annotations into a list of videos and a table of steps",
 }
 
-APPLICATIONS = ["fill", "search", "index", "forecast", "caption"]
+STAGE_NAMES = ("corpus", "download", "transcribe", "frames", "features", "codebook", "vocabulary", "tokens", "pretrain")
+# The module of each command.
+HOMES = {
+    **{name: f"stages.{name}" for name in (*STAGE_NAMES, "retry")},
+    **{name: f"evaluation.{name}" for name in ("objectives", "zero_shot", "probe", "retrieval", "captioning")},
+    **{name: f"evaluation.{name}" for name in ("forecasting", "scaling", "evaluate", "youcook2")},
+    **dict.fromkeys(("fill", "search", "index", "forecast", "caption"), "commands"),
+    "report": "report.page",
+    "ledger": "data.ledger",
+    "discover": "web.discover",
+}
 
 HELP = """usage: videobert STAGE [--setting value ...]
 
@@ -87,8 +97,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     end_with_workflow()
     set_parsing_settings(docstring_parse_attribute_docstrings=False)
-    module = "applications" if stage in APPLICATIONS else stage
-    function = getattr(importlib.import_module(f"videobert.{module}"), stage)
+    function = getattr(importlib.import_module(f"videobert.{HOMES[stage]}"), stage)
     try:
         if stage in TOOLS:
             _apply(function, rest, f"videobert {stage}")

@@ -11,8 +11,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from videobert import web_settings
 from videobert.errors import UserError
+from videobert.web import options as web_settings
 
 # Where a stage runs and how many cores it takes: they decide its speed, not its meaning, so a change of them must not
 # make a thousand GPU hours stale. The rules pass them beside the tracked flags.

@@ -3,7 +3,7 @@
 # The folder beside the output, with the decoder that a person may use, is no declared output: it is not made when the task
 # is left out for want of a sentence, which nobody knows before.
 
-from videobert.captioning import VERSION as CAPTIONING
+from videobert.evaluation.captioning import VERSION as CAPTIONING
 
 
 rule captioning:

@@ -1,6 +1,6 @@
 # Features of the train videos to visual words.
 
-from videobert.codebook import VERSION as CODEBOOK
+from videobert.stages.codebook import VERSION as CODEBOOK
 
 
 rule codebook:

@@ -11,7 +11,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [workflow.basedir, os.en
 sys.path.insert(0, workflow.basedir)
 
 from videobert.config import check, flags
-from videobert.corpus import digest, plan, shards
+from videobert.data.manifest import digest, plan, shards
 from videobert.errors import UserError
 from videobert.process import WORKFLOW, hold
 

@@ -1,6 +1,6 @@
 # The list of videos: clean ids, shards that stay, the split.
 
-from videobert.corpus import VERSION as CORPUS
+from videobert.stages.corpus import VERSION as CORPUS
 
 
 rule corpus:

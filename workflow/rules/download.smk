@@ -1,8 +1,8 @@
 # The videos: fetched, linked or rendered.
 
-from videobert.download import VERSION as DOWNLOAD
-from videobert.retry import retried
-from videobert.web_settings import MANNERS, taking
+from videobert.stages.download import VERSION as DOWNLOAD
+from videobert.stages.retry import retried
+from videobert.web.options import MANNERS, taking
 
 # How the sites are asked is passed beside the tracked settings: a change of it makes nothing stale.
 ASKED = flags({name: config["download"][name] for name in (*MANNERS, "options")})

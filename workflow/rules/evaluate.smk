@@ -1,6 +1,6 @@
 # The tasks' figures in one file.
 
-from videobert.evaluate import VERSION as EVALUATE
+from videobert.evaluation.evaluate import VERSION as EVALUATE
 
 
 rule evaluate:

@@ -1,6 +1,6 @@
 # Frames to S3D features, one vector a clip.
 
-from videobert.features import VERSION as FEATURES
+from videobert.stages.features import VERSION as FEATURES
 
 
 rule features_shard:

@@ -1,6 +1,6 @@
 # Visual words to come, and those of a text, foretold.
 
-from videobert.forecasting import VERSION as FORECASTING
+from videobert.evaluation.forecasting import VERSION as FORECASTING
 
 
 rule forecasting:

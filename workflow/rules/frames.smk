@@ -1,6 +1,6 @@
 # Media to normalised frames: one size, one rate, one codec.
 
-from videobert.frames import VERSION as FRAMES
+from videobert.stages.frames import VERSION as FRAMES
 
 
 rule frames_shard:

@@ -1,6 +1,6 @@
 # Masked accuracy and alignment on the test split.
 
-from videobert.objectives import VERSION as OBJECTIVES
+from videobert.evaluation.objectives import VERSION as OBJECTIVES
 
 
 rule objectives:

@@ -1,6 +1,6 @@
 # Tokens to a pretrained model.
 
-from videobert.pretrain import VERSION as PRETRAIN
+from videobert.stages.pretrain import VERSION as PRETRAIN
 
 
 rule pretrain:

@@ -1,6 +1,6 @@
 # Verbs and objects of annotated steps, learnt by linear probes from frozen features.
 
-from videobert.probe import VERSION as PROBE
+from videobert.evaluation.probe import VERSION as PROBE
 
 
 rule probe:

@@ -1,6 +1,6 @@
 # One page that shows what became of every video, the visual words, the curves and the figures.
 
-from videobert.report import VERSION as REPORT
+from videobert.report.page import VERSION as REPORT
 
 
 rule report:

@@ -3,7 +3,7 @@
 # The folder beside the output, with the projection that `videobert search` takes, is no declared output: it is not made
 # when no train video has both speech and pictures, which nobody knows before.
 
-from videobert.retrieval import VERSION as RETRIEVAL
+from videobert.evaluation.retrieval import VERSION as RETRIEVAL
 
 
 rule retrieval:

@@ -1,6 +1,6 @@
 # Models of shares of the train videos, and what each can name without training.
 
-from videobert.scaling import VERSION as SCALING
+from videobert.evaluation.scaling import VERSION as SCALING
 
 
 wildcard_constraints:

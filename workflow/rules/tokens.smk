@@ -1,6 +1,6 @@
 # Sentences and features to joint sequences of word pieces and visual words.
 
-from videobert.tokens import VERSION as TOKENS
+from videobert.stages.tokens import VERSION as TOKENS
 
 
 rule tokens_shard:

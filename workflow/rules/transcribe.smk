@@ -1,6 +1,6 @@
 # Speech to sentences with times, by Whisper or from captions.
 
-from videobert.transcribe import VERSION as TRANSCRIBE
+from videobert.stages.transcribe import VERSION as TRANSCRIBE
 
 
 rule transcribe_shard:

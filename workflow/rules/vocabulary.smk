@@ -1,6 +1,6 @@
 # The WordPiece vocabulary of the text.
 
-from videobert.vocabulary import VERSION as VOCABULARY
+from videobert.stages.vocabulary import VERSION as VOCABULARY
 
 
 rule vocabulary:

@@ -1,6 +1,6 @@
 # Verbs and objects of annotated steps, named without training.
 
-from videobert.zero_shot import VERSION as ZERO_SHOT
+from videobert.evaluation.zero_shot import VERSION as ZERO_SHOT
 
 
 rule zero_shot:

@@ -1,0 +1,398 @@
+"""What a trained model is for: from a raw video file to an answer, in Python and from the shell.
+
+    from videobert import VideoBert
+
+    model = VideoBert.from_pretrained("results/pretrain")
+    model.fill("now let me show you how to [MASK] the [MASK]", "clip.mp4")
+
+A video takes the road of the training videos: the same frames (ffmpeg), the same S3D and the same codebook, with the
+settings that the model folder's preprocessing.json names; so a video has the visual words here that it has in the tokens
+table. Everything but S3D's weights lies in the model folder, and those are checked by their hash.
+
+The functions below the class are the commands `videobert fill`, `forecast`, `caption`, `index` and `search`. What they
+find they print as a table, or with --json as JSON alone.
+"""
+
+import json as json_
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import numpy as np
+
+from videobert.data.provenance import made, read_table, sha256, write_table
+from videobert.errors import Loss, UserError
+from videobert.evaluation.model import Judge, same_codebook
+from videobert.evaluation.steps import clips_of_videos
+from videobert.model.sequences import read_segments, token_files
+
+TEMPLATE = "now let me show you how to [MASK] the [MASK]"  # the paper's
+BATCH_SIZE = 64
+SEGMENTS = "segments.parquet"
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True)
+class Clips:
+    """A video's clips of 1.5 s (or what the model was trained with), n of them.
+
+    `start`, `end`: float64 (n,), seconds of the video. `features`: S3D's, float16 (n, dimension). `words`: the visual
+    words, int32 (n,).
+    """
+
+    start: np.ndarray
+    end: np.ndarray
+    features: np.ndarray
+    words: np.ndarray
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """A video in numbers: its clips, and `output`, the mean of the model's outputs at them, float32 (hidden_size,)."""
+
+    clips: Clips
+    output: np.ndarray
+
+
+@dataclass(frozen=True)
+class NextWord:
+    """A visual word that may follow: its number and probability; `path`, its branch at each level of the codebook's
+    tree; and what the model calls it, the template filled for a video that shows this word alone."""
+
+    word: int
+    probability: float
+    path: list[int]
+    text: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """A segment of an index: the video, from `start` to `end` seconds, and how well the text fits it: the cosine of the
+    stage retrieval's first stage, or, without its projection, the alignment head's logit."""
+
+    video: str
+    start: float
+    end: float
+    score: float
+
+
+class VideoBert:
+    """A pretrained model with all that a raw video needs. Videos are paths of files; `start` and `end` (seconds) cut
+    them. Every method raises UserError when a video cannot be read or holds no whole clip."""
+
+    def __init__(self, folder: Path, device: Device = "auto", threads: int | None = None):
+        from videobert.vision.quantizer import load
+
+        self.folder = folder
+        self.judge = Judge(folder, BATCH_SIZE, device, threads)
+        path = folder / "preprocessing.json"
+        if not path.exists():
+            raise UserError(f"{path} is missing: run the stage pretrain again, with this version")
+        self.preprocessing: dict[str, Any] = json_.loads(path.read_text())
+        self.codebook = load(folder)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, device: Device = "auto", threads: int | None = None) -> "VideoBert":
+        """Loads a model folder, `results/pretrain` or a copy of it.
+
+        Args:
+            folder: the folder.
+            device: where to run; auto takes a GPU when there is one.
+            threads: CPU threads; none: as torch has it.
+
+        Raises UserError when a file of it is missing.
+        """
+        return cls(Path(folder), device, threads)
+
+    def fill(
+        self,
+        text: str,
+        video: str | Path | None = None,
+        top: int = 5,
+        start: float | None = None,
+        end: float | None = None,
+    ) -> list[list[tuple[str, float]]]:
+        """Fills each [MASK] of a sentence: for each, the `top` most probable word pieces with their probabilities.
+
+        Without a video, what the model expects of the language alone. (Section 4.2 of the paper.)
+        """
+        if "[MASK]" not in text:
+            raise UserError(f"the text has no [MASK] to fill: {text!r}; write for example {TEMPLATE!r}")
+        ids = self.judge.masked(text)
+        shown = np.empty(0, np.int64) if video is None else self._joint(self.clips(video, start, end).words)
+        room = self._room(len(ids))
+        if len(shown) > room:
+            _say(
+                f"{video}: beside this text the model reads {room} clips, so the first {room} of {len(shown)}; "
+                "choose others with start and end"
+            )
+        (answers,) = self.judge.log_probabilities([self.judge.sequence(ids, shown[:room])], 0)
+        return [self._best(answer, top) for answer in answers]
+
+    def forecast(
+        self, video: str | Path, top: int = 5, start: float | None = None, end: float | None = None
+    ) -> list[NextWord]:
+        """The `top` most probable visual words of the clip after the video's end, most probable first.
+
+        The model reads as many of the last clips as a video-only segment had in training, the masked one included.
+        """
+        length = min(self.preprocessing["segment_length"] - 1, self._room(0) - 1)
+        seen = self._joint(self.clips(video, start, end).words[-length:])
+        ids, types = self.judge.sequence(np.empty(0, np.int64), np.append(seen, self.judge.words.mask))
+        (answers,) = self.judge.log_probabilities([(ids, types)], 1)
+        best = np.argsort(-answers[0], kind="stable")[:top]
+        depth, branching = len(self.codebook.centroids), self.codebook.branching
+        return [
+            NextWord(
+                int(word),
+                float(np.exp(answers[0][word])),
+                [int(word) // branching**level % branching for level in reversed(range(depth))],
+                self._called(word),
+            )
+            for word in best
+        ]
+
+    def embed(self, video: str | Path, start: float | None = None, end: float | None = None) -> Embedding:
+        """The video in numbers: S3D's features and the visual word of each clip, and the mean of the model's outputs.
+
+        The model reads the video in windows as long as in training; the mean is over all clips.
+        """
+        clips = self.clips(video, start, end)
+        length = min(self.preprocessing["segment_length"], self._room(0))
+        windows = [self._joint(clips.words[first : first + length]) for first in range(0, len(clips.words), length)]
+        sequences = [self.judge.sequence(np.empty(0, np.int64), window) for window in windows]
+        outputs = []
+        for first, output in self.judge.read(sequences):
+            hidden = output.last_hidden_state.float().cpu().numpy()
+            for (ids, _), states in zip(sequences[first:], hidden, strict=False):
+                outputs.append(states[: len(ids)][ids >= self.judge.words.words])
+        return Embedding(clips, np.concatenate(outputs).mean(axis=0))
+
+    def caption(
+        self,
+        video: str | Path,
+        start: float | None = None,
+        end: float | None = None,
+        decoder: str | Path | None = None,
+    ) -> str:
+        """A sentence that describes a short video, as long as one step.
+
+        Args:
+            video: the video.
+            start: seconds.
+            end: seconds.
+            decoder: folder of the decoder that the stage captioning trained; none: `captioning` in the model folder, or
+                where the pipeline puts it, `../evaluate/captioning`.
+        """
+        from videobert.model.captioner import caption, read_decoder
+
+        folder = Path(decoder) if decoder else self._beside("captioning")
+        saved = read_decoder(folder, self.folder)
+        room = self._room(len(self.judge.masked(saved.config.template)))
+        words = self.clips(video, start, end).words
+        if len(words) > room:
+            _say(f"{video}: the first {room} of {len(words)} clips are described; choose others with start and end")
+        return caption(self.judge, saved, [words[:room]])[0]
+
+    def index(self, videos: list[str | Path], output: str | Path, clips: int = 4) -> int:
+        """Makes an index to search in: Parquet, a row for each segment of so many clips, with times, visual words and a
+        vector, the mean of the model's outputs. Returns the number of segments.
+
+        Args:
+            videos: video files; or a results folder, which stands for all videos of its tokens tables.
+            output: folder to write.
+            clips: clips in a segment; 4 are 6 seconds.
+        """
+        import pyarrow as pa
+
+        from videobert.model.projection import mean_outputs
+
+        if not 1 <= clips <= self._room(0) // 2:  # the other half is the text's
+            raise UserError(f"clips is {clips}, but must be 1 to {self._room(0) // 2}")
+        rows = []
+        for name, starts, ends, words in self._videos(videos):
+            for first in range(0, len(words), clips):
+                part = words[first : first + clips]
+                times = {"start": float(starts[first]), "end": float(ends[first + len(part) - 1])}
+                rows.append({"video": name, **times, "words": part.tolist()})
+        if not rows:
+            raise UserError("nothing to index: none of the videos holds a clip")
+        vectors = mean_outputs(self.judge, [self._joint(np.array(row["words"])) for row in rows])
+        schema = pa.schema([("video", pa.string()), ("start", pa.float64()), ("end", pa.float64())])
+        table = pa.Table.from_pylist(rows, schema.append(pa.field("words", pa.list_(pa.int32()))))
+        column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
+        note = {"stage": "index", "version": 1, "clips": clips, "model": self._hash}
+        write_table(table.append_column("vector", column), Path(output) / SEGMENTS, note)
+        return len(rows)
+
+    def search(self, text: str, index: str | Path, top: int = 5) -> list[Found]:
+        """The `top` segments of an index that the text belongs to, best first.
+
+        An exact search over the vectors, through the projection that the stage retrieval fitted: `retrieval` in the model
+        folder, or where the pipeline puts it, `../evaluate/retrieval`. Without it the alignment head reads every segment
+        with the text, which is slow in a large index, and finds less: on the kitchen, of the first 5 for 40 actions, 0.28
+        show verb and object, and with it 0.86. (To order what the projection finds by the alignment head gave 0.35.)
+        """
+        from videobert.model.projection import PROJECTION, alignments, nearest, projected, read_projection, text_vectors
+
+        path = Path(index) / SEGMENTS
+        if not path.exists():
+            raise UserError(f"{path} is missing: make the index with videobert index VIDEO --output {index}")
+        if made(path).get("model") != self._hash:
+            raise UserError(f"{path} was made with another model than {self.folder}: make it again")
+        ids = self.judge.pieces(text)
+        if not len(ids):
+            raise UserError(f"the text {text!r} has no word to search for")
+        table = read_table(path)
+        folder = self._beside("retrieval")
+        if (folder / PROJECTION).exists():
+            projection = read_projection(folder, self.folder)
+            outputs = np.array(table["vector"].combine_chunks().flatten()).reshape(len(table), -1)
+            query = text_vectors(projection, [ids])
+            (scores,), (rows,) = nearest(query, projected(projection, outputs), top)
+        else:
+            videos = [self._joint(np.array(words)) for words in table["words"].to_pylist()]
+            pairs = np.stack([np.zeros(len(videos), np.int64), np.arange(len(videos))], axis=1)
+            logits = alignments(self.judge, [ids], videos, pairs)
+            rows = np.argsort(-logits, kind="stable")[:top]
+            scores = logits[rows]
+        found = table.select(["video", "start", "end"]).take(rows).to_pylist()
+        return [Found(**row, score=float(score)) for row, score in zip(found, scores, strict=True)]
+
+    def clips(self, video: str | Path, start: float | None = None, end: float | None = None) -> Clips:
+        """A video's clips whose middle lies in [start, end), with features and visual words; the nearest when there is
+        none. They lie where they lie in the whole video, so a cut has the visual words of the whole."""
+        from videobert.media.normalising import normalise
+        from videobert.vision.embedding import embed_video
+        from videobert.vision.quantizer import assign
+
+        how, seconds = self.preprocessing, self.preprocessing["clip_seconds"]
+        first, last = self._span(video, start, end)
+        with TemporaryDirectory() as scratch:
+            frames = Path(scratch) / "frames.mp4"
+            span = [first * how["clip_frames"], None if last is None else last * how["clip_frames"]]
+            try:
+                facts = normalise(Path(video), frames, how["fps"], how["size"], how["crf"], *span)
+            except Loss as loss:
+                raise UserError(f"{video}: {loss.reason}") from None
+            if facts["reason"]:
+                _say(f"{video}: {facts['reason']}")
+            if facts["frames"] < how["clip_frames"]:
+                raise UserError(f"{video} has {facts['duration']:.2f} s there, less than a clip of {seconds:g} s")
+            network, preprocessing = self._network
+            batch_size = 2 if self.judge.device == "cpu" else 32
+            features = embed_video(network, frames, how["clip_frames"], batch_size, preprocessing)
+        begins = (first + np.arange(len(features))) * seconds
+        return Clips(begins, begins + seconds, features, assign(features, self.codebook))
+
+    def _span(self, video: str | Path, start: float | None, end: float | None) -> tuple[int, int | None]:
+        """The first clip, and the one after the last (none: to the video's end)."""
+        from videobert.media.probing import probe
+
+        if not Path(video).is_file():
+            raise UserError(f"{video} is no file; give the path of a video")
+        begin, seconds = start or 0.0, self.preprocessing["clip_seconds"]
+        if begin < 0 or (end is not None and end <= begin):
+            raise UserError(
+                f"start {begin:g} and end {end} are no piece of a video: start must be 0 or more, end later"
+            )
+        try:
+            duration = probe(Path(video))["duration"]
+        except Loss as loss:
+            raise UserError(f"{video}: {loss.reason}") from None
+        if duration and begin >= duration:
+            raise UserError(f"start is {begin:g} s, but {video} is {duration:.1f} s long")
+        first = max(0, int(np.ceil(begin / seconds - 0.5)))
+        if end is None:
+            return first, None
+        last = int(np.ceil(end / seconds - 0.5))
+        nearest = int((begin + end) / 2 / seconds)
+        return (first, last) if first < last else (nearest, nearest + 1)
+
+    @cached_property
+    def _network(self) -> tuple[Any, dict[str, Any]]:
+        """S3D with the weights of the training, and what its input must look like; text alone needs none."""
+        from videobert.vision import s3d
+
+        weights, wanted = self.preprocessing["weights"], self.preprocessing["weights_sha256"]
+        if weights not in ("kitchen", "kinetics400"):
+            path = self.folder / weights
+            if not path.is_file():
+                raise UserError(
+                    f"{path} is missing: put S3D's weights there (SHA-256 {wanted}), a copy of the training's"
+                )
+            weights = str(path)
+        path = s3d.weights_file(weights)
+        if sha256(path) != wanted:
+            raise UserError(
+                f"{path} has SHA-256 {sha256(path)[:12]}, but the model's visual words are of S3D weights with "
+                f"{wanted[:12]}: put that file there"
+            )
+        network, preprocessing, _ = s3d.load(weights, self.judge.device, self.preprocessing["precision"])
+        return network, preprocessing
+
+    def _beside(self, task: str) -> Path:
+        """What a task of the evaluation made for this model: in the folder itself, or where the pipeline puts it."""
+        own = self.folder / task
+        return own if own.exists() else self.folder.parent / "evaluate" / task
+
+    @cached_property
+    def _hash(self) -> str:
+        return sha256(self.folder / "model.safetensors")
+
+    def _joint(self, words: np.ndarray) -> np.ndarray:
+        """Visual words as joint ids."""
+        return words.astype(np.int64) + self.judge.words.words
+
+    def _room(self, text: int) -> int:
+        """The number of clips that the model reads beside so many word pieces and three special tokens."""
+        room = self.judge.model.config.max_position_embeddings - 3 - text
+        if room < 1:
+            raise UserError(f"the text has {text} word pieces, and leaves no room for a video: shorten it")
+        return room
+
+    def _called(self, word: int) -> str:
+        """The template's words for a video that shows this visual word alone: "stir the soup"."""
+        sequence = self.judge.sequence(self.judge.masked(TEMPLATE), self._joint(np.array([word])))
+        (answers,) = self.judge.log_probabilities([sequence], 0)
+        return " the ".join(self._best(answer, 1)[0][0] for answer in answers)
+
+    def _best(self, answer: np.ndarray, top: int) -> list[tuple[str, float]]:
+        """The `top` word pieces of a mask's log-probabilities (V,), special tokens left out."""
+        choices = self.judge.words.choices()[0]
+        best = choices[np.argsort(-answer[choices], kind="stable")[:top]]
+        return [(self.judge.tokenizer.id_to_token(int(id_)), float(np.exp(answer[id_]))) for id_ in best]
+
+    def _videos(self, videos: list[str | Path]) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+        """(name, starts, ends, visual words) of each video."""
+        for place in map(Path, videos):
+            if place.is_dir():
+                yield from self._of_results(place)
+            else:
+                clips = self.clips(place)
+                yield str(place), clips.start, clips.end, clips.words
+
+    def _of_results(self, results: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+        tokens, manifest = results / "tokens", results / "corpus" / "manifest.parquet"
+        if not manifest.exists():
+            raise UserError(
+                f"{results} is no results folder, having no corpus/manifest.parquet; give videos or results"
+            )
+        files = token_files(tokens, manifest)
+        same_codebook(files[0], self.folder / "model.safetensors")
+        half = self.preprocessing["clip_seconds"] / 2
+        for split in ("train", "validation", "test"):
+            for name, (middles, words) in clips_of_videos(read_segments(files, split)).items():
+                yield name, middles - half, middles + half, words
+
+
+# The commands ---------------------------------------------------------------------------------------------------------
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)

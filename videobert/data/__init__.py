@@ -1,0 +1,1 @@
+"""Files of the pipeline: provenance, atomic writes, ledgers, tables and the manifest."""

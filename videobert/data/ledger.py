@@ -1,0 +1,158 @@
+"""Work through the videos of a shard: one row for each in the ledger, whatever happens to it.
+
+The shard is the unit of a job, the video the unit of failure and of resumption. `each` calls `work` for one video after
+the other behind a progress bar. What a video gives (a row of facts, and for some stages a table) is kept in a journal,
+a hidden folder beside the output, so that a job that is killed goes on where it was. A `Loss` becomes a ledger row. So
+does any other exception, with its traceback in the log, since one strange file must not cost the other 255; but when
+every video of a shard fails in a way nobody foresaw, the fault is ours or the machine's, and the job fails.
+
+A ledger is a Parquet file with a row for each video of the shard: `video_id`, `status` ("ok", or the class of the
+loss), `reason` (a sentence), and what the stage adds.
+"""
+
+import hashlib
+import json
+import shutil
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from videobert.data.provenance import atomic, read_table, write_table
+from videobert.data.text import one_line
+from videobert.errors import Loss, UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# What a video gave: facts for its ledger row, and the rows of the stage's table (None when the stage writes none).
+Result = tuple[dict[str, Any], "pa.Table | None"]
+
+
+def each(
+    videos: list[dict[str, Any]],
+    work: Callable[[dict[str, Any]], Result],
+    journal: Path,
+    made: dict[str, Any],
+    schema: "pa.Schema",
+    table_schema: "pa.Schema | None" = None,
+) -> tuple["pa.Table", "pa.Table | None"]:
+    """Calls `work(video)` for each video and collects the ledger and, with `table_schema`, the table of all rows.
+
+    Args:
+        videos: rows with at least `video_id`.
+        work: returns (facts, table); raises Loss when this video gives nothing.
+        journal: folder that holds what is done so far; `finish` removes it when the outputs are written.
+        made: the note of the output. A journal written under another note is thrown away.
+        schema: the facts' columns, after video_id, status and reason; facts that a lost video lacks are null.
+        table_schema: schema of the tables that `work` returns.
+    """
+    import pyarrow as pa
+    from tqdm import tqdm
+
+    _open_journal(journal, made)
+    rows, tables = [], []
+    unforeseen = 0
+    for video in tqdm(videos, desc=made["stage"], unit="video", mininterval=1, file=sys.stderr):
+        note = journal / f"{video['video_id']}.json"
+        if note.exists():
+            row = json.loads(note.read_text())
+        else:
+            row, table = _attempt(video, work)
+            if table is not None:
+                _write(table, journal / f"{video['video_id']}.parquet")
+            with atomic(note) as temporary:
+                temporary.write_text(json.dumps(row))
+        unforeseen += row["status"] == "failed"
+        rows.append(row)
+        part = journal / f"{video['video_id']}.parquet"
+        if table_schema is not None and row["status"] == "ok":
+            tables.append(read_table(part).cast(table_schema))
+    if videos and unforeseen == len(videos):
+        shutil.rmtree(journal)
+        raise UserError(f"every video of this shard failed; the first: {rows[0]['reason']} (traceback above)")
+    columns = [("video_id", pa.string()), ("status", pa.string()), ("reason", pa.string())]
+    ledger = pa.Table.from_pylist(rows, schema=pa.schema(columns + [(field.name, field.type) for field in schema]))
+    return ledger, None if table_schema is None else pa.concat_tables([table_schema.empty_table(), *tables])
+
+
+def finish(journal: Path) -> None:
+    """Removes the journal: called when the outputs are in place."""
+    shutil.rmtree(journal, ignore_errors=True)
+
+
+def ok(path: Path) -> list[dict[str, Any]]:
+    """The rows of a ledger whose video went well."""
+    return [row for row in read_table(path).to_pylist() if row["status"] == "ok"]
+
+
+def ledger(results: Path, stage: str, manifest: Path, output: Path) -> None:
+    """Gather what became of each video in one stage, from the ledgers of its shards.
+
+    Args:
+        results: the results folder.
+        stage: the stage whose ledgers are gathered.
+        manifest: the manifest, which says which shards there are.
+        output: the Parquet file to write: shard, video_id, status, reason.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    parts = []
+    for shard in sorted(set(read_table(manifest, ["shard"])["shard"].to_pylist())):
+        part = read_table(path_of(results, stage, shard), ["video_id", "status", "reason"])
+        parts.append(part.add_column(0, "shard", pa.array([shard] * len(part), pa.string())))
+    table = pa.concat_tables(parts)
+    write_table(table, output, {"stage": stage})
+    counts = sorted(pc.value_counts(table["status"]).to_pylist(), key=lambda item: -item["counts"])
+    print(f"{stage}: " + ", ".join(f"{item['counts']} {item['values']}" for item in counts), file=sys.stderr)
+    again = [item["values"] for item in counts if item["values"] in ("blocked", "transient")]
+    if stage == "download" and again:
+        print(
+            f"To try the {' and '.join(again)} ones again: videobert retry {results} {' '.join(again)}, and this command "
+            "once more (docs/your-own-videos.md says what helps).",
+            file=sys.stderr,
+        )
+
+
+def path_of(results: Path, stage: str, shard: str) -> Path:
+    """Where the ledger of a stage's shard lies: with the media in its folder, else hidden from readers of the tables."""
+    folder = results / stage
+    return (
+        folder / shard / "ledger.parquet"
+        if stage in ("download", "frames")
+        else folder / "_ledger" / f"{shard}.parquet"
+    )
+
+
+def _open_journal(journal: Path, made: dict[str, Any]) -> None:
+    key = hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()
+    mark = journal / "made"
+    if not mark.exists() or mark.read_text() != key:
+        shutil.rmtree(journal, ignore_errors=True)
+        journal.mkdir(parents=True)
+        with atomic(mark) as temporary:
+            temporary.write_text(key)
+
+
+def _attempt(video: dict[str, Any], work: Callable[[dict[str, Any]], Result]) -> tuple[dict[str, Any], Any]:
+    row = {"video_id": video["video_id"], "status": "ok", "reason": ""}
+    try:
+        facts, table = work(video)
+        return {**row, **facts}, table
+    except Loss as loss:
+        print(one_line(f"{video['video_id']}: {loss}", longest=1000), file=sys.stderr)
+        return {**row, "status": loss.status, "reason": one_line(loss.reason)}, None
+    except UserError:
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        return {**row, "status": "failed", "reason": one_line(f"{type(error).__name__}: {error}")}, None
+
+
+def _write(table: "pa.Table", path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    with atomic(path) as temporary:
+        pq.write_table(table, temporary)

@@ -1,0 +1,246 @@
+"""The list of videos and the manifest: ids, shards and splits.
+
+The Snakefile calls `plan` when it is parsed, so that the shards are known before anything runs (a Snakemake checkpoint
+would cost seconds for each thousand jobs); the stage `corpus` writes the same plan down.
+"""
+
+import hashlib
+import json
+import os
+import re
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, unquote, urlparse
+
+from videobert.data.provenance import read_table
+from videobert.data.text import one_line
+from videobert.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+COLUMNS = ("source", "id", "split", "captions", "title", "license")
+
+
+SPLITS = ("train", "validation", "test")
+
+
+LONGEST_ID = 64
+
+
+def plan(
+    videos: Path, register: Path, shard_size: int, test_fraction: float, seed: int
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The manifest's rows and the ledger's rows; see `corpus` for the arguments. Writes nothing."""
+    table = read_list(videos)
+    remembered = read_register(register, shard_size)
+    taken = {video_id.lower() for video_id, _ in remembered.values()}
+    manifest: list[dict[str, Any]] = []
+    ledger: list[dict[str, Any]] = []
+    first: dict[str, str] = {}
+    fresh = 0
+    next_shard = 1 + max((int(shard) for _, shard in remembered.values()), default=-1)
+    for number, row in enumerate(table.to_dict("records"), 2):
+        problem = _problem(row["source"])
+        identity = identity_of(row["source"])
+        if problem or identity in first:
+            status, reason = ("unusable", problem) if problem else ("duplicate", f"the same video as {first[identity]}")
+            source = one_line(row["source"], longest=1000)
+            ledger.append({"video_id": f"row-{number}", "status": status, "reason": reason, "source": source})
+            continue
+        if identity in remembered:
+            video_id, shard = remembered[identity]
+        else:
+            video_id = _unique(_clean(row["id"]) or _name(row["source"]), identity, taken)
+            shard = f"{next_shard + fresh // shard_size:04d}"
+            fresh += 1
+        first[identity] = video_id
+        split = row["split"] or split_of(video_id, test_fraction, seed)
+        manifest.append(
+            {
+                "video_id": video_id,
+                "source": row["source"],
+                "shard": shard,
+                "split": split,
+                "captions": row["captions"],
+                "title": one_line(row["title"]),
+                "license": one_line(row["license"]),
+            }
+        )
+        ledger.append({"video_id": video_id, "status": "ok", "reason": "", "source": row["source"]})
+    if not any(_reachable(row["source"]) for row in manifest):
+        reason = next((row["reason"] for row in ledger if row["reason"]), "none of the local files exists")
+        raise UserError(
+            f"corpus.videos: {videos} has no usable video ({len(table)} rows; {reason}); "
+            "a source is a URL, the path of an existing file, or kitchen:N"
+        )
+    return manifest, ledger
+
+
+def rows_of(shard: str, videos: Path, register: Path, shard_size: int) -> list[dict[str, Any]]:
+    """One shard's rows of the plan (their split is not decided here: it needs the settings of the stage corpus)."""
+    return shards(plan(videos, register, shard_size, test_fraction=0.0, seed=0)[0]).get(shard, [])
+
+
+def read_list(videos: Path) -> "pd.DataFrame":
+    """The user's list as strings, "" where nothing is given, with just the columns of `COLUMNS`."""
+    import pandas as pd
+
+    where = f"corpus.videos: {videos}"
+    readers = {".tsv": {"sep": "\t"}, ".csv": {"sep": ","}}
+    try:
+        if videos.suffix.lower() == ".parquet":
+            table = pd.read_parquet(videos).fillna("").astype(str)
+        elif videos.suffix.lower() in readers:
+            with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
+                # Not an index: of rows longer than the header, pandas would make the first column one.
+                table = pd.read_csv(
+                    videos,
+                    dtype=str,
+                    keep_default_na=False,
+                    encoding="utf-8-sig",
+                    index_col=False,
+                    **readers[videos.suffix.lower()],
+                )
+        else:
+            raise UserError(f"{where} is not a .tsv, .csv or .parquet file")
+    except FileNotFoundError:
+        raise UserError(f"{where} does not exist; make it: a table with a column named source") from None
+    except pd.errors.ParserWarning:
+        raise UserError(f"{where} has rows with more columns than its header names: give each column a name") from None
+    except (ValueError, OSError) as error:  # ValueError: pandas' ParserError and EmptyDataError, arrow's and unicode's
+        raise UserError(f"{where} cannot be read: {' '.join(str(error).split())}") from None
+    if "source" not in table.columns:
+        raise UserError(f"{where} has no column named source; its columns are: {', '.join(map(str, table.columns))}")
+    table = table.reindex(columns=COLUMNS, fill_value="").apply(lambda column: column.str.strip())
+    wrong = table.index[~table["split"].isin(["", *SPLITS])]
+    if len(wrong):
+        raise UserError(
+            f"{where}, row {wrong[0] + 2}: split is {table['split'][wrong[0]]!r}; allowed are {', '.join(SPLITS)}, or nothing"
+        )
+    return table
+
+
+def shards(manifest: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """The manifest's rows by shard, shards in order."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in manifest:
+        found.setdefault(row["shard"], []).append(row)
+    return dict(sorted(found.items()))
+
+
+def digest(rows: list[dict[str, Any]]) -> str:
+    """What decides whether a shard must be downloaded again: its sources, and size and time of local files."""
+    facts = [[row["video_id"], row["source"], row["captions"], *_stamp(row["source"])] for row in rows]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+def split_of(video_id: str, test_fraction: float, seed: int) -> str:
+    """train or test: a seeded hash of the id, so that neither the list's order nor its length matters."""
+    number = int.from_bytes(hashlib.sha256(f"{seed}:{video_id}".encode()).digest()[:8], "big")
+    return "test" if number < test_fraction * 2**64 else "train"
+
+
+def manifest_of(path: Path) -> dict[str, dict[str, Any]]:
+    """The manifest's rows by video id."""
+    return {row["video_id"]: row for row in read_table(path).to_pylist()}
+
+
+def local_path(source: str) -> Path | None:
+    """The path that a source names, or None when it is a URL or kitchen:N."""
+    if source.startswith("file://"):
+        return Path(unquote(urlparse(source).path))
+    return None if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", source) else Path(source)
+
+
+def read_register(register: Path, shard_size: int) -> dict[str, tuple[str, str]]:
+    """source identity -> (video_id, shard) of earlier runs; nothing when shards had another size."""
+    from videobert.data.provenance import made
+
+    if not register.exists() or made(register).get("settings") != {"shard_size": shard_size}:
+        return {}
+    return {row["identity"]: (row["video_id"], row["shard"]) for row in read_table(register).to_pylist()}
+
+
+def _problem(source: str) -> str:
+    if not source:
+        return "source is empty"
+    if source.startswith("kitchen:"):
+        return "" if re.fullmatch(r"kitchen:\d{1,9}", source) else "kitchen:N wants a number"
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):", source)
+    if scheme and scheme[1].lower() not in ("http", "https", "file"):
+        return f"{scheme[1][:20]}: is not a kind of source that is known"
+    if scheme and scheme[1].lower() != "file" and not _host(source):
+        return "source is no valid URL"
+    return "" if source == one_line(source, longest=len(source)) else "source has control characters"
+
+
+def _host(url: str) -> bytes:
+    try:
+        return (urlparse(url).hostname or "").encode("idna")
+    except ValueError:
+        return b""
+
+
+def _reachable(source: str) -> bool:
+    path = local_path(source)
+    return path is None or os.path.exists(path)  # Path.exists() raises an error at a name that is too long
+
+
+def _stamp(source: str) -> tuple[int, ...]:
+    """Size and time of a local file: a file that was mended is taken in again."""
+    path = local_path(source) if source else None
+    try:
+        state = os.stat(path) if path else None
+    except (OSError, ValueError):  # ValueError: a NUL in the name
+        state = None
+    return (state.st_size, state.st_mtime_ns) if state else ()
+
+
+def _youtube(source: str) -> str:
+    url = urlparse(source)
+    host = (url.hostname or "").removeprefix("www.").removeprefix("m.")
+    if host == "youtu.be":
+        return url.path.strip("/")
+    if host == "youtube.com":
+        return (
+            parse_qs(url.query).get("v", [""])[0] or (re.match(r"/(?:shorts|embed)/([^/]+)", url.path) or ["", ""])[1]
+        )
+    return ""
+
+
+def identity_of(source: str) -> str:
+    """Two sources with one identity are one video."""
+    path = local_path(source)
+    if path is not None:
+        return os.path.normpath(path)
+    if re.fullmatch(r"kitchen:\d+", source):
+        return f"kitchen:{int(source.removeprefix('kitchen:'))}"
+    try:
+        return f"youtube:{video}" if (video := _youtube(source)) else source
+    except ValueError:  # a malformed URL
+        return source
+
+
+def _name(source: str) -> str:
+    """An id for a source that has none: YouTube's own, else the last part of the path."""
+    identity = identity_of(source)
+    if identity.startswith("youtube:"):
+        return _clean(identity.removeprefix("youtube:"))
+    if identity.startswith("kitchen:"):
+        return identity.replace(":", "-")
+    return _clean(Path(identity.split("?")[0].rstrip("/")).stem) or "video"
+
+
+def _clean(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", text)[:LONGEST_ID]
+
+
+def _unique(name: str, identity: str, taken: set[str]) -> str:
+    """`name`, or `name` with a hash of the source when it is taken (also on file systems that ignore case)."""
+    if name.lower() in taken:
+        name = f"{name[: LONGEST_ID - 9]}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+    taken.add(name.lower())
+    return name

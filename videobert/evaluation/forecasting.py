@@ -1,0 +1,243 @@
+"""Forecasting: the visual words that come next, and those of a recipe's sentence (figure 1 of the paper).
+
+The next: at every clip of a test video the model is given the last visual words up to there and as many masks as the
+horizon is long, video alone, and ranks the words of the clips to come. A kitchen mostly goes on as it was, so the
+figures stand beside what needs no model: the most frequent word, the last word again, and the word that most often
+followed the last one at that distance in the train videos.
+
+Of a text: a sentence of a test video, [>], and a mask for each of its clips. The controls are the masks alone and the
+sentence of another video: what is better than those was in the words.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from videobert.errors import UserError
+from videobert.evaluation.model import Judge
+from videobert.evaluation.scoring import TOP, interval
+from videobert.evaluation.steps import of_another_video, test_segments
+from videobert.evaluation.task import inputs_of, write_task
+from videobert.model.sequences import Neighbours, Segments, read_segments, shorten, token_files
+
+VERSION = 1
+
+EXAMPLES = 48  # of each kind, spread evenly over the test videos
+SPECIAL = 3  # [CLS], [>], [SEP]
+
+
+def forecasting(
+    pretrain: Path,
+    tokens: Path,
+    manifest: Path,
+    output: Path,
+    context: int,
+    horizon: int,
+    batch_size: int,
+    seed: int,
+    threads: int,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+) -> None:
+    """Rank the visual words that come next, and those of a sentence, on the test split.
+
+    Args:
+        pretrain: folder of the model.
+        tokens: folder of the token tables, one for each shard.
+        manifest: the manifest, which names the shards.
+        output: forecasting.json.
+        context: visual words that the model is given, at most.
+        horizon: clips ahead that it is asked for.
+        batch_size: sequences in a batch.
+        seed: seed of the shuffled sentences and of the intervals.
+        threads: CPU threads.
+        device: where to run; auto takes a GPU when there is one.
+    """
+    judge = Judge(pretrain, batch_size, device, threads)
+    if context + horizon + SPECIAL > judge.model.config.max_position_embeddings:
+        raise UserError(
+            f"forecasting.context ({context}) and forecasting.horizon ({horizon}) need {context + horizon + SPECIAL} positions, "
+            f"but the model has {judge.model.config.max_position_embeddings}: lower them, or raise pretrain.max_length"
+        )
+    test = test_segments(judge, pretrain, tokens, manifest)
+    train = _tracks(read_segments(token_files(tokens, manifest), "train"))
+    seen = np.bincount(np.concatenate([np.empty(0, np.int64), *train]), minlength=judge.words.visual_words)
+    frequent = np.argsort(-seen, kind="stable")[:TOP]
+    next_, next_examples = _next(judge, test, train, frequent, context, horizon, seed)
+    of_text, text_examples = _of_text(judge, test, frequent, seed)
+    write_task(
+        "forecasting",
+        VERSION,
+        output,
+        {"forecasting": {"next": next_, "of_text": of_text}},
+        {"examples": {"next": next_examples, "of_text": text_examples}},
+        {"context": context, "horizon": horizon, "seed": seed},
+        inputs_of(pretrain, tokens, manifest, None),
+    )
+
+
+def _tracks(segments: Segments) -> list[np.ndarray]:
+    """The visual words of each video's clips, in order, int64: clip c of the video is its c-th."""
+    whole = Neighbours(segments)
+    return np.split(whole.track.astype(np.int64), whole.first[1:-1])
+
+
+# The next --------------------------------------------------------------------------------------------------------------
+
+
+def _next(
+    judge: Judge, test: Segments, train: list[np.ndarray], frequent: np.ndarray, context: int, horizon: int, seed: int
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """(the figures of each way to foretell, examples of the model's)."""
+    tracks = _tracks(test)
+    places = [(video, place) for video, track in enumerate(tracks) for place in range(1, len(track))]
+    if not places:
+        return {"skipped": "no test video has two clips"}, []
+    given = [tracks[video][max(0, place - context) : place] for video, place in places]
+    truth = np.full((len(places), horizon), -1)  # -1: the video is over
+    for row, (video, place) in enumerate(places):
+        ahead = tracks[video][place : place + horizon]
+        truth[row, : len(ahead)] = ahead
+    masks = np.full(horizon, judge.words.mask)
+    none = np.empty(0, np.int64)
+    # All masks every time: who looks ahead does not know when the video ends.
+    asked = [judge.sequence(none, np.concatenate([words + judge.words.words, masks])) for words in given]
+    answers = [_best(answer) for answer in _answers(judge, asked)]
+    last = np.array([words[-1] for words in given])
+    ways = {
+        "most_frequent": np.broadcast_to(frequent, (*truth.shape, len(frequent))),
+        "repeat_last": np.stack([_latest(words) for words in given])[:, None].repeat(horizon, 1),
+        "bigram": np.stack([_followers(train, last, ahead, frequent) for ahead in range(1, horizon + 1)], 1),
+        "videobert": np.stack([words for words, _ in answers]),
+    }
+    groups = np.array([video for video, _ in places])
+    figures = {"chance": _chance(judge)}
+    for name, ranked in ways.items():
+        by_distance = [
+            _accuracies(ranked[here, ahead], truth[here, ahead], groups[here], seed)
+            for ahead in range(horizon)
+            if (here := truth[:, ahead] >= 0).any()
+        ]
+        curves = {f"top{top}_by_distance": [row[f"top{top}"] for row in by_distance] for top in (1, TOP)}
+        figures[name] = by_distance[0] | curves
+    examples = [
+        {
+            "video_id": test.videos[places[row][0]],
+            "clips": list(range(places[row][1] - len(given[row]), places[row][1])),
+            "words": given[row].tolist(),
+            "truth": truth[row][truth[row] >= 0].tolist(),
+            "predicted": _with_shares(*answers[row]),
+        }
+        for row in _evenly(len(places))
+    ]
+    return figures, examples
+
+
+def _latest(words: np.ndarray) -> np.ndarray:
+    """The last word, the last one that differs from it, and so on, (TOP,); -1 where there are no more."""
+    latest = list(dict.fromkeys(words[::-1].tolist()))[:TOP]
+    return np.array(latest + [-1] * (TOP - len(latest)))
+
+
+def _followers(train: list[np.ndarray], last: np.ndarray, ahead: int, frequent: np.ndarray) -> np.ndarray:
+    """For each word of `last` (n,), the words that most often stood `ahead` clips after it, best first, (n, TOP).
+
+    Where fewer have followed it, the most frequent of all fill the places.
+    """
+    pairs = [np.stack([track[:-ahead], track[ahead:]]) for track in train if len(track) > ahead]
+    (first, second), counts = np.unique(
+        np.concatenate([np.empty((2, 0), np.int64), *pairs], 1), axis=1, return_counts=True
+    )
+    table = {}
+    for word in np.unique(last):
+        here = first == word
+        best = second[here][np.argsort(-counts[here], kind="stable")]
+        filled = list(dict.fromkeys([*best.tolist(), *frequent.tolist()]))[:TOP]
+        table[word] = filled + [-1] * (TOP - len(filled))
+    return np.array([table[word] for word in last])
+
+
+# Of a text -------------------------------------------------------------------------------------------------------------
+
+
+def _of_text(
+    judge: Judge, test: Segments, frequent: np.ndarray, seed: int
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """(the figures with the sentence and without, examples)."""
+    rows = np.flatnonzero(test.paired & (np.diff(test.text_offsets) > 0) & (np.diff(test.video_offsets) > 0))
+    if not len(rows):
+        return {"skipped": "no test video has a sentence with clips"}, []
+    length = judge.model.config.max_position_embeddings
+    both = [shorten(test.words_of(row).astype(np.int64), test.visual_words_of(row), length) for row in rows]
+    videos = [video.astype(np.int64) for _, video in both]
+    masks = [np.full(len(video), judge.words.mask) for video in videos]
+    texts = {"no_text": [text[:0] for text, _ in both], "videobert": [text for text, _ in both]}
+    if len(np.unique(test.group[rows])) > 1:
+        random = np.random.default_rng([seed, 4])
+        others = [of_another_video(test.group, rows, test.group[row], random) for row in rows]
+        # As many masks as with the own sentence, even if that cuts the other.
+        texts["shuffled_text"] = [
+            test.words_of(other).astype(np.int64)[: length - SPECIAL - len(video)]
+            for other, video in zip(others, videos, strict=True)
+        ]
+    truth, groups = np.concatenate(videos), np.repeat(test.group[rows], [len(video) for video in videos])
+    constant = np.broadcast_to(frequent, (len(truth), len(frequent)))
+    figures = {"chance": _chance(judge), "most_frequent": _accuracies(constant, truth, groups, seed)}
+    for name in ("no_text", "shuffled_text", "videobert"):
+        if name in texts:
+            asked = [judge.sequence(text, mask) for text, mask in zip(texts[name], masks, strict=True)]
+            ranked = np.concatenate([_best(answer)[0] for answer in _answers(judge, asked)])
+            figures[name] = _accuracies(ranked, truth, groups, seed)
+    chosen = _evenly(len(rows))
+    answers = _answers(judge, [judge.sequence(both[index][0], masks[index]) for index in chosen])
+    examples = [
+        {
+            "video_id": test.videos[test.group[rows[index]]],
+            "text": judge.tokenizer.decode(both[index][0].tolist()),
+            "clips": test.clips_of(rows[index])[: len(videos[index])].tolist(),
+            "truth": videos[index].tolist(),
+            # Of the whole sentence: the mean over its masks.
+            "predicted": _with_shares(*_best(np.log(np.exp(answer).mean(0, keepdims=True))))[0],
+        }
+        for index, answer in zip(chosen, answers, strict=True)
+    ]
+    return figures, examples
+
+
+# Both ------------------------------------------------------------------------------------------------------------------
+
+
+def _answers(judge: Judge, sequences: list[tuple[np.ndarray, np.ndarray]]) -> Any:
+    """For each sequence, (its masks, visual words) log-probabilities; a batch at a time, since all would take memory."""
+    for first in range(0, len(sequences), judge.batch_size):
+        yield from judge.log_probabilities(sequences[first : first + judge.batch_size], 1)
+
+
+def _best(answer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(the best visual words, their probabilities), each (masks, TOP), best first, of (masks, visual words)."""
+    count = min(TOP, answer.shape[1])
+    best = np.argpartition(-answer, count - 1, axis=1)[:, :count]
+    best = np.take_along_axis(best, np.argsort(-np.take_along_axis(answer, best, 1), axis=1, kind="stable"), 1)
+    return best, np.exp(np.take_along_axis(answer, best, 1))
+
+
+def _with_shares(words: np.ndarray, shares: np.ndarray) -> list[list[tuple[int, float]]]:
+    return [list(zip(row.tolist(), share.tolist())) for row, share in zip(words, shares, strict=True)]
+
+
+def _accuracies(ranked: np.ndarray, truth: np.ndarray, groups: np.ndarray, seed: int) -> dict[str, Any]:
+    """Top-1 and top-5 accuracy with intervals: words `ranked` (n, TOP) for `truth` (n,) in the videos `groups` (n,)."""
+    result: dict[str, Any] = {"count": len(truth)}
+    for top in (1, TOP):
+        right = (ranked[:, :top] == truth[:, None]).any(1).astype(float)
+        result[f"top{top}"] = float(right.mean())
+        result[f"top{top}_interval"] = interval(right, groups, seed)
+    return result
+
+
+def _chance(judge: Judge) -> dict[str, float]:
+    return {f"top{top}": min(1.0, top / judge.words.visual_words) for top in (1, TOP)}
+
+
+def _evenly(count: int) -> list[int]:
+    return np.unique(np.linspace(0, count - 1, min(count, EXAMPLES)).round().astype(int)).tolist()

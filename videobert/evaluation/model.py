@@ -1,0 +1,84 @@
+"""The frozen model with its tokenizer, ready to answer batches of sequences."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from videobert.data.provenance import made
+from videobert.errors import UserError
+from videobert.model.sequences import lay_out, pad_inputs, shorten, vocabulary
+
+
+class Judge:
+    """The model with its tokenizer, ready to answer batches of questions."""
+
+    def __init__(self, folder: Path, batch_size: int, device: str, threads: int | None = None):
+        import torch
+        from tokenizers import Tokenizer
+
+        from videobert.model.modeling_videobert import VideoBertForPreTraining
+
+        if not (folder / "model.safetensors").exists():
+            raise UserError(f"{folder}/model.safetensors is missing: the stage pretrain has not run")
+        if threads:
+            torch.set_num_threads(threads)
+        self.device = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+        self.model = VideoBertForPreTraining.from_pretrained(folder).eval().to(self.device)
+        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self.tokenizer.encode_special_tokens = True  # a "[SEP]" that somebody writes is text, as in the tokens
+        self.words = vocabulary(folder / "tokenizer.json", self.model.config.visual_words)
+        self.batch_size = batch_size
+
+    def pieces(self, text: str) -> np.ndarray:
+        return np.array(self.tokenizer.encode(text, add_special_tokens=False).ids, np.int64)
+
+    def masked(self, text: str) -> np.ndarray:
+        """The ids of a sentence with [MASK]s."""
+        first, *others = (self.pieces(part) for part in text.split("[MASK]"))
+        return np.concatenate([first, *(np.append(self.words.mask, part) for part in others)])
+
+    def sequence(self, text: np.ndarray, video: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(ids, token types) of text ids and joint video ids, cut to the model's length."""
+        return lay_out(*shorten(text, video, self.model.config.max_position_embeddings), self.words)
+
+    def read(self, sequences: list[tuple[np.ndarray, np.ndarray]]) -> Iterator[tuple[int, Any]]:
+        """Yields (index of the first sequence of the batch, the model's output for the batch)."""
+        import torch
+
+        for first in range(0, len(sequences), self.batch_size):
+            batch = pad_inputs(sequences[first : first + self.batch_size], self.words)
+            with torch.inference_mode():
+                yield first, self.model(**{name: tensor.to(self.device) for name, tensor in batch.items()})
+
+    def head(self, type_: int) -> Any:
+        """Hidden states to logits, of the words or of the visual words."""
+        return self.model.video_logits if type_ else self.model.text_logits
+
+    def log_probabilities(self, sequences: list[tuple[np.ndarray, np.ndarray]], type_: int) -> list[np.ndarray]:
+        """For each sequence, (its masks of this token type, words or visual words) log-probabilities."""
+        import torch
+
+        head = self.head(type_)
+        answers = []
+        for first, output in self.read(sequences):
+            for hidden, (ids, types) in zip(output.last_hidden_state, sequences[first:], strict=False):
+                where = torch.from_numpy(np.flatnonzero((ids == self.words.mask) & (types == type_))).to(self.device)
+                with torch.inference_mode():
+                    answers.append(head(hidden[where]).float().log_softmax(-1).cpu().numpy())
+        return answers
+
+    def alignments(self, sequences: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+        """For each sequence, the score that text and video belong together (positive: yes)."""
+        return np.concatenate([output.alignment_logits.float().cpu().numpy() for _, output in self.read(sequences)])
+
+
+def same_codebook(tokens: Path, model: Path) -> None:
+    """Raises UserError when a tokens table is of another codebook than the model's."""
+    noted, used = made(tokens).get("codebook_sha256"), made(model).get("inputs", {}).get("codebook")
+    if noted != used:
+        raise UserError(
+            f"{model} was trained with codebook {str(used)[:12]}, but {tokens} was made with {str(noted)[:12]}: "
+            "run the stage pretrain again"
+        )

@@ -1,0 +1,112 @@
+"""The pretraining's objectives, repeated on unseen videos.
+
+How many masked words are found with the video and without it, how many masked visual words with the text and without it
+(the same masks in both), and whether a text is told apart from another video's (section 3.2 of the paper).
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from videobert.evaluation.model import Judge
+from videobert.evaluation.scoring import interval
+from videobert.evaluation.steps import of_another_video, test_segments
+from videobert.evaluation.task import inputs_of, write_task
+from videobert.model.sequences import Segments, shorten
+
+VERSION = 1
+
+
+def objectives(
+    pretrain: Path,
+    tokens: Path,
+    manifest: Path,
+    output: Path,
+    mask_probability: float,
+    batch_size: int,
+    seed: int,
+    threads: int,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+) -> None:
+    """Measure masked accuracy in both modalities, and alignment, on the test split.
+
+    Args:
+        pretrain: folder of the model.
+        tokens: folder of the token tables, one for each shard.
+        manifest: the manifest, which names the shards.
+        output: objectives.json.
+        mask_probability: share of the tokens that are masked.
+        batch_size: sequences in a batch.
+        seed: seed of the masks and of the other videos.
+        threads: CPU threads.
+        device: where to run; auto takes a GPU when there is one.
+    """
+    judge = Judge(pretrain, batch_size, device, threads)
+    segments = test_segments(judge, pretrain, tokens, manifest)
+    has_both = (np.diff(segments.text_offsets) > 0) & (np.diff(segments.video_offsets) > 0)
+    pairs = np.flatnonzero(segments.paired & has_both)
+    texts = [segments.words_of(row).astype(np.int64) for row in pairs]
+    videos = [segments.visual_words_of(row) + np.int64(judge.words.words) for row in pairs]
+    none = np.empty(0, np.int64)
+    questions = {
+        "text_given_video": (texts, videos, 0),
+        "text_alone": (texts, [none] * len(pairs), 0),
+        "video_given_text": (texts, videos, 1),
+        "video_alone": ([none] * len(pairs), videos, 1),
+    }
+    masked = {name: _masked(judge, *question, mask_probability, seed) for name, question in questions.items()}
+    alignment = _alignment(judge, segments, pairs, seed)
+    summary = {
+        "masked": {name: result["accuracy"] for name, result in masked.items()},
+        "alignment": {name: alignment[name] for name in ("accuracy", "accuracy_interval") if name in alignment},
+    }
+    write_task(
+        "objectives",
+        VERSION,
+        output,
+        summary,
+        {"masked": masked, "alignment": alignment},
+        {"mask_probability": mask_probability, "seed": seed},
+        inputs_of(pretrain, tokens, manifest, None),
+    )
+
+
+def _masked(judge: Judge, texts: list, videos: list, type_: int, probability: float, seed: int) -> dict[str, Any]:
+    """Top-1 accuracy at masks in one modality. The masks depend on seed and row only: with or without the other."""
+    sequences, truths = [], []
+    for row, (text, video) in enumerate(zip(texts, videos, strict=True)):
+        # Cut before masking, as a pair, so that a long row asks the same question with and without its partner.
+        text, video = shorten(text, video, judge.model.config.max_position_embeddings)
+        hidden = (text, video)[type_].copy()
+        random = np.random.default_rng([seed, type_, row])
+        chosen = random.random(len(hidden)) < probability
+        chosen[random.integers(len(hidden))] = True
+        truths.append(hidden[chosen] - type_ * judge.words.words)
+        hidden[chosen] = judge.words.mask
+        sequences.append(judge.sequence(hidden, video) if type_ == 0 else judge.sequence(text, hidden))
+    answers = judge.log_probabilities(sequences, type_)
+    right = [answer.argmax(-1) == truth for answer, truth in zip(answers, truths, strict=True)]
+    right = np.concatenate(right) if right else np.empty(0)
+    return {"accuracy": float(right.mean()) if len(right) else None, "count": len(right)}
+
+
+def _alignment(judge: Judge, segments: Segments, pairs: np.ndarray, seed: int) -> dict[str, Any]:
+    """Each text with its own video and with one of another test video: balanced, so that chance is one half."""
+    if len(np.unique(segments.group[pairs])) < 2:
+        return {"accuracy": None, "count": 0, "skipped": "fewer than two test videos with speech"}
+    random = np.random.default_rng([seed, 2])
+    sequences = []
+    for row in pairs:
+        for partner in (row, of_another_video(segments.group, pairs, segments.group[row], random)):
+            video = segments.visual_words_of(partner) + np.int64(judge.words.words)
+            sequences.append(judge.sequence(segments.words_of(row).astype(np.int64), video))
+    belongs = judge.alignments(sequences).reshape(-1, 2) > 0
+    right = belongs == [True, False]
+    return {
+        "accuracy": float(right.mean()),
+        "accuracy_interval": interval(right.mean(1), segments.group[pairs], seed),
+        "own_accepted": float(belongs[:, 0].mean()),
+        "other_rejected": float((~belongs[:, 1]).mean()),
+        "count": belongs.size,
+    }

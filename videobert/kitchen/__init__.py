@@ -1,0 +1,1 @@
+"""The built-in corpus: narrated how-to videos of a procedural kitchen, as sources of the form `kitchen:17`."""

@@ -1,0 +1,91 @@
+"""Opening strangers' files in processes of their own, with bounds of time and memory."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from signal import Signals
+from typing import Any
+
+from videobert.errors import Loss
+
+
+def apart(function: Callable[..., Any], path: Path, *arguments: Any, seconds: float, memory: int) -> Any:
+    """What a function of this package says of a stranger's file, called in a process of its own, as in `guarded`.
+
+    Its arguments (the path first, as text) and its result are such as JSON knows.
+
+    Raises the Loss that it raises, and Loss("unusable") when it crashes or breaks a bound.
+    """
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folder or os.getcwd() for folder in sys.path)}
+    program = "import sys; from videobert.media.bounded import answer; answer(*sys.argv[1:])"
+    call = [function.__module__, function.__qualname__, json.dumps([str(path), *arguments])]
+    code, said = guarded([sys.executable, "-c", program, *call], seconds, memory, environment)
+    if code < 0:
+        raise Loss("unusable", f"not a readable media file: the demuxer ended by {Signals(-code).name}")
+    if code:
+        raise RuntimeError("\n".join(said))
+    answer = json.loads(said[-1])
+    if "loss" in answer:
+        raise Loss(*answer["loss"])
+    return answer["result"]
+
+
+def answer(module: str, function: str, arguments: str) -> None:
+    """`apart`, from within: prints what the function gives, or why it gives nothing."""
+    try:
+        answer = {"result": getattr(importlib.import_module(module), function)(*json.loads(arguments))}
+    except Loss as loss:
+        answer = {"loss": [loss.status, loss.reason]}
+    except MemoryError:
+        answer = {"loss": ["unusable", "not a readable media file: it asks for too much memory"]}
+    print(json.dumps(answer))
+
+
+def guarded(
+    command: list[str], seconds: float, memory: int, environment: dict[str, str] | None = None
+) -> tuple[int, list[str]]:
+    """Runs a program on a stranger's file, with bounds of time and of memory (bytes of address space).
+
+    Returns its exit code (negative: the signal that ended it) and what it said: of endless complaints just the first
+    and the last lines.
+
+    Raises Loss("unusable") when it takes longer than `seconds`.
+    """
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen(command, env=environment, **pipes) as process:
+        _bound_memory(process.pid, memory)
+        clock = threading.Timer(seconds, process.kill)
+        clock.start()
+        try:
+            said = [*islice(process.stdout, 25), *deque(process.stdout, maxlen=25)]
+            process.wait()
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            late = not clock.is_alive()
+            clock.cancel()
+    if late and process.returncode < 0:
+        raise Loss("unusable", f"it was not done with after {seconds:.0f} s")
+    return process.returncode, [line.decode(errors="replace").rstrip() for line in said]
+
+
+def _bound_memory(process: int, memory: int) -> None:
+    """Where the system can (Linux), bounds the address space of a process that was just started."""
+    import resource
+
+    if not hasattr(resource, "prlimit"):
+        return
+    try:
+        _, hard = resource.prlimit(process, resource.RLIMIT_AS)
+        soft = memory if hard == resource.RLIM_INFINITY else min(memory, hard)
+        resource.prlimit(process, resource.RLIMIT_AS, (soft, hard))
+    except ProcessLookupError:  # it is done already
+        return

@@ -1,0 +1,19 @@
+"""Finding ffmpeg."""
+
+import shutil
+import subprocess
+
+
+def ffmpeg_binary() -> str:
+    """The system's ffmpeg when there is one, else the one that comes with imageio-ffmpeg."""
+    if system := shutil.which("ffmpeg"):
+        return system
+    import imageio_ffmpeg
+
+    return imageio_ffmpeg.get_ffmpeg_exe()
+
+
+def ffmpeg_version() -> str:
+    """The version of `ffmpeg_binary`, which shapes what it encodes."""
+    said = subprocess.run([ffmpeg_binary(), "-version"], capture_output=True, text=True, check=True).stdout
+    return said.split()[2]  # "ffmpeg version N ..."

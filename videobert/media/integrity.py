@@ -1,0 +1,66 @@
+"""Is a media file whole? A download may be cut off, or pieced together wrongly, and say nothing of it."""
+
+from pathlib import Path
+
+from videobert.errors import Loss
+from videobert.media.bounded import apart
+from videobert.media.decoding import DECODE_MEMORY, open_media, picture_stream
+
+
+def flaw(path: Path, everything: bool, seconds: float) -> str:
+    """What of a video does not decode, in a few words; "" when all is well.
+
+    Reads all packets, and decodes the key frames; `everything`, which costs 25 times as much, when one of those is amiss.
+    Raises Loss("unusable") when not one picture decodes, or when it takes longer than `seconds`.
+    """
+    return apart(_flaw, path, everything, seconds=seconds, memory=DECODE_MEMORY)
+
+
+def _flaw(path: str, everything: bool) -> str:
+    pictures, wanted, broken, end, duration = _decoded(path, everything)
+    if not everything and (broken or not pictures):
+        pictures, wanted, broken, end, duration = _decoded(path, everything=True)
+    if not pictures:
+        raise Loss("unusable", "not one picture decodes")
+    words = []
+    if broken:
+        words.append(f"{broken} of {wanted} packets do not decode")
+    if duration - end > max(2.0, duration / 20):
+        words.append(f"it breaks off at {end:.1f} of {duration:.1f} s")
+    return ", ".join(words)
+
+
+def _decoded(path: str, everything: bool) -> tuple[int, int, int, float, float]:
+    """(pictures that decode, packets that should, packets that do not, end of the last packet, duration), in seconds."""
+    import av
+
+    pictures = wanted = broken = 0
+    end = 0.0
+    with open_media(path) as container:
+        stream = picture_stream(container)
+        if stream is None:
+            raise Loss("unusable", "it has no video stream")
+        start, duration = (container.start_time or 0) / av.time_base, (container.duration or 0) / av.time_base
+        streams = [stream, *container.streams.audio[:1]]
+        for each in streams:
+            each.thread_type = "NONE"
+        if not everything:
+            stream.codec_context.skip_frame = "NONKEY"
+        try:
+            for packet in container.demux(streams):
+                if packet.pts is not None:
+                    end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base) - start)
+                if not everything and (packet.stream is not stream or (packet.size and not packet.is_keyframe)):
+                    continue
+                wanted += packet.size > 0
+                try:
+                    frames = packet.decode()
+                    broken += any(frame.is_corrupt for frame in frames)
+                    pictures += len(frames) if packet.stream is stream else 0
+                except av.FFmpegError:
+                    broken += 1
+        except av.FFmpegError:  # the container itself breaks off; `end` tells where
+            pass
+    if not everything:
+        broken = max(broken, wanted - pictures)  # a decoder that skips says nothing of a key frame that it cannot read
+    return pictures, wanted, broken, end, duration

@@ -1,0 +1,86 @@
+"""The model card: what the model was trained on and what was measured, for people and for the model hub.
+
+It lies in the model's folder, as README.md, where the hub and people look for it. Yet the figures come after the model: the
+stage evaluate writes it, from metrics.json and the model's own files. Its last line of figures names the model by its hash,
+and the stage pretrain takes the card of an earlier model away.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from videobert.data.provenance import atomic, sha256
+from videobert.errors import UserError
+
+
+def write_card(pretrain: Path, metrics: dict[str, Any]) -> None:
+    """Writes README.md in the model's folder.
+
+    Args:
+        pretrain: folder of the model.
+        metrics: the tasks' summaries, as in metrics.json.
+
+    Raises UserError when a file of the model is missing.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    def read(name: str) -> dict[str, Any]:
+        if not (pretrain / name).exists():
+            raise UserError(f"{pretrain / name} is missing: run the stage pretrain again")
+        return json.loads((pretrain / name).read_text())
+
+    training, note = read("training.json"), read("made.json")["made"]
+    corpus = training["corpus"]
+    kitchen = corpus["kitchen_videos"] == corpus["videos"]
+    environment = Environment(
+        loader=PackageLoader("videobert.model"), undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False
+    )
+    text = environment.get_template("card.md.jinja").render(
+        license="apache-2.0" if kitchen else "other",
+        kitchen=kitchen,
+        corpus=corpus,
+        settings=note["settings"],
+        steps=note["settings"]["max_steps"],
+        loss=training["curve"][-1]["loss"] if training["curve"] else "none was noted",
+        config=read("config.json"),
+        how=read("preprocessing.json"),
+        tables=[_table(name, figures) for name, figures in metrics.items()],
+        sha256=sha256(pretrain / "model.safetensors"),
+    )
+    with atomic(pretrain / "README.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _table(name: str, figures: dict[str, Any]) -> dict[str, Any]:
+    """A task's summary as a table, a row for each condition, and lines for what is no table."""
+    rows, lines = {}, []
+    for key, value in _flat(figures):
+        if key[-1] == "skipped":
+            lines.append(f"{_words(' '.join(key[:-1])) or _words(name)}: not measured: {value}.")
+        elif isinstance(value, int | float) or key[-1].endswith("_interval"):
+            rows.setdefault(key[:-1], {})[key[-1]] = value
+    columns = list(dict.fromkeys(key for row in rows.values() for key in row if not key.endswith("_interval")))
+    heads = ["", *map(_words, columns)]
+    cells = [[_words(", ".join(key)), *(_cell(row, column) for column in columns)] for key, row in rows.items()]
+    return {"title": _words(name).capitalize(), "heads": heads, "rows": cells, "lines": lines}
+
+
+def _flat(figures: dict[str, Any], above: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
+    """(path of keys, value) of everything in nested dictionaries."""
+    return [
+        pair
+        for key, value in figures.items()
+        for pair in (_flat(value, (*above, key)) if isinstance(value, dict) else [((*above, key), value)])
+    ]
+
+
+def _cell(row: dict[str, Any], column: str) -> str:
+    if column not in row:
+        return ""
+    value, bounds = row[column], row.get(f"{column}_interval")
+    text = f"{value:.2f}" if isinstance(value, float) else str(value)
+    return f"{text} ({bounds[0]:.2f} – {bounds[1]:.2f})" if bounds else text
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ").replace("top1", "top-1").replace("top5", "top-5")

@@ -1,0 +1,17 @@
+"""The configuration of VideoBERT."""
+
+from transformers import BertConfig
+
+
+class VideoBertConfig(BertConfig):
+    """BERT's configuration (`vocab_size` counts the text vocabulary), with `visual_words`, the loss weights, and how the
+    model was trained to see a sentence's video: with up to `lookahead` clips that follow it."""
+
+    model_type = "videobert"
+
+    visual_words: int = 20736
+    text_weight: float = 1.0
+    video_weight: float = 1.0
+    text_video_weight: float = 1.0
+    alignment_weight: float = 1.0
+    lookahead: int = 0

@@ -1,0 +1,127 @@
+"""The examples of pretraining, as a map-style data set: example i is a pure function of (seed, i).
+
+An epoch visits each sentence that has clips twice with words and visual words masked, once whole with its own video and
+once whole with that of a sentence of another video (alignment 1 and 0), and once alone (text only); and each window of
+video once (video only). An objective of weight 0 leaves its visits out. A sentence with video may be joined with the
+next one of its video, and the visual words are thinned by a random stride, both as in the paper.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from videobert.errors import UserError
+from videobert.model.sequences import (
+    IGNORE,
+    Neighbours,
+    Segments,
+    Vocabulary,
+    lay_out,
+    lay_out_labels,
+    mask_tokens,
+    pad_examples,
+    shorten,
+)
+
+PAIR, OWN, OTHER, TEXT_ONLY, VIDEO_ONLY = range(5)
+
+
+class Examples:
+    """The whole run's examples, as a map-style data set: example i is a pure function of (seed, i)."""
+
+    def __init__(self, segments: Segments, words: Vocabulary, settings: dict[str, Any]):
+        self.segments = segments
+        self.words = words
+        self.choices = words.choices()
+        self.settings = settings
+        has_text = np.diff(segments.text_offsets) > 0
+        has_video = np.diff(segments.video_offsets) > 0
+        self.pairs = np.flatnonzero(segments.paired & has_text & has_video)
+        texts = np.flatnonzero(segments.paired & has_text)
+        windows = np.flatnonzero(~segments.paired & has_video)
+        visits = []
+        if settings["text_video_weight"]:
+            visits += [(PAIR, self.pairs)] * 2
+        if settings["alignment_weight"] and len(np.unique(segments.group[self.pairs])) > 1:
+            visits += [(OWN, self.pairs), (OTHER, self.pairs)]
+        if settings["concatenation"]:
+            self.neighbours = Neighbours(segments)
+            self.joinable = self.pairs[self.neighbours.next[self.pairs] >= 0]
+            # A joined text is shown with a joined video, its own or another's: if only true pairs were joined, their
+            # length would give them away.
+            self.others_join = len(np.unique(segments.group[self.joinable])) > 1
+        if settings["text_weight"]:
+            visits.append((TEXT_ONLY, texts))
+        if settings["video_weight"]:
+            visits.append((VIDEO_ONLY, windows))
+        self.rows = np.concatenate([rows for _, rows in visits] or [[]]).astype(np.int64)
+        self.kinds = np.concatenate([np.full(len(rows), kind) for kind, rows in visits] or [[]]).astype(np.int8)
+        if not len(self.rows):
+            raise UserError(
+                "no train row serves an objective of weight above 0: raise one of pretrain.text_weight, video_weight, "
+                "text_video_weight, or give videos with speech"
+            )
+        self._epoch, self._order = -1, np.empty(0, np.int64)
+
+    def __len__(self) -> int:
+        return self.settings["max_steps"] * self.settings["batch_size"]
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+        """(joint ids, token types, labels, alignment) of one example."""
+        random = np.random.default_rng([self.settings["seed"], 1, index])
+        visit = self._visit(index)
+        kind, row = self.kinds[visit], self.rows[visit]
+        join = self._joins(kind, row, random)
+        text = self.neighbours.words_of(row) if join else self.segments.words_of(row)
+        if kind == OTHER:
+            row = self._of_another_video(row, self.joinable if join else self.pairs, random)
+        video, own = self.segments.visual_words_of(row), self.segments.own[row]
+        if join:
+            video, own = self.neighbours.visual_words_of(row)
+        if kind == TEXT_ONLY:
+            video = video[:0]
+        elif kind == VIDEO_ONLY:
+            text = text[:0]
+        else:
+            video = video[: own + random.integers(len(video) - own + 1)]
+        if len(video):
+            stride = random.integers(1, self.settings["video_stride"] + 1)
+            video = video[random.integers(min(stride, len(video))) :: stride]
+        text, video = shorten(text, video + self.words.words, self.settings["max_length"])
+        if kind in (OWN, OTHER):
+            # Compared as they are: with the verb masked nobody could tell, and nothing is to be predicted from a wrong
+            # partner, which would teach the model to ignore the other modality.
+            ids, types = lay_out(text, video, self.words)
+            return ids, types, np.full(len(ids), IGNORE), int(kind == OWN)
+        text_labels, video_labels = text, video
+        if len(text):
+            probability = self.settings["mask_probability"]
+            text, text_labels = mask_tokens(text, probability, self.choices[0], self.words.mask, random)
+        if len(video):
+            probability = self.settings["video_mask_probability"]
+            video, video_labels = mask_tokens(video, probability, self.choices[1], self.words.mask, random)
+        return *lay_out(text, video, self.words), lay_out_labels(text_labels, video_labels), IGNORE
+
+    def _visit(self, index: int) -> int:
+        epoch, place = divmod(index, len(self.rows))
+        if epoch != self._epoch:
+            self._order = np.random.default_rng([self.settings["seed"], 0, epoch]).permutation(len(self.rows))
+            self._epoch = epoch
+        return self._order[place]
+
+    def _joins(self, kind: int, row: int, random: np.random.Generator) -> bool:
+        """Whether this example is joined with the next sentence. Draws no number where none could be."""
+        if not self.settings["concatenation"] or kind not in (PAIR, OWN, OTHER) or self.neighbours.next[row] < 0:
+            return False
+        if kind in (OWN, OTHER) and not self.others_join:
+            return False
+        return random.random() < self.settings["concatenation"]
+
+    def _of_another_video(self, row: int, rows: np.ndarray, random: np.random.Generator) -> int:
+        while True:
+            other = rows[random.integers(len(rows))]
+            if self.segments.group[other] != self.segments.group[row]:
+                return other
+
+    def collate(self, rows: list[tuple[np.ndarray, np.ndarray, np.ndarray, int]]) -> dict[str, Any]:
+        return pad_examples(rows, self.words)

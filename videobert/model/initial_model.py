@@ -1,0 +1,133 @@
+"""The BERT that pretraining may start from, by its name on the model hub or by its folder.
+
+What the text taught it is kept: the word, position and token type embeddings, the encoder and, where the checkpoint has
+it, the head for masked words, which also starts the head for visual words. The sizes are the checkpoint's. So is the
+text vocabulary, but for [>], which starts as [SEP], the token that parts two segments for a BERT: the encoder knows what
+to do with it, while the mean of all words says nothing. New is what no text can teach: the visual words and the
+alignment.
+"""
+
+import hashlib
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from videobert.errors import UserError
+from videobert.model.sequences import Vocabulary
+from videobert.model.special_tokens import SEPARATOR
+
+if TYPE_CHECKING:
+    from transformers import BertForMaskedLM, PreTrainedTokenizerBase
+
+    from videobert.model.modeling_videobert import VideoBertForPreTraining
+
+SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+# The rest of a BERT's shape, which is no setting of ours.
+SHAPE = ("hidden_act", "layer_norm_eps", "initializer_range")
+HEAD = "cls.predictions."
+
+
+def read(initial_model: str, tokenizer: Path, max_length: int) -> tuple["BertForMaskedLM", bool]:
+    """The checkpoint, and whether it has a head for masked words. UserError when it is not there or does not fit.
+
+    Args:
+        initial_model: name on the model hub, or folder.
+        tokenizer: tokenizer.json of the text vocabulary.
+        max_length: longest sequence.
+    """
+    from tokenizers import Tokenizer
+
+    where = f"pretrain.initial_model: {initial_model}"
+    bert, has_head, theirs = load(initial_model, where, "null starts from nothing")
+    if bert.config.max_position_embeddings < max_length:
+        raise UserError(
+            f"pretrain.max_length is {max_length}, but {initial_model} knows {bert.config.max_position_embeddings} "
+            "positions: set max_length to that at most"
+        )
+    ours, words = Tokenizer.from_file(str(tokenizer)).get_vocab(), theirs.get_vocab()
+    for vocabulary in (ours, words):
+        vocabulary.pop(SEPARATOR, None)
+    if ours != words or len(words) > bert.config.vocab_size:
+        raise UserError(
+            f"{where} has another text vocabulary ({len(words)} tokens) than the stage vocabulary made ({len(ours)} "
+            f"without {SEPARATOR}): set vocabulary.tokenizer to {initial_model} as well, so that words keep their meaning"
+        )
+    return bert, has_head
+
+
+def load(name: str, where: str, otherwise: str) -> tuple["BertForMaskedLM", bool, "PreTrainedTokenizerBase"]:
+    """The checkpoint, whether it has a head for masked words, and its tokenizer. UserError when it is not there.
+
+    Args:
+        name: name on the model hub, or folder.
+        where: the setting that names it, for the error.
+        otherwise: what the setting null does, for the error.
+    """
+    import torch
+    from transformers import AutoConfig, AutoTokenizer, BertForMaskedLM
+
+    try:
+        kind = AutoConfig.from_pretrained(name).model_type
+        if kind == "bert":
+            tokenizer = AutoTokenizer.from_pretrained(name)
+            with _quiet():
+                bert, report = BertForMaskedLM.from_pretrained(name, dtype=torch.float32, output_loading_info=True)
+    except Exception as error:  # a network, a cache and broken files fail in the ways of many libraries
+        raise UserError(
+            f"{where} cannot be loaded ({type(error).__name__}: {' '.join(str(error).split()).split('. ')[0]}): give a "
+            "name that the model hub answers to, or a folder with a BERT's config.json, model.safetensors and "
+            f"tokenizer.json; {otherwise}"
+        ) from error
+    if kind != "bert":
+        raise UserError(f"{where} is of the kind {kind}, but the encoder is a BERT: give a checkpoint of that kind")
+    missing = [name for name in report["missing_keys"] if not name.startswith("cls.")]
+    if missing:
+        raise UserError(f"{where} has no weights for {missing[0]}: it is not whole, or not a BERT; give another")
+    return bert, not any(name.startswith(HEAD) for name in report["missing_keys"]), tokenizer
+
+
+def start(model: "VideoBertForPreTraining", bert: "BertForMaskedLM", has_head: bool, words: Vocabulary) -> None:
+    """Copies what the checkpoint knows into the model, whose sizes must be the checkpoint's."""
+    import torch
+
+    tables, learnt = model.videobert.embeddings, bert.bert.embeddings
+    with torch.no_grad():
+        # The table may be longer than the vocabulary, for speed; positions beyond max_length are not needed.
+        tables.text.weight[: words.video] = learnt.word_embeddings.weight[: words.video]
+        tables.text.weight[words.video] = learnt.word_embeddings.weight[words.sep]
+        tables.position.weight.copy_(learnt.position_embeddings.weight[: len(tables.position.weight)])
+        tables.token_type.weight.copy_(learnt.token_type_embeddings.weight)
+        tables.LayerNorm.load_state_dict(learnt.LayerNorm.state_dict())
+        model.videobert.encoder.load_state_dict(bert.bert.encoder.state_dict())
+        if has_head:
+            for transform in (model.text_transform, model.video_transform):
+                transform.load_state_dict(bert.cls.predictions.transform.state_dict())
+            model.text_bias[: words.video] = bert.cls.predictions.bias[: words.video]
+            model.text_bias[words.video] = bert.cls.predictions.bias[words.sep]
+        # As loud as words: they stand beside each other, and beside the same positions.
+        tables.video.weight *= learnt.word_embeddings.weight.std() / model.config.initializer_range
+
+
+def sha256(bert: "BertForMaskedLM", has_head: bool) -> str:
+    """Hash of the weights that are taken: the same for a name, a folder, one file or many."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(bert.state_dict().items()):
+        if has_head or not name.startswith("cls."):
+            digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+@contextmanager
+def _quiet() -> Any:
+    """Without transformers' table of weights that are missing or left over, which here is as it should be."""
+    from transformers.utils import logging
+
+    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bar:
+            logging.enable_progress_bar()

@@ -1,0 +1,398 @@
+"""VideoBERT: one transformer encoder over words and visual words (Sun et al. 2019, arXiv:1904.01766, section 3.2).
+
+The input is `[CLS] text [>] video [SEP]`; a row of text alone is `[CLS] text [SEP]`, of video alone
+`[CLS] [>] video [SEP]`. Ids are joint: 0..V-1 are the text vocabulary (with all special tokens), visual word w is
+V + w. Each modality has its own table of embeddings; positions, token types (0 text, 1 video) and the encoder are
+shared and are BERT's, taken from transformers. On top stand a head for masked words, a head for masked visual words
+(separate transforms, decoders tied to the two tables, each a softmax over its own modality) and an alignment head on
+[CLS]. The paper leaves the weights of its objectives open; here they are four settings of the config.
+
+Nothing is computed twice or for nothing. Logits are computed at masked positions only: with 20,736 visual words the full
+logits would cost more than the encoder. Padding is taken out before the embeddings and put back after the encoder (as in
+ModernBERT, Warner et al. 2024): the batch's tokens stand in one row, and sequences are told apart in attention alone.
+
+Importing this module registers the classes with transformers' AutoConfig, AutoModel and AutoModelForPreTraining.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import (
+    AttentionInterface,
+    AutoConfig,
+    AutoModel,
+    AutoModelForPreTraining,
+    PreTrainedModel,
+)
+from transformers import initialization as init
+from transformers.modeling_outputs import BaseModelOutput
+from transformers.models.bert.modeling_bert import BertEncoder, BertPredictionHeadTransform
+from transformers.utils import ModelOutput
+
+from videobert.model.configuration_videobert import VideoBertConfig
+
+TEXT, VIDEO = 0, 1
+IGNORE = -100
+
+
+@dataclass
+class VideoBertForPreTrainingOutput(ModelOutput):
+    """What `VideoBertForPreTraining` returns. Each loss is a mean; a part without a target in the batch is None.
+
+    Attributes:
+        loss: the mean over all masked tokens, each times its objective's weight, plus the weighted alignment loss.
+        text_loss: masked words of text-only rows.
+        video_loss: masked visual words of video-only rows.
+        text_video_loss: masked words and visual words of rows with both.
+        alignment_loss: does the text belong to the video?
+        text_logits: (masked words of the batch in row-major order, vocab_size).
+        video_logits: (masked visual words of the batch in row-major order, visual_words).
+        alignment_logits: (batch,), positive when text and video belong together.
+        last_hidden_state: (batch, length, hidden_size).
+    """
+
+    loss: torch.Tensor | None = None
+    text_loss: torch.Tensor | None = None
+    video_loss: torch.Tensor | None = None
+    text_video_loss: torch.Tensor | None = None
+    alignment_loss: torch.Tensor | None = None
+    text_logits: torch.Tensor | None = None
+    video_logits: torch.Tensor | None = None
+    alignment_logits: torch.Tensor | None = None
+    last_hidden_state: torch.Tensor | None = None
+
+
+class Layout:
+    """Where a padded batch's tokens are: takes the padding out of (batch, length, ...), and puts it back.
+
+    `rows` and `columns` are the places of the tokens in the padded batch, in row-major order.
+    """
+
+    def __init__(self, attention_mask: torch.Tensor):
+        here = attention_mask.bool()
+        self.shape = here.shape
+        self.rows, self.columns = here.nonzero(as_tuple=True)
+        # (batch, 1, 1, length), to be added to scores of attention.
+        self.bias = torch.zeros(here.shape, device=here.device).masked_fill_(~here, -torch.inf)[:, None, None]
+
+    def unpad(self, padded: torch.Tensor) -> torch.Tensor:
+        """(batch, length, ...) to (tokens, ...)."""
+        return padded[self.rows, self.columns]
+
+    def pad(self, tokens: torch.Tensor) -> torch.Tensor:
+        """(tokens, ...) to (batch, length, ...), zeros in the padding."""
+        return tokens.new_zeros(*self.shape, *tokens.shape[1:]).index_put((self.rows, self.columns), tokens)
+
+
+class Dropout(nn.Dropout):
+    """nn.Dropout; on a CPU with a byte of randomness for each number, a quarter of the time.
+
+    There the probability is rounded to a multiple of 1/256: 0.1 becomes 0.1016."""
+
+    def forward(self, numbers: torch.Tensor) -> torch.Tensor:
+        return drop(numbers, self.p) if self.training else numbers
+
+
+def drop(numbers: torch.Tensor, probability: float) -> torch.Tensor:
+    cut = round(256 * probability)
+    if not numbers.is_cpu or not 0 < cut < 256:
+        return F.dropout(numbers, probability)
+    drawn = torch.empty((numbers.numel() + 7) // 8, dtype=torch.int64).random_(-(2**63), None).view(torch.uint8)
+    kept = drawn[: numbers.numel()].view(numbers.shape) >= cut
+    return numbers * (kept.to(numbers.dtype) * (256 / (256 - cut)))
+
+
+def attention(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    *,
+    layout: Layout,
+    **others: object,
+) -> tuple[torch.Tensor, None]:
+    """Attention within each sequence of an unpadded batch, as transformers' AttentionInterface wants it.
+
+    Args:
+        module: the layer that asks.
+        query: (1, heads, tokens, size of a head), all sequences in one row; key and value likewise.
+        attention_mask: not used, the layout says it.
+        dropout: probability.
+        scaling: factor of the scores.
+        layout: where the tokens are.
+    """
+    query, key, value = (layout.pad(part[0].transpose(0, 1)).transpose(1, 2) for part in (query, key, value))
+    if dropout and query.is_cpu:
+        # Torch's own falls back to this with dropout, with a slower dropout; and its bfloat16 kernel is slow to train.
+        scores = (query @ key.transpose(-1, -2)).float() * scaling + layout.bias
+        mixed = drop(scores.softmax(-1), dropout).to(value.dtype) @ value
+    else:
+        bias = layout.bias.to(query.dtype)
+        mixed = F.scaled_dot_product_attention(query, key, value, bias, dropout_p=dropout, scale=scaling)
+    return layout.unpad(mixed.transpose(1, 2)).unsqueeze(0), None
+
+
+AttentionInterface.register("unpadded", attention)
+
+
+class VideoBertEmbeddings(nn.Module):
+    """Sum of word or visual word, position and token type; then LayerNorm and dropout, as in BERT."""
+
+    def __init__(self, config: VideoBertConfig):
+        super().__init__()
+        self.text = nn.Embedding(config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id)
+        self.video = nn.Embedding(config.visual_words, config.hidden_size)
+        self.position = nn.Embedding(config.max_position_embeddings, config.hidden_size)
+        self.token_type = nn.Embedding(config.type_vocab_size, config.hidden_size)
+        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(
+        self, input_ids: torch.Tensor, token_type_ids: torch.Tensor, position_ids: torch.Tensor
+    ) -> torch.Tensor:
+        # Each id is looked up in both tables, with a harmless index in the one it does not belong to: two lookups
+        # cost less than building the joint table, and boolean indexing would make a GPU wait for the mask's count.
+        words = self.text.num_embeddings
+        visual = (input_ids >= words).unsqueeze(-1)
+        text = self.text(input_ids.clamp(max=words - 1))
+        video = self.video((input_ids - words).clamp(min=0))
+        tokens = torch.where(visual, video, text) + self.position(position_ids)
+        return self.dropout(self.LayerNorm(tokens + self.token_type(token_type_ids)))
+
+
+class VideoBertPreTrainedModel(PreTrainedModel):
+    config_class = VideoBertConfig
+    base_model_prefix = "videobert"
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["VideoBertEmbeddings", "BertLayer"]
+
+    def get_correct_attn_implementation(self, requested_attention: str | None, is_init_check: bool = False) -> str:
+        """There is one: sequences are told apart in attention, so it must know where they are."""
+        return "unpadded"
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, VideoBertForPreTraining):
+            init.zeros_(module.text_bias)
+            init.zeros_(module.video_bias)
+
+
+class VideoBertModel(VideoBertPreTrainedModel):
+    """Embeddings and encoder: joint ids to hidden states."""
+
+    def __init__(self, config: VideoBertConfig):
+        super().__init__(config)
+        self.embeddings = VideoBertEmbeddings(config)
+        self.encoder = BertEncoder(config)
+        for module in list(self.modules()):
+            for name, child in module.named_children():
+                if type(child) is nn.Dropout:
+                    setattr(module, name, Dropout(child.p))
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        return self.embeddings.text
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        self.embeddings.text = value
+
+    def token_types(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """Joint ids to token types: 1 from the first visual word on."""
+        return (input_ids >= self.config.vocab_size).long().cummax(1).values
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+    ) -> BaseModelOutput:
+        """See `VideoBertForPreTraining.forward`. Returns `last_hidden_state` of shape (batch, length, hidden_size)."""
+        if token_type_ids is None:
+            token_type_ids = self.token_types(input_ids)
+        layout = Layout(torch.ones_like(input_ids) if attention_mask is None else attention_mask)
+        hidden = self.embeddings(layout.unpad(input_ids), layout.unpad(token_type_ids), layout.columns)
+        hidden = self.encoder(hidden.unsqueeze(0), layout=layout).last_hidden_state.squeeze(0)
+        return BaseModelOutput(layout.pad(hidden))
+
+
+class VideoBertForPreTraining(VideoBertPreTrainedModel):
+    """VideoBERT with its three heads and the weighted sum of its objectives."""
+
+    _tied_weights_keys = {
+        "text_decoder.weight": "videobert.embeddings.text.weight",
+        "video_decoder.weight": "videobert.embeddings.video.weight",
+    }
+
+    def __init__(self, config: VideoBertConfig):
+        super().__init__(config)
+        self.videobert = VideoBertModel(config)
+        self.text_transform = BertPredictionHeadTransform(config)
+        self.video_transform = BertPredictionHeadTransform(config)
+        self.text_decoder = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.video_decoder = nn.Linear(config.hidden_size, config.visual_words, bias=False)
+        self.text_bias = nn.Parameter(torch.zeros(config.vocab_size))
+        self.video_bias = nn.Parameter(torch.zeros(config.visual_words))
+        self.alignment = nn.Linear(config.hidden_size, 1)
+        self.post_init()
+
+    def get_output_embeddings(self) -> nn.Linear:
+        return self.text_decoder
+
+    def set_output_embeddings(self, value: nn.Linear) -> None:
+        self.text_decoder = value
+
+    def text_logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Hidden states (..., hidden_size) to scores of the words (..., vocab_size)."""
+        return self.text_decoder(self.text_transform(hidden)) + self.text_bias
+
+    def video_logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Hidden states (..., hidden_size) to scores of the visual words (..., visual_words)."""
+        return self.video_decoder(self.video_transform(hidden)) + self.video_bias
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        alignment: torch.Tensor | None = None,
+        targets: torch.Tensor | None = None,
+    ) -> VideoBertForPreTrainingOutput:
+        """Encodes joint sequences; with targets, computes the losses.
+
+        Args:
+            input_ids: (batch, length) joint ids.
+            attention_mask: (batch, length), 1 for tokens, 0 for padding; all ones when left out.
+            token_type_ids: (batch, length), 0 for [CLS], text and [>], 1 for video and its [SEP]. Needed when the
+                first visual word is masked (a mask has no modality of its own); otherwise derived from the ids.
+            labels: (batch, length) joint ids where a token is to be predicted, -100 elsewhere.
+            alignment: (batch,) 1 when text and video belong together, 0 when not, -100 for no target.
+            targets: when this is one of N equal shares of a batch, the sum of `count_targets` over all of them, divided
+                by N. Each loss is then such that its mean over the shares is the loss of the whole batch; a part
+                without a target here is 0.
+        """
+        if attention_mask is None:
+            attention_mask = torch.ones_like(input_ids)
+        if token_type_ids is None:
+            token_type_ids = self.videobert.token_types(input_ids)
+        hidden = self.videobert(input_ids, attention_mask, token_type_ids).last_hidden_state
+        output = VideoBertForPreTrainingOutput(
+            alignment_logits=self.alignment(hidden[:, 0]).squeeze(-1), last_hidden_state=hidden
+        )
+        if labels is not None or alignment is not None:
+            # Never without the alignment head, for the same reason as below.
+            output.loss = 0.0 * output.alignment_logits.float().sum()
+        if labels is not None:
+            output.loss = output.loss + self._masked_losses(output, attention_mask, token_type_ids, labels, targets)
+        if alignment is not None:
+            known = alignment != IGNORE
+            scores, truth = output.alignment_logits[known].float(), alignment[known].float()
+            if targets is not None:
+                losses = F.binary_cross_entropy_with_logits(scores, truth, reduction="none")
+                output.alignment_loss = _over(losses, targets[3])
+            elif known.any():
+                output.alignment_loss = F.binary_cross_entropy_with_logits(scores, truth)
+            if output.alignment_loss is not None:
+                output.loss = output.loss + self.config.alignment_weight * output.alignment_loss
+        return output
+
+    def count_targets(
+        self,
+        attention_mask: torch.Tensor,
+        token_type_ids: torch.Tensor,
+        labels: torch.Tensor,
+        alignment: torch.Tensor,
+        **others: torch.Tensor,
+    ) -> torch.Tensor:
+        """How many targets a batch has for text_loss, video_loss, text_video_loss and alignment_loss: (4,) float."""
+        has_text, has_video = _modalities(attention_mask, token_type_ids)
+        masked = (labels != IGNORE).sum(1)
+        counts = [masked[~has_video], masked[~has_text], masked[has_text & has_video], alignment != IGNORE]
+        return torch.stack([count.sum() for count in counts]).float()
+
+    def _masked_losses(
+        self,
+        output: VideoBertForPreTrainingOutput,
+        attention_mask: torch.Tensor,
+        token_type_ids: torch.Tensor,
+        labels: torch.Tensor,
+        targets: torch.Tensor | None,
+    ) -> torch.Tensor:
+        words = self.config.vocab_size
+        hidden = output.last_hidden_state
+        has_text, has_video = _modalities(attention_mask, token_type_ids)
+        rows = torch.arange(len(labels), device=labels.device).unsqueeze(1).expand_as(labels)
+
+        masked = (labels >= 0) & (labels < words)
+        output.text_logits = self.text_logits(hidden[masked])
+        text = F.cross_entropy(output.text_logits.float(), labels[masked], reduction="none")
+        text_paired = has_video[rows[masked]]
+
+        masked = labels >= words
+        output.video_logits = self.video_logits(hidden[masked])
+        video = F.cross_entropy(output.video_logits.float(), labels[masked] - words, reduction="none")
+        video_paired = has_text[rows[masked]]
+
+        parts = {
+            "text_loss": text[~text_paired],
+            "video_loss": video[~video_paired],
+            "text_video_loss": torch.cat([text[text_paired], video[video_paired]]),
+        }
+        # Every masked token counts the same, times its objective's weight. (A sum of the objectives' means would give
+        # the few tokens of the rarest objective as much say as all others together, and its noise drowns the rest.)
+        tokens = max(1, len(text) + len(video)) if targets is None else targets[:3].sum()
+        # A zero of everything: distributed training waits for each parameter's gradient.
+        loss = 0.0 * (output.text_logits.float().sum() + output.video_logits.float().sum())
+        for place, (name, losses) in enumerate(parts.items()):
+            weight = getattr(self.config, name.replace("loss", "weight"))
+            if targets is not None:
+                loss = loss + weight * _over(losses, tokens)
+                output[name] = _over(losses, targets[place])
+            else:
+                loss = loss + weight * losses.sum() / tokens
+                output[name] = losses.mean() if len(losses) else None
+        return loss
+
+    @torch.no_grad()
+    def start_from_centroids(self, centroids: torch.Tensor, seed: int) -> None:
+        """Starts the visual embeddings from the codebook: similar visual words start near each other (section 3.2).
+
+        The centroids are centred, rotated by a random orthonormal projection to the hidden size (which keeps distances
+        when it is at least the centroids' dimension, and nearly so below), and scaled to the initialiser's range.
+
+        Args:
+            centroids: (visual_words, dimension) float; dead leaves hold their parent's.
+            seed: seed of the projection.
+        """
+        centroids = centroids.double()
+        alive = centroids.isfinite().all(1)
+        centroids = torch.where(alive.unsqueeze(1), centroids - centroids[alive].mean(0), 0.0)
+        generator = torch.Generator().manual_seed(seed)
+        size = max(centroids.shape[1], self.config.hidden_size)
+        rotation, _ = torch.linalg.qr(torch.randn(size, size, generator=generator, dtype=torch.float64))
+        table = centroids @ rotation[: centroids.shape[1], : self.config.hidden_size]
+        table *= self.config.initializer_range / table[alive].std().clamp(min=1e-12)
+        self.videobert.embeddings.video.weight.copy_(table)
+
+
+def _modalities(attention_mask: torch.Tensor, token_type_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which rows have text, and which have video; read from the token types, since a mask has no modality of its own."""
+    # A video row has type 1, and every row with text has more of type 0 than [CLS] and [>].
+    has_video = token_type_ids.bool().any(1)
+    return ~has_video | ((attention_mask.bool() & (token_type_ids == TEXT)).sum(1) > 2), has_video
+
+
+def _over(losses: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
+    """Sum of the losses over a count that other processes share; 0 where nobody has any."""
+    return losses.sum() / torch.where(count > 0, count, 1.0)
+
+
+AutoConfig.register("videobert", VideoBertConfig)
+AutoModel.register(VideoBertConfig, VideoBertModel)
+AutoModelForPreTraining.register(VideoBertConfig, VideoBertForPreTraining)

@@ -1,0 +1,176 @@
+"""The first stage of retrieval: one vector for a text and one for a video, from a model that was trained for neither.
+
+A video's vector is the model's mean output over it; a text's is made of its words alone, by a ridge regression of the
+words (tf-idf) on the outputs. The score is the cosine between the words of the text and those expected with the video.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from videobert.data.provenance import atomic, made, sha256
+from videobert.errors import UserError
+from videobert.evaluation.model import Judge
+
+# Numbers in a block of scores: what bounds the memory (float32, 128 MB), however many segments there are.
+BLOCK = 2**25
+
+
+# Pairs that are laid out at a time.
+PAIRS = 2**15
+
+
+# The ridge, as a share of what the pairs themselves weigh, and how many train pairs are enough to fit the projection.
+RIDGE = 0.1
+
+
+PROJECTION = "projection.safetensors"
+
+
+@dataclass(frozen=True)
+class Projection:
+    """The linear map from what the model makes of a video to the words that are said to it, of `fit_projection`."""
+
+    words: np.ndarray  # (V, hidden_size) float32
+    rarity: np.ndarray  # (V,) float32: the logarithm of one over the share of the texts that have the word
+    centre: np.ndarray  # (hidden_size,) float32, of the videos' mean outputs
+    scale: np.ndarray  # (hidden_size,) float32
+
+
+def fit_projection(judge: Judge, texts: list[np.ndarray], videos: list[np.ndarray]) -> Projection:
+    """Ridge regression from the model's mean output over a video to the tf-idf weights of its text's words.
+
+    Args:
+        texts: word ids, as `judge.pieces` gives them, of the train split.
+        videos: the visual words that belong to each, as joint ids (V + w).
+    """
+    outputs = mean_outputs(judge, videos).astype(np.float64)
+    centre, scale = outputs.mean(0), outputs.std(0) + 1e-6
+    outputs = (outputs - centre) / scale
+    counts = np.bincount(np.concatenate([np.unique(text) for text in texts]), minlength=judge.words.words)
+    rarity = np.log((1 + len(texts)) / (1 + counts))
+    products = np.zeros((judge.words.words, outputs.shape[1]))
+    for text, output in zip(texts, outputs, strict=True):
+        ids, weights = _weighted(text, rarity)
+        products[ids] += np.outer(weights, output)
+    gram = outputs.T @ outputs + RIDGE * len(texts) * np.eye(outputs.shape[1])
+    words = np.linalg.solve(gram, products.T).T
+    return Projection(*(array.astype(np.float32) for array in (words, rarity, centre, scale)))
+
+
+def text_vectors(projection: Projection, texts: list[np.ndarray]) -> np.ndarray:
+    """A vector for each text, (texts, hidden_size) float32; the model is not asked. The dot product with a video's
+    vector is the cosine between the text's tf-idf weights and those that are expected with the video."""
+    vectors = np.zeros((len(texts), projection.words.shape[1]), np.float32)
+    for row, text in enumerate(texts):
+        ids, weights = _weighted(text, projection.rarity)
+        vectors[row] = weights @ projection.words[ids]
+    return vectors
+
+
+def video_vectors(judge: Judge, projection: Projection, videos: list[np.ndarray]) -> np.ndarray:
+    """A vector for each video (visual words as joint ids): (videos, hidden_size) float32."""
+    return projected(projection, mean_outputs(judge, videos))
+
+
+def projected(projection: Projection, outputs: np.ndarray) -> np.ndarray:
+    """The videos' vectors from their `mean_outputs`."""
+    outputs = (outputs - projection.centre) / projection.scale
+    # The length of the weights that are expected, W x, without making them: x' (W' W) x.
+    lengths = np.sqrt(((outputs @ (projection.words.T @ projection.words)) * outputs).sum(1, keepdims=True))
+    return outputs / np.maximum(lengths, 1e-9)
+
+
+def save_projection(projection: Projection, folder: Path, note: dict[str, Any]) -> None:
+    """Writes projection.safetensors, with the note as metadata."""
+    from safetensors.numpy import save_file
+
+    arrays = {name: np.ascontiguousarray(array) for name, array in vars(projection).items()}
+    with atomic(folder / PROJECTION) as temporary:
+        save_file(arrays, temporary, metadata={"made": json.dumps(note, sort_keys=True)})
+
+
+def read_projection(folder: Path, pretrain: Path) -> Projection:
+    """Reads what `save_projection` wrote. Raises UserError when it is missing, or was fitted to another model."""
+    from safetensors.numpy import load_file
+
+    path, model = folder / PROJECTION, pretrain / "model.safetensors"
+    if made(path).get("inputs", {}).get("model") != sha256(model):
+        raise UserError(f"{path} was fitted to another model than {model}: run snakemake --cores all retrieval")
+    return Projection(**load_file(path))
+
+
+def _weighted(text: np.ndarray, rarity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(the distinct words of a text, their tf-idf weights, of length 1)."""
+    ids = np.unique(text)
+    return ids, rarity[ids] / max(np.linalg.norm(rarity[ids]), 1e-9)
+
+
+def mean_outputs(judge: Judge, videos: list[np.ndarray]) -> np.ndarray:
+    """(videos, hidden_size) float32: the mean of the model's outputs at the visual words, read without a text."""
+    none = np.empty(0, np.int64)
+    # Batches of one length have no padding.
+    order = np.argsort([len(video) for video in videos], kind="stable")
+    sequences = [judge.sequence(none, videos[place]) for place in order]
+    means = np.empty((len(videos), judge.model.config.hidden_size), np.float32)
+    for first, output in judge.read(sequences):
+        for place, hidden, (ids, _) in zip(order[first:], output.last_hidden_state.float(), sequences[first:]):
+            means[place] = hidden[2 : len(ids) - 1].mean(0).cpu().numpy()
+    return means
+
+
+def nearest(queries: np.ndarray, index: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The exact nearest rows of an index by dot product, in blocks of queries, so that the memory is bounded.
+
+    Args:
+        queries: (n, dimension) float32.
+        index: (m, dimension) float32.
+        count: how many to find for each query; all m if there are fewer.
+
+    Returns:
+        (scores, rows), both (n, count), best first.
+    """
+    count = min(count, len(index))
+    scores, rows = np.empty((len(queries), count), np.float32), np.empty((len(queries), count), np.int64)
+    for block, products in score_blocks(queries, index):
+        best = products.topk(count)
+        scores[block], rows[block] = best.values.numpy(), best.indices.numpy()
+    return scores, rows
+
+
+def score_blocks(queries: np.ndarray, index: np.ndarray) -> Iterator[tuple[slice, Any]]:
+    """Yields (block of queries, their dot products with all rows of the index), BLOCK numbers at a time."""
+    import torch
+
+    rows = max(1, BLOCK // len(index))
+    columns = torch.from_numpy(index).T
+    for first in range(0, len(queries), rows):
+        block = slice(first, first + rows)
+        yield block, torch.from_numpy(queries[block]) @ columns
+
+
+def alignments(judge: Judge, texts: list[np.ndarray], videos: list[np.ndarray], pairs: np.ndarray) -> np.ndarray:
+    """The alignment head's scores of pairs of a text and a video, read together, which no index can hold.
+
+    Args:
+        texts: word ids of each text.
+        videos: visual words of each video, as joint ids.
+        pairs: (n, 2) numbers of texts and of videos.
+
+    Returns:
+        (n,) logits, positive: they belong together.
+    """
+    lengths = (
+        np.array([len(text) for text in texts])[pairs[:, 0]] + np.array([len(video) for video in videos])[pairs[:, 1]]
+    )
+    # Batches of one length have no padding.
+    order = np.argsort(lengths, kind="stable")
+    scores = np.empty(len(pairs), np.float32)
+    for first in range(0, len(pairs), PAIRS):
+        part = order[first : first + PAIRS]
+        scores[part] = judge.alignments([judge.sequence(texts[text], videos[video]) for text, video in pairs[part]])
+    return scores

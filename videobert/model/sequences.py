@@ -1,0 +1,325 @@
+"""Token rows as joint sequences: read, mask, lay out, pad. NumPy only, shared by pretraining and evaluation.
+
+A corpus of segments is held in flat arrays with offsets, as Arrow stores its lists, since millions of small Python
+lists would take ten times the memory. Ids are joint: a text id stays, visual word w becomes V + w. The layout is
+`[CLS] text [>] video [SEP]`; one modality alone is `[CLS] text [SEP]` or `[CLS] [>] video [SEP]`. Token type 0 covers
+[CLS], text and [>] (and the [SEP] of text alone), type 1 the video and its [SEP].
+"""
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from videobert.data.provenance import agreed, atomic, made, read_table, sha256
+from videobert.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+IGNORE = -100
+COLUMNS = ["video_id", "split", "kind", "start", "end", "text_ids", "video_ids", "clips"]
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The ids of the special tokens and the sizes of the two vocabularies."""
+
+    pad: int
+    cls: int
+    sep: int
+    mask: int
+    video: int  # [>], which opens the video
+    words: int  # V, size of the text vocabulary with its special tokens
+    visual_words: int  # K
+
+    def choices(self) -> tuple[np.ndarray, np.ndarray]:
+        """Joint ids that may stand in for a word, and for a visual word: no special tokens."""
+        special = [self.pad, self.cls, self.sep, self.mask, self.video]
+        return np.setdiff1d(np.arange(self.words), special), self.words + np.arange(self.visual_words)
+
+
+def vocabulary(tokenizer: Path, visual_words: int) -> Vocabulary:
+    """Reads the special ids from a tokenizer.json. Raises UserError when one is missing."""
+    from tokenizers import Tokenizer
+
+    if not tokenizer.exists():
+        raise UserError(f"{tokenizer} is missing: the stage vocabulary has not run, or the file was deleted")
+    table = Tokenizer.from_file(str(tokenizer))
+    ids = [table.token_to_id(token) for token in ("[PAD]", "[CLS]", "[SEP]", "[MASK]", "[>]")]
+    for token, identity in zip(("[PAD]", "[CLS]", "[SEP]", "[MASK]", "[>]"), ids, strict=True):
+        if identity is None:
+            raise UserError(f"{tokenizer} has no token {token}; make the vocabulary again with this version")
+    return Vocabulary(*ids, words=table.get_vocab_size(), visual_words=visual_words)
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Rows of the token tables. `text` and `video` are flat; row r holds text[text_offsets[r]:text_offsets[r + 1]]."""
+
+    text: np.ndarray  # int32 text ids
+    text_offsets: np.ndarray  # int64 (rows + 1)
+    video: np.ndarray  # int32 visual words 0..K-1
+    video_offsets: np.ndarray
+    clips: np.ndarray  # int32 clip indices, same offsets as video
+    own: np.ndarray  # int64: how many of the row's clips are the sentence's own; the others follow it
+    paired: np.ndarray  # bool: a "text-video" row
+    group: np.ndarray  # int32: number of the row's video in `videos`
+    start: np.ndarray  # float64 seconds
+    end: np.ndarray
+    videos: list[str]
+
+    def __len__(self) -> int:
+        return len(self.paired)
+
+    def words_of(self, row: int) -> np.ndarray:
+        return self.text[self.text_offsets[row] : self.text_offsets[row + 1]]
+
+    def visual_words_of(self, row: int) -> np.ndarray:
+        return self.video[self.video_offsets[row] : self.video_offsets[row + 1]]
+
+    def clips_of(self, row: int) -> np.ndarray:
+        return self.clips[self.video_offsets[row] : self.video_offsets[row + 1]]
+
+
+def token_files(tokens: Path, manifest: Path) -> list[Path]:
+    """The token tables of all shards of the manifest, which must be of one codebook and one vocabulary."""
+    shards = sorted(set(read_table(manifest, ["shard"])["shard"].to_pylist()))
+    files = [tokens / f"{shard}.parquet" for shard in shards]
+    if not files:
+        raise UserError(f"{manifest} lists no video: name some in the list of videos and run again")
+    for file in files:
+        if not file.exists():
+            raise UserError(f"{file} is missing: the stage tokens has not run for this shard, or the file was deleted")
+    agreed(files, "codebook_sha256")
+    agreed(files, "vocabulary_sha256")
+    return files
+
+
+def fits(files: list[Path], fact: str, file: Path) -> None:
+    """Raises UserError when the tokens were made with another file than `file`, by the hash in their note."""
+    noted = made(files[0]).get(fact)
+    if noted is not None and noted != sha256(file):
+        raise UserError(f"{files[0]} was made with another {file}: run the stage tokens again")
+
+
+def read_segments(
+    files: list[Path], split: str, lookahead: int = 0, share: float = 1.0, seed: int | None = None
+) -> Segments:
+    """Reads the rows of one split, in the order of the shards.
+
+    With `lookahead`, up to so many of the clips that follow a sentence join its segment, as far as the next sentence:
+    narrators say what they are about to show. With a `share` below 1, only so many of the split's videos are read, a draw
+    of `seed`.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    parts = [read_table(file, COLUMNS) for file in files]
+    table = pa.concat_tables([part.filter(pc.equal(part["split"], split)) for part in parts]).combine_chunks()
+    if share < 1:
+        kept = drawn(pc.unique(table["video_id"]).to_pylist(), share, seed)
+        table = table.filter(pc.is_in(table["video_id"], pa.array(kept))).combine_chunks()
+
+    def flat(name: str) -> tuple[np.ndarray, np.ndarray]:
+        lengths = pc.list_value_length(table[name]).to_numpy().astype(np.int64)
+        return pc.list_flatten(table[name]).to_numpy().astype(np.int32), np.concatenate([[0], np.cumsum(lengths)])
+
+    text, text_offsets = flat("text_ids")
+    video, video_offsets = flat("video_ids")
+    clips, _ = flat("clips")
+    names = table["video_id"].to_pylist()
+    number = {name: index for index, name in enumerate(dict.fromkeys(names))}
+    group = np.array([number[name] for name in names], np.int32)
+    paired = pc.equal(table["kind"], "text-video").to_numpy()
+    own = np.diff(video_offsets)
+    if lookahead:
+        video, video_offsets, clips = _look_ahead(video, video_offsets, clips, paired, group, lookahead)
+    return Segments(
+        text,
+        text_offsets,
+        video,
+        video_offsets,
+        clips,
+        own,
+        paired=paired,
+        group=group,
+        start=table["start"].to_numpy().astype(np.float64),
+        end=table["end"].to_numpy().astype(np.float64),
+        videos=list(number),
+    )
+
+
+def drawn(videos: list[str], share: float, seed: int | None) -> list[str]:
+    """A share of the videos, at least one: the first ones by a hash, so a smaller share of a seed lies in its larger ones."""
+    order = sorted(videos, key=lambda video: hashlib.sha256(f"{seed} {video}".encode()).digest())
+    # Rounded, since 0.07 * 100 is a little more than 7.
+    return order[: max(1, math.ceil(round(share * len(videos), 6)))]
+
+
+def on_disk(segments: Segments, folder: Path) -> None:
+    """Writes the arrays to files of `folder`, for `memory_mapped`."""
+    with atomic(folder) as temporary:
+        temporary.mkdir()
+        for field in fields(Segments):
+            value = getattr(segments, field.name)
+            if field.name == "videos":
+                (temporary / "videos.json").write_text(json.dumps(value))
+            else:
+                np.save(temporary / f"{field.name}.npy", value)
+
+
+def memory_mapped(folder: Path) -> Segments:
+    """The segments that `on_disk` wrote, read as they are needed: the processes of a machine share one copy."""
+    arrays = {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
+    return Segments(**arrays, videos=json.loads((folder / "videos.json").read_text()))
+
+
+def _look_ahead(
+    video: np.ndarray, offsets: np.ndarray, clips: np.ndarray, paired: np.ndarray, group: np.ndarray, lookahead: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(video, offsets, clips) with the clips that follow each sentence, up to the next sentence of its video."""
+    lengths = np.diff(offsets)
+    track, first = _track(video, offsets, clips, paired, group)
+    sentences = np.flatnonzero(paired & (lengths > 0))
+    sentences = sentences[np.lexsort((clips[offsets[sentences]], group[sentences]))]
+    starts, ends = clips[offsets[sentences]], clips[offsets[sentences + 1] - 1] + 1
+    last = np.append(group[sentences][1:] != group[sentences][:-1], True)[: len(sentences)]
+    limits = np.where(last, np.diff(first)[group[sentences]], np.append(starts[1:], 0)[: len(sentences)])
+    longer = lengths.copy()
+    longer[sentences] = np.maximum(np.minimum(ends + lookahead, limits), ends) - starts
+    # Each row's clips are consecutive: its first, and as many as it now has.
+    new_offsets = np.concatenate([[0], np.cumsum(longer)])
+    begins = np.zeros(len(lengths), np.int64)
+    begins[lengths > 0] = clips[offsets[:-1][lengths > 0]]
+    new_clips = (np.arange(new_offsets[-1]) - np.repeat(new_offsets[:-1] - begins, longer)).astype(np.int32)
+    return track[np.repeat(first[group], longer) + new_clips], new_offsets, new_clips
+
+
+def _track(
+    video: np.ndarray, offsets: np.ndarray, clips: np.ndarray, paired: np.ndarray, group: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(track, first): all clips of all videos in order, so that clip c of video g is word track[first[g] + c]."""
+    # From the rows that cover each video once.
+    lengths = np.diff(offsets)
+    windows = np.repeat(~paired, lengths)
+    groups = np.repeat(group, lengths)[windows]
+    track = video[windows][np.lexsort((clips[windows], groups))]
+    return track, np.concatenate([[0], np.cumsum(np.bincount(groups, minlength=group.max(initial=-1) + 1))])
+
+
+class Neighbours:
+    """Sentences joined with the next one of their video: what is said and what is seen in the span of both.
+
+    Rows of a video's sentences lie in time's order in the tables, so what is said in a span is one slice of the flat
+    text. What is seen is every clip of the span, each once, also those between the two sentences, where nobody speaks.
+    """
+
+    def __init__(self, segments: Segments):
+        self.segments = segments
+        offsets = segments.video_offsets
+        self.track, self.first = _track(segments.video, offsets, segments.clips, segments.paired, segments.group)
+        # The next sentence with clips; one without, too short for any, is said on the way.
+        pairs = np.flatnonzero(segments.paired & (np.diff(segments.text_offsets) > 0) & (np.diff(offsets) > 0))
+        follows = segments.group[pairs][1:] == segments.group[pairs][:-1]
+        self.next = np.full(len(segments), -1)
+        self.next[pairs[:-1][follows]] = pairs[1:][follows]
+
+    def words_of(self, row: int) -> np.ndarray:
+        offsets = self.segments.text_offsets
+        return self.segments.text[offsets[row] : offsets[self.next[row] + 1]]
+
+    def visual_words_of(self, row: int) -> tuple[np.ndarray, int]:
+        """The visual words, and how many of them are the sentences' own; the others follow the second one."""
+        segments, last = self.segments, self.next[row]
+        start, begin = segments.clips_of(row)[0], segments.clips_of(last)[0]
+        # Sentences may overlap, and the second may even end before the first.
+        own = max(begin + segments.own[last], start + segments.own[row])
+        end = max(begin + len(segments.clips_of(last)), own)
+        first = self.first[segments.group[row]]
+        return self.track[first + start : first + end], own - start
+
+
+def mask_tokens(
+    ids: np.ndarray, probability: float, choices: np.ndarray, mask: int, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """BERT's masking (Devlin et al. 2019, section 3.1) of one modality's ids; at least one is chosen.
+
+    Of the chosen, 80 % become [MASK], 10 % a random one of `choices` (ids of the same modality), 10 % stay as they are.
+
+    Returns:
+        (ids with the corruption, labels: the true id where chosen, -100 elsewhere).
+    """
+    chosen = random.random(len(ids)) < probability
+    if not chosen.any():
+        chosen[random.integers(len(ids))] = True
+    fate = random.random(len(ids))
+    corrupted = np.where(chosen & (fate < 0.8), mask, ids)
+    swapped = chosen & (fate >= 0.9)
+    corrupted[swapped] = choices[random.integers(len(choices), size=swapped.sum())]
+    return corrupted, np.where(chosen, ids, IGNORE)
+
+
+def shorten(text: np.ndarray, video: np.ndarray, max_length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cuts text and video to what fits with the special tokens; each modality may use what the other leaves."""
+    room = max_length - 3
+    half = room // 2
+    text = text[: max(half, room - len(video))]
+    return text, video[: room - len(text)]
+
+
+def lay_out(text: np.ndarray, video: np.ndarray, words: Vocabulary) -> tuple[np.ndarray, np.ndarray]:
+    """Joint ids of text and video (either may be empty, not both) to (ids, token types) with the special tokens."""
+    if not len(video):
+        ids = np.concatenate([[words.cls], text, [words.sep]])
+        return ids, np.zeros(len(ids), np.int64)
+    ids = np.concatenate([[words.cls], text, [words.video], video, [words.sep]])
+    types = np.zeros(len(ids), np.int64)
+    types[len(text) + 2 :] = 1
+    return ids, types
+
+
+def lay_out_labels(text: np.ndarray, video: np.ndarray) -> np.ndarray:
+    """The labels' layout for `lay_out(text, video)`: nothing is predicted at the special tokens."""
+    gap = [IGNORE]
+    return np.concatenate([gap, text, gap] if not len(video) else [gap, text, gap, video, gap])
+
+
+def pad_inputs(rows: list[tuple[np.ndarray, ...]], words: Vocabulary) -> dict[str, "torch.Tensor"]:
+    """Pads (ids, token types, ...) rows to the batch's longest: the model's inputs."""
+    import torch
+
+    here = _here(rows)
+    return {
+        "input_ids": _padded(rows, 0, words.pad, here),
+        "attention_mask": torch.from_numpy(here.astype(np.int64)),
+        "token_type_ids": _padded(rows, 1, 0, here),
+    }
+
+
+def pad_examples(rows: list[tuple[np.ndarray, np.ndarray, np.ndarray, int]], words: Vocabulary) -> dict[str, Any]:
+    """Pads (ids, token types, labels, alignment) rows: the model's inputs and targets."""
+    import torch
+
+    targets = {
+        "labels": _padded(rows, 2, IGNORE, _here(rows)),
+        "alignment": torch.tensor([alignment for *_, alignment in rows]),
+    }
+    return pad_inputs(rows, words) | targets
+
+
+def _here(rows: list[tuple[np.ndarray, ...]]) -> np.ndarray:
+    lengths = np.array([len(row[0]) for row in rows])
+    return np.arange(lengths.max()) < lengths[:, None]
+
+
+def _padded(rows: list[tuple[np.ndarray, ...]], column: int, filler: int, here: np.ndarray) -> "torch.Tensor":
+    import torch
+
+    array = np.full(here.shape, filler, np.int64)
+    array[here] = np.concatenate([row[column] for row in rows])
+    return torch.from_numpy(array)

@@ -1,0 +1,6 @@
+"""The special tokens of the text vocabulary; "[>]" stands between text and video."""
+
+SEPARATOR = "[>]"
+
+
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", SEPARATOR)

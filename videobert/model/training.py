@@ -1,0 +1,129 @@
+"""Training with transformers' Trainer: its arguments, the loss of each objective in the log, and whole checkpoints."""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from videobert.data.provenance import atomic
+from videobert.errors import UserError
+from videobert.model.examples import Examples
+
+if TYPE_CHECKING:
+    from transformers import Trainer, TrainingArguments
+
+
+PARTS = ("text_loss", "video_loss", "text_video_loss", "alignment_loss")
+
+
+# A checkpoint is whole when this file, written last, is in it.
+WHOLE = "whole"
+
+
+def last_checkpoint(folder: Path, made: dict[str, Any], clean: bool = True) -> Path | None:
+    """The last whole checkpoint of a run with this note. With `clean`, removes broken ones and those of other runs."""
+    mark = folder / "made"
+    key = hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()
+    if clean:
+        if list(folder.glob("checkpoint-*")) and (not mark.exists() or mark.read_text() != key):
+            print(f"pretrain: settings or inputs have changed, so {folder} is thrown away", file=sys.stderr)
+            shutil.rmtree(folder)
+        for broken in [path for path in folder.glob("checkpoint-*") if not (path / WHOLE).exists()]:
+            shutil.rmtree(broken)
+        with atomic(mark) as temporary:
+            temporary.write_text(key)
+    return max(
+        (path.parent for path in folder.glob(f"checkpoint-*/{WHOLE}")),
+        key=lambda path: int(path.name.split("-")[1]),
+        default=None,
+    )
+
+
+def training_arguments(output: Path, settings: dict[str, Any], save_steps: int, device: str) -> "TrainingArguments":
+    import torch
+    from transformers import TrainingArguments
+
+    processes = int(os.environ.get("WORLD_SIZE", 1))
+    if settings["batch_size"] % processes:
+        size = settings["batch_size"]
+        raise UserError(f"pretrain.batch_size ({size}) must be a multiple of the {processes} processes")
+    arguments = TrainingArguments(
+        output_dir=str(output / "checkpoints"),
+        max_steps=settings["max_steps"],
+        per_device_train_batch_size=settings["batch_size"] // processes,
+        learning_rate=settings["learning_rate"],
+        warmup_steps=settings["warmup_steps"],
+        weight_decay=settings["weight_decay"],
+        lr_scheduler_type="linear",
+        logging_steps=settings["logging_steps"],
+        save_steps=save_steps,
+        save_total_limit=2,
+        seed=settings["seed"],
+        bf16=settings["bf16"],
+        use_cpu=device == "cpu" or not torch.cuda.is_available(),
+        train_sampling_strategy="sequential",
+        remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available() and device != "cpu",
+        report_to="none",
+    )
+    # Several GPUs are used through torchrun; without it the Trainer would wrap the model in DataParallel, which
+    # multiplies the batch.
+    if arguments.n_gpu > 1:
+        arguments._n_gpu = 1
+    return arguments
+
+
+def make_trainer(
+    model: Any, arguments: "TrainingArguments", examples: Examples, runs: Path, made: dict[str, Any]
+) -> "Trainer":
+    import torch
+    from torch.utils.tensorboard import SummaryWriter
+    from transformers import Trainer, TrainerCallback
+    from transformers.integrations import TensorBoardCallback
+
+    class ByObjective(Trainer):
+        """A Trainer that logs the loss of each objective beside their sum."""
+
+        sums = None  # of each part, then the number of batches that had it; on the device: no waiting in a step
+
+        def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+            if self.args.world_size > 1:
+                # The gradients of the processes are averaged: with the mean of its own share, each would give a token
+                # of a share that has few masked ones more say than one of another.
+                targets = self.accelerator.unwrap_model(model).count_targets(**inputs)
+                inputs = {**inputs, "targets": self.accelerator.reduce(targets, "mean")}
+            output = model(**inputs)
+            nothing = torch.zeros((), device=output.loss.device)
+            parts = [output.get(name) for name in PARTS]
+            values = [nothing if part is None else part.detach().float() for part in parts]
+            here = inputs["targets"] > 0 if "targets" in inputs else [part is not None for part in parts]
+            row = torch.stack([*values, *[nothing + one for one in here]])
+            self.sums = row if self.sums is None else self.sums + row
+            return (output.loss, output) if return_outputs else output.loss
+
+        def log(self, logs, start_time=None):
+            if "loss" in logs and self.sums is not None:
+                sums = self.accelerator.reduce(self.sums, "mean").tolist()
+                for name, value, count in zip(PARTS, sums[: len(PARTS)], sums[len(PARTS) :], strict=True):
+                    if count:
+                        logs[name] = value / count
+                self.sums = None
+            super().log(logs, start_time)
+
+    class Marker(TrainerCallback):
+        """Marks a checkpoint as whole: the Trainer writes its files in place, and a kill may leave any part of them."""
+
+        def on_save(self, args, state, control, **kwargs):
+            if torch.distributed.is_initialized():
+                torch.distributed.barrier()
+            if state.is_world_process_zero:
+                with atomic(Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE) as temporary:
+                    temporary.touch()
+
+    callbacks: list[Any] = [Marker()]
+    if arguments.process_index == 0:
+        callbacks.append(TensorBoardCallback(SummaryWriter(str(runs))))
+    return ByObjective(model, arguments, data_collator=examples.collate, train_dataset=examples, callbacks=callbacks)

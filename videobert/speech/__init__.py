@@ -1,0 +1,1 @@
+"""Speech to sentences with times: Whisper engines, their weights, captions."""

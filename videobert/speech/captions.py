@@ -1,0 +1,187 @@
+"""Captions that came with a video, as words with times.
+
+WebVTT and SubRip are read line by line, leniently, as players do: strangers wrote them. What is no cue is counted, not
+guessed at. What is not speech ([music], ♪ lyrics ♪, who speaks) is left out.
+
+Automatic captions roll: YouTube's show a line while it is spoken, repeat it for 10 ms, and again above the next one, so
+that each word stands in the file three times. In a file that does so, what a cue repeats of the one before is dropped.
+They also say when each word begins (`we<00:00:02.639><c> are</c>`), which is kept; other words share their cue's time.
+"""
+
+import html
+import itertools
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from videobert.data.text import printable
+from videobert.errors import Loss
+
+LARGEST = 8_000_000  # bytes; an hour of automatic captions with the time of each word takes less than one million
+MOST = 1_000_000  # words, with all that is repeated; a day of speech without a pause
+LONGEST_CUE, LONGEST_TIME = 2_000, 120  # characters and seconds; a cue is read from a screen
+SLOWEST = 0.1  # seconds a character of a word whose beginning alone is known: slow speech
+
+CLOCK = r"(?:([0-9]{1,4}):)?([0-9]{1,2}):([0-9]{1,2})(?:[.,]([0-9]{1,3}))?"
+TIMES = re.compile(rf"\s*{CLOCK}\s*-->\s*{CLOCK}(?!\S)")
+MARKUP = re.compile(r"(<[^<>]*>|\{\\[^{}]*\})")  # <i>, <00:01.500>, {\an8}
+STAMP = re.compile(rf"<{CLOCK}>")
+# [music], ♪ lyrics ♪, what stands in (brackets) or *stars* alone in its line, and >> or - before another speaker.
+NOISE = re.compile(
+    r"\[[^\[\]]*\]|♪[^♪]*♪|♪[^♪\n]*|^[ \t]*\([^()]*\)[ \t]*$|^[ \t]*\*[^*\n]*\*[ \t]*$|>>+|^[ \t]*-[ \t]", re.MULTILINE
+)
+
+
+class Cue(NamedTuple):
+    """What is shown from `start` to `end` (seconds): words with the space before them, and when each begins, if known."""
+
+    start: float
+    end: float
+    words: list[tuple[str, float | None]]
+
+
+def caption_words(path: Path, duration: float) -> tuple[list[tuple[str, float, float]], int]:
+    """The words of a WebVTT or SubRip file as (text, start, end), in order of time; and how many cues were malformed.
+
+    A cue is malformed when its times cannot be read, run backwards or lie beyond the video's `duration` (0: unknown), or
+    when it is too long to be one (`LONGEST_CUE`, `LONGEST_TIME`). Raises Loss("unusable") when the file is too large or
+    holds no cue at all.
+    """
+    cues, malformed = read_cues(path)
+    if duration:
+        within = [cue._replace(end=min(cue.end, duration)) for cue in cues if cue.start <= duration]
+        cues, malformed = within, malformed + len(cues) - len(within)
+    if malformed and not cues:
+        raise Loss("unusable", f"its captions hold no cue that can be used: {malformed} malformed")
+    cues = sorted(cues, key=lambda cue: cue[:2])
+    stamped = any(time is not None for cue in cues for _, time in cue.words)
+    cues = _without_repeats(cues, stamped)
+    words = []
+    for cue, following in itertools.zip_longest(cues, cues[1:]):
+        # Automatic captions stay while the next ones are spoken.
+        end = min(cue.end, following.start) if following and following.start > cue.start else cue.end
+        words += _timed(cue.words, cue.start, end, SLOWEST if stamped else math.inf)
+    return words, malformed
+
+
+def read_cues(path: Path) -> tuple[list[Cue], int]:
+    """The cues of a file as they stand in it, those without words left out, and the number of malformed ones."""
+    if path.stat().st_size > LARGEST:
+        raise Loss("unusable", f"its captions are larger than {LARGEST // 1_000_000} MB")
+    cues, count, malformed, found = [], 0, 0, False
+    for times, text in _blocks(path):
+        found = True
+        start, end = (_seconds(*times.groups()[:4]), _seconds(*times.groups()[4:])) if times else (1.0, 0.0)
+        if not start <= end <= start + LONGEST_TIME or len(text) > LONGEST_CUE:
+            malformed += 1
+        elif words := _words(text):
+            cues.append(Cue(start, end, words))
+            count += len(words)
+        if count > MOST:
+            raise Loss("unusable", f"its captions hold more than {MOST:,} words")
+    if not found:
+        with open(path, "rb") as file:
+            if not file.read(20).lstrip(b"\xef\xbb\xbf").startswith(b"WEBVTT"):
+                raise Loss("unusable", "its captions are neither WebVTT nor SubRip")
+    return cues, malformed
+
+
+def _blocks(path: Path) -> Iterator[tuple[re.Match | None, str]]:
+    """(times, text) of each cue; times are None when the line with the arrow cannot be read."""
+    times, lines, size, inside = None, [], 0, False
+    with open(path, encoding=_encoding(path), errors="replace") as file:
+        for line in file:
+            line = line.rstrip("\n")
+            if "-->" in line and (inside or not line.startswith("NOTE")):
+                if inside:
+                    # The line above, after a blank one, was this cue's number or name.
+                    yield times, "\n".join(lines[:-1] if len(lines) > 1 and not lines[-2].strip() else lines)
+                times, lines, size, inside = TIMES.match(line), [], 0, True
+            elif inside and not line and path.suffix.lower() != ".srt":  # SubRip has no notes, but blank lines in cues
+                yield times, "\n".join(lines)
+                inside = False
+            elif inside and size <= LONGEST_CUE:
+                lines.append(line)
+                size += len(line) + 1
+        if inside:
+            yield times, "\n".join(lines)
+
+
+def _encoding(path: Path) -> str:
+    """UTF-8, as WebVTT has to be; a mark at the beginning says otherwise, and SubRip has no rule but old programs."""
+    data = path.read_bytes()
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16"
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        if path.suffix.lower() == ".srt":
+            return "cp1252"
+    return "utf-8-sig"
+
+
+def _seconds(hours: str | None, minutes: str, seconds: str, fraction: str | None) -> float:
+    return int(hours or 0) * 3600 + int(minutes) * 60 + int(seconds) + int((fraction or "0").ljust(3, "0")) / 1000
+
+
+def _words(text: str) -> list[tuple[str, float | None]]:
+    """The words of a cue's text without markup and noise, each with its time where the markup gives one."""
+    pieces = []
+    for piece in MARKUP.split(text):
+        if stamp := STAMP.fullmatch(piece):
+            # The marks are private characters, which `printable` takes from what strangers write.
+            pieces.append(f"\ue000{_seconds(*stamp.groups())}\ue001")
+        elif not MARKUP.fullmatch(piece):
+            # Only now, when the markup is parted off: "&lt;i&gt;" is text.
+            pieces.append("\n".join(printable(line) for line in html.unescape(piece).split("\n")))
+    words, time, space = [], None, " "
+    for mark in re.finditer(r"\ue000([\d.]+)\ue001|(\s+)|([^\s\ue000\ue001]+)", NOISE.sub(" ", "".join(pieces))):
+        stamp, blank, word = mark.groups()
+        if stamp:
+            time = float(stamp)
+        elif blank:
+            space = " "
+        elif word:
+            words.append((space + word, time))
+            space = ""
+    return words
+
+
+def _without_repeats(cues: list[Cue], stamped: bool) -> list[Cue]:
+    """The cues with what is new in each, if the captions roll; cues that repeat the one before entirely are left out."""
+    repeats = [0] + [_overlap(*pair) for pair in itertools.pairwise(cues)]
+    repeating = sum(count > 0 for count in repeats)
+    if 2 * repeating < len(cues) - 1 or repeating < (1 if stamped else 2):
+        return cues
+    new = (Cue(cue.start, cue.end, cue.words[count:]) for cue, count in zip(cues, repeats, strict=True))
+    return [cue for cue in new if cue.words]
+
+
+def _overlap(above: Cue, below: Cue) -> int:
+    """How many words at the beginning of a cue are the last ones of the cue before, shown without a break."""
+    if below.start > above.end + 0.1:
+        return 0
+    one, two = ([word.strip().casefold() for word, _ in cue.words] for cue in (above, below))
+    # As characters: where words are not parted by spaces, the times part them in one of the cues only.
+    ends = {"".join(one[place:]) for place in range(len(one))}
+    return next((count for count in range(len(two), 0, -1) if "".join(two[:count]) in ends), 0)
+
+
+def _timed(
+    words: list[tuple[str, float | None]], start: float, end: float, slowest: float
+) -> Iterator[tuple[str, float, float]]:
+    """The words with times: those between two known times share what is between them, by their characters."""
+    known = [start]
+    for _, time in words:
+        known.append(min(max(known[-1], start if time is None else time), end))
+    known = [*known[1:], end]  # when each word begins, or the known time before it
+    for _, group in itertools.groupby(range(len(words)), key=lambda place: words[place][1]):
+        places = list(group)
+        begin = known[places[0]]
+        rate = (known[places[-1] + 1] - begin) / sum(len(words[place][0].strip()) for place in places)
+        for word, _ in (words[place] for place in places):
+            stop = begin + rate * len(word.strip())
+            yield word, begin, min(stop, begin + slowest * len(word.strip()))
+            begin = stop

@@ -1,0 +1,223 @@
+"""Whisper: speech in windows of sound to words with times, through faster-whisper or openai-whisper.
+
+Only speech is shown to Whisper: a voice activity detector (Silero, as shipped with faster-whisper) cuts out the rest,
+in which Whisper would invent text, and the times are mapped back. Decoding is greedy or by beam at temperature 0, each
+window by itself: sampling and carried-over text would make a transcript depend on chance and on one early error.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import cache
+from itertools import chain, pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from videobert.errors import UserError
+from videobert.media.decoding import SAMPLE_RATE
+from videobert.speech.sentences import PAUSE, Heard, Segment, Word
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+WINDOW = 120  # seconds heard at a time; 300 take 100 MB more and no less time
+
+
+PAD = 200  # milliseconds kept around speech; Whisper starts the first word there, so no more than it needs
+
+
+SHORTEST = 250  # milliseconds of a voice; a chord's onset passes for one for less (Silero's own default)
+
+
+def transcribe_windows(
+    windows: "Iterator[tuple[int, np.ndarray]]",
+    detect: "Callable[[np.ndarray], tuple[str, float]] | None",
+    listen: "Callable[[np.ndarray, str], Heard]",
+    language: str,
+    dropped: Counter,
+) -> Iterator[Word]:
+    """The words that are believed: of each window the parts with speech, end to end, go to `listen`."""
+    import numpy as np
+    from faster_whisper.vad import SpeechTimestampsMap
+
+    for begin, sound, parts in voiced(windows):
+        speech = np.concatenate([sound[part["start"] : part["end"]] for part in parts])
+        spoken, probability = detect(speech) if detect else ("en", None)
+        if probability is not None and (probability < 0.5 or language not in ("auto", spoken)):
+            dropped["improbable" if probability < 0.5 else "language"] += 1
+            continue
+        times = SpeechTimestampsMap(parts, SAMPLE_RATE, time_precision=3)
+        for segment, words in listen(speech, spoken):
+            if reason := doubt(segment):
+                dropped[reason] += 1
+                continue
+            segment = segment._replace(language_probability=probability)
+            for word in words:
+                # By its middle, a word belongs to one part; its ends may stick out of it by a rounding.
+                part = times.get_chunk_index((word.start + word.end) / 2)
+                start, end = (begin / SAMPLE_RATE + times.get_original_time(at, part) for at in word[1:3])
+                yield word._replace(start=start, end=end, segment=segment)
+
+
+def voiced(windows: "Iterator[tuple[int, np.ndarray]]") -> "Iterator[tuple[int, np.ndarray, list[dict[str, int]]]]":
+    """The windows with speech: (place of the first sample, sound, start and end of each part in which somebody speaks).
+
+    Speech at the end of a window is held back and heard with the next one, so that no word is cut. A part is at most
+    half a window long (then it ends in a short pause), so that what is held back does not grow.
+    """
+    import numpy as np
+    from faster_whisper.vad import VadOptions, get_speech_timestamps
+
+    options = VadOptions(
+        speech_pad_ms=PAD,
+        min_speech_duration_ms=SHORTEST,
+        max_speech_duration_s=WINDOW / 2,
+        min_silence_duration_ms=round(1000 * PAUSE),
+    )
+    held, begin = np.empty(0, np.float32), 0
+    for (place, window), following in pairwise(chain(windows, [None])):
+        begin = begin if len(held) else place
+        sound, held = np.concatenate([held, window]), held[:0]
+        parts = get_speech_timestamps(sound, options)
+        if following and following[0] == place + len(window):
+            cut = max(len(sound) - SAMPLE_RATE, 0)  # a word may begin in the last second, too late to be noticed
+            if parts and parts[-1]["end"] > cut:
+                cut = parts.pop()["start"]
+            held = sound[cut:].copy()
+        if parts:
+            yield begin, sound, parts
+        begin += len(sound) - len(held)
+
+
+@cache
+def load_engine(
+    engine: str,
+    weights: Path,
+    model: str,
+    language: str,
+    beam_size: int,
+    device: str,
+    compute_type: str,
+    threads: int,
+) -> "tuple[Callable[[np.ndarray], tuple[str, float]] | None, Callable[[np.ndarray, str], Heard]]":
+    """The loaded network as two functions: the language of sound (None: it knows English only), and what is said."""
+    # Whisper's own bounds are off, since what they drop is not counted: see `doubt`.
+    options = {"temperature": 0.0, "condition_on_previous_text": False, "word_timestamps": True}
+    options |= {"compression_ratio_threshold": None, "no_speech_threshold": None}
+    if engine == "faster-whisper":
+        from faster_whisper import WhisperModel
+
+        network = WhisperModel(str(weights), device=device, compute_type=compute_type, cpu_threads=threads)
+        _check_language(model, language, network.supported_languages)
+        multilingual = network.model.is_multilingual
+
+        def detect(audio: "np.ndarray") -> tuple[str, float]:
+            return network.detect_language(audio)[:2]
+
+        def listen(audio: "np.ndarray", spoken: str) -> Heard:
+            segments, _ = network.transcribe(
+                audio, language=spoken, beam_size=beam_size, log_prob_threshold=None, **options
+            )
+            for said in segments:
+                segment = Segment(spoken, None, said.avg_logprob, said.no_speech_prob, said.compression_ratio)
+                yield (
+                    segment,
+                    [
+                        Word(word.word, float(word.start), float(word.end), float(word.probability), segment)
+                        for word in said.words
+                    ],
+                )
+
+    else:
+        import numpy as np
+        import torch
+        import whisper
+        from whisper.timing import dtw_cpu
+
+        # The first call of this function, compiled by numba, gives the OpenMP that torch shares a thread for each core
+        # of the machine: it is made here, before the number that was asked for is set.
+        dtw_cpu(np.zeros((1, 1)))
+        torch.set_num_threads(threads)
+        # By its name, a network also gets the attention heads known to follow the words best.
+        name = model if model in whisper.available_models() else str(weights)
+        network = whisper.load_model(name, device=device, download_root=str(weights.parent))
+        multilingual = network.is_multilingual
+        _check_language(model, language, list(whisper.tokenizer.LANGUAGES) if multilingual else ["en"])
+        half = compute_type == "float16"
+
+        def detect(audio: "np.ndarray") -> tuple[str, float]:
+            sound = whisper.log_mel_spectrogram(whisper.pad_or_trim(audio), network.dims.n_mels).to(network.device)
+            probabilities = network.detect_language(sound.half() if half else sound)[1]
+            return max(probabilities.items(), key=lambda item: item[1])
+
+        def listen(audio: "np.ndarray", spoken: str) -> Heard:
+            beams = beam_size if beam_size > 1 else None  # None is greedy
+            result = network.transcribe(
+                audio, language=spoken, beam_size=beams, logprob_threshold=None, fp16=half, **options
+            )
+            for said in result["segments"]:
+                segment = Segment(spoken, None, said["avg_logprob"], said["no_speech_prob"], said["compression_ratio"])
+                yield (
+                    segment,
+                    [
+                        Word(
+                            word["word"], float(word["start"]), float(word["end"]), float(word["probability"]), segment
+                        )
+                        for word in said["words"]
+                    ],
+                )
+
+    return detect if multilingual else None, listen
+
+
+def doubt(segment: Segment) -> str | None:
+    """Why Whisper's text of a segment is not believed, if it is not.
+
+    By Whisper's own bounds a text that repeats itself or is improbable has failed; it would be sampled again at a higher
+    temperature, and here it is dropped. So is a guess of middling probability where it hears no speech: to music that
+    passed for a voice it says "Thank you." and "Oh".
+    """
+    if segment.compression_ratio > 2.4:
+        return "repetition"
+    if segment.no_speech_prob > 0.6 and segment.avg_logprob < -0.5:
+        return "no_speech"
+    return "improbable" if segment.avg_logprob < -1.0 else None
+
+
+def choose_device(engine: str, device: str) -> str:
+    if device == "cpu":
+        return device
+    if engine == "faster-whisper":
+        from ctranslate2 import get_cuda_device_count
+
+        gpu = get_cuda_device_count() > 0
+    else:
+        from torch.cuda import is_available
+
+        gpu = is_available()
+    if device == "cuda" and not gpu:
+        raise UserError("transcribe.device: there is no GPU that the engine can use; set it to auto or cpu")
+    return "cuda" if gpu else "cpu"
+
+
+def choose_compute_type(engine: str, device: str, compute_type: str) -> str:
+    if engine == "faster-whisper":
+        from ctranslate2 import get_supported_compute_types
+
+        known = sorted(get_supported_compute_types(device))
+        chosen = "float16" if device == "cuda" else "int8"
+    else:
+        known = ["float16", "float32"] if device == "cuda" else ["float32"]
+        chosen = known[0]
+    if compute_type == "auto":
+        return chosen
+    if compute_type not in known:
+        raise UserError(f"transcribe.compute_type: {engine} on {device} knows auto, {', '.join(known)}")
+    return compute_type
+
+
+def _check_language(model: str, language: str, known: list[str]) -> None:
+    if language != "auto" and language not in known:
+        raise UserError(
+            f"transcribe.language: Whisper {Path(model).name} knows no {language!r}; it knows {', '.join(known)}"
+        )

@@ -1,0 +1,1 @@
+"""Frames to visual words: S3D, clip features, the codebook."""

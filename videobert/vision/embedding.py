@@ -1,0 +1,78 @@
+"""Clips of a normalised video to features."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+
+def embed_video(
+    model: Any, path: Path, clip_frames: int, batch_size: int, preprocessing: dict[str, Any]
+) -> "np.ndarray":
+    """Features of a normalised video's clips, at least one: float16 [clips, dimension]."""
+    import numpy as np
+    import torch
+
+    return np.concatenate(
+        [
+            embed(model, torch.from_numpy(batch), preprocessing).cpu().numpy().astype(np.float16)
+            for batch in batches(path, clip_frames, batch_size)
+        ]
+    )
+
+
+def batches(path: Path, clip_frames: int, batch_size: int) -> Iterator["np.ndarray"]:
+    """A video's clips: uint8 [up to batch_size, clip_frames, height, width, 3], RGB; the incomplete tail is dropped."""
+    import numpy as np
+
+    from videobert.media.decoding import pictures
+
+    batch: np.ndarray | None = None
+    count = 0
+    for picture in pictures(path):
+        if batch is None:
+            batch = np.empty((batch_size * clip_frames, *picture.shape), np.uint8)
+        batch[count] = picture
+        count += 1
+        if count == len(batch):
+            yield batch.reshape(batch_size, clip_frames, *picture.shape)
+            batch, count = None, 0
+    if clips := count // clip_frames:
+        yield batch[: clips * clip_frames].reshape(clips, clip_frames, *batch.shape[1:])
+
+
+def preprocess(clips: "torch.Tensor", preprocessing: dict[str, Any]) -> "torch.Tensor":
+    """What the network's weights were trained on.
+
+    Args:
+        clips: uint8 [batch, frames, height, width, 3], RGB.
+        preprocessing: `size`, `mean`, `std`, and perhaps `frames` (see `s3d.load`).
+
+    Returns float32 [batch, 3, frames, size, size].
+    """
+    import torch
+    from torch.nn import functional as F
+
+    if kept := preprocessing.get("frames"):
+        clips = clips[:, torch.arange(kept) * clips.shape[1] // kept]
+    batch, time, height, width, _ = clips.shape
+    x = clips.permute(0, 1, 4, 2, 3).flatten(0, 1).float() / 255
+    size = preprocessing["size"]
+    if (height, width) != (size, size):
+        shrinks = size < min(height, width)
+        x = F.interpolate(x, (size, size), mode="area") if shrinks else F.interpolate(x, (size, size), mode="bilinear")
+    mean, std = (torch.tensor(preprocessing[name], device=x.device)[:, None, None] for name in ("mean", "std"))
+    return ((x - mean) / std).unflatten(0, (batch, time)).transpose(1, 2)
+
+
+def embed(model: Any, clips: "torch.Tensor", preprocessing: dict[str, Any]) -> "torch.Tensor":
+    """Features of clips: uint8 [batch, frames, height, width, 3], RGB -> float32 [batch, dimension]."""
+    import torch
+
+    weight = model.classifier[1].weight
+    x = preprocess(clips.to(weight.device), preprocessing)
+    with torch.inference_mode():
+        return model.embed(x.to(weight.dtype).contiguous(memory_format=torch.channels_last_3d))

@@ -1,0 +1,194 @@
+"""The quantizer: a tree of k-means that turns a clip's feature into a visual word (section 3.2 of the paper).
+
+The first level splits all clips in `branching` clusters, the next splits each of those again, `depth` times. A clip's
+word is the path of the nearest child at each level, read as a number in base `branching`. A node with fewer distinct
+clips than children leaves the surplus children dead: they keep their number and hold their parent's centroid, and
+nothing is ever assigned to them.
+"""
+
+import hashlib
+import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from videobert.data.provenance import atomic
+from videobert.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+ROWS = 4096  # clips in one matrix product: 16 MB at 1,024 dimensions, small enough for the allocator to reuse
+
+
+NODE_SAMPLE = 1 << 17  # clips that one node is fitted on: thousands per child, more move its centroids by nothing
+
+
+@dataclass(frozen=True)
+class Codebook:
+    """The tree. `centroids[l]`: float32 [branching ** (l + 1), dimension]; `alive[l]`: bool of the same length."""
+
+    branching: int
+    centroids: list["np.ndarray"]
+    alive: list["np.ndarray"]
+
+    @property
+    def words(self) -> int:
+        """Number of leaves, dead ones included: words are 0 … words - 1."""
+        return len(self.centroids[-1])
+
+    @property
+    def dimension(self) -> int:
+        """Size of a feature."""
+        return self.centroids[-1].shape[1]
+
+
+def assign(features: "np.ndarray", tree: Codebook) -> "np.ndarray":
+    """The visual word of each clip: the nearest living child at each level, down the tree.
+
+    Args:
+        features: [N, dimension], any float type.
+        tree: the codebook.
+
+    Returns:
+        int32 [N], 0 … words - 1.
+    """
+    import numpy as np
+
+    node = np.zeros(len(features), np.int64)
+    for centroids, alive in zip(tree.centroids, tree.alive, strict=True):
+        node = _descend(features, node, centroids, alive, tree.branching)
+    return node.astype(np.int32)
+
+
+def load(folder: Path) -> Codebook:
+    """Reads the codebook from its folder. Raises UserError when it is not there."""
+    from safetensors.numpy import load_file
+
+    path = folder / "centroids.safetensors"
+    if not path.exists():
+        raise UserError(f"{path} is missing: run the stage codebook first")
+    tensors = load_file(path)
+    levels = range(1, len(tensors) // 2 + 1)
+    centroids = [tensors[f"centroids.{level}"] for level in levels]
+    return Codebook(len(centroids[0]), centroids, [tensors[f"alive.{level}"].astype(bool) for level in levels])
+
+
+def save(tree: Codebook, folder: Path, note: dict[str, Any]) -> None:
+    """Writes centroids.safetensors: "centroids.1" … "centroids.depth" and "alive.1" … with the note as metadata."""
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    tensors = {f"centroids.{level}": array for level, array in enumerate(tree.centroids, 1)}
+    tensors |= {f"alive.{level}": array.astype(np.uint8) for level, array in enumerate(tree.alive, 1)}
+    with atomic(folder / "centroids.safetensors") as temporary:
+        # One key only: safetensors keeps metadata in a hash map, whose order changes from run to run.
+        save_file(tensors, temporary, metadata={"made": json.dumps(note, sort_keys=True)})
+
+
+def fit(vectors: "np.ndarray", branching: int, depth: int, batch_size: int, seed: int, threads: int = 1) -> Codebook:
+    """Fits the tree level by level.
+
+    Args:
+        vectors: [N, dimension], any float type; their order counts.
+        branching, depth, batch_size, seed, threads: see `codebook`.
+    """
+    import numpy as np
+    import sklearn.cluster  # noqa: F401 - a limit of threads holds only for libraries that are loaded by then
+    from threadpoolctl import threadpool_limits
+    from tqdm import tqdm
+
+    node = np.zeros(len(vectors), np.int64)
+    inherited = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)[None]
+    tree = Codebook(branching, [], [])
+    nodes = sum(branching**level for level in range(depth))
+    # Nodes side by side, each on one thread: faster than several threads in one small node, and the sums of a node are
+    # taken in the same order however many threads there are.
+    workers = ThreadPoolExecutor(threads, initializer=threadpool_limits, initargs=(1,))
+    progress = tqdm(total=nodes, desc="codebook", unit="node", mininterval=1, file=sys.stderr)
+    with threadpool_limits(1), workers as pool, progress as bar:
+        for level in range(1, depth + 1):
+            inherited = np.repeat(inherited, branching, axis=0)
+            centroids = inherited.copy()
+            alive = np.zeros(len(centroids), bool)
+            groups = _groups(node)
+            names = [f"{seed}:{level}:{parent}" for parent, _ in groups]
+            split = partial(_split, vectors, branching, batch_size)
+            for (parent, _), children in zip(groups, pool.map(split, [rows for _, rows in groups], names)):
+                first = parent * branching
+                centroids[first : first + len(children)] = children
+                alive[first : first + len(children)] = True
+                bar.update()
+            bar.update(branching ** (level - 1) - len(groups))  # the dead ones took no time
+            node = _descend(vectors, node, centroids, alive, branching)
+            # A child that no clip chose has nothing to split below it; taking it away moves no clip.
+            alive[np.bincount(node, minlength=len(alive)) == 0] = False
+            inherited = np.where(alive[:, None], centroids, inherited)
+            tree.centroids.append(inherited)
+            tree.alive.append(alive)
+    return tree
+
+
+def _descend(
+    features: "np.ndarray", node: "np.ndarray", centroids: "np.ndarray", alive: "np.ndarray", branching: int
+) -> "np.ndarray":
+    """One level down: the number of the nearest living child of each row's node.
+
+    Rows are taken node by node, so that each node is one matrix product with its own few children.
+    """
+    import numpy as np
+
+    # |x - c|² is least where x·c - |c|²/2 is greatest; the dead are infinitely far.
+    offset = np.where(alive, -0.5 * np.einsum("kd,kd->k", centroids, centroids), -np.inf).astype(np.float32)
+    chosen = np.empty_like(node)
+    for parent, rows in _groups(node):
+        children = slice(parent * branching, (parent + 1) * branching)
+        for start in range(0, len(rows), ROWS):
+            part = rows[start : start + ROWS]
+            scores = features[part].astype(np.float32) @ centroids[children].T + offset[children]
+            chosen[part] = children.start + scores.argmax(axis=1)
+    return chosen
+
+
+def _groups(node: "np.ndarray") -> list[tuple[int, "np.ndarray"]]:
+    """(value, rows that have it) for each value that occurs, both in order."""
+    import numpy as np
+
+    order = np.argsort(node, kind="stable")
+    values, starts = np.unique(node[order], return_index=True)
+    return list(zip(values.tolist(), np.split(order, starts[1:]), strict=True)) if len(node) else []
+
+
+def _split(vectors: "np.ndarray", branching: int, batch_size: int, rows: "np.ndarray", name: str) -> "np.ndarray":
+    """Centroids of one node's children: `branching` of them, or each distinct point when there are no more."""
+    import numpy as np
+    from sklearn.cluster import MiniBatchKMeans
+
+    # The rows are in random order (by priority), so the first are as good a sample as any.
+    points = vectors[rows[:NODE_SAMPLE]].astype(np.float32)
+    if len(points) <= 4 * branching:
+        distinct = np.unique(points, axis=0)
+        if len(distinct) <= branching:
+            return distinct
+    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+    # reassignment_ratio=0: small clusters are wanted, they must not be thrown to where the crowd is (HuBERT's recipe).
+    model = MiniBatchKMeans(
+        branching, batch_size=batch_size, n_init=3, reassignment_ratio=0, compute_labels=False, random_state=seed
+    )
+    return model.fit(points).cluster_centers_
+
+
+def squared_distances(features: "np.ndarray", centroids: "np.ndarray", words: "np.ndarray") -> "np.ndarray":
+    """|x - c|² of each row and its centroid, float64 [N]."""
+    import numpy as np
+
+    distances = np.empty(len(features))
+    for start in range(0, len(features), ROWS):
+        part = slice(start, start + ROWS)
+        difference = features[part].astype(np.float32) - centroids[words[part]]
+        distances[part] = np.einsum("nd,nd->n", difference, difference)
+    return distances
