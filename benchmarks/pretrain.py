@@ -61,7 +61,7 @@ def main() -> None:
     sizes = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
     settings = SETTINGS | {name: getattr(options, name) for name in (*sizes, "max_length", "batch_size")}
     settings |= {"max_steps": options.steps + 1, "logging_steps": 10**6, "bf16": True}
-    words = Vocabulary(0, 101, 102, 103, 104, words=options.vocabulary, visual_words=VISUAL_WORDS)
+    words = Vocabulary(0, 101, 102, 103, 104, vocab_size=options.vocabulary, visual_words=VISUAL_WORDS)
     examples = Examples(segments(options.mean_length, words), words, settings)
     lengths = [len(examples[i][0]) for i in range(len(examples))]
     print(f"lengths: mean {np.mean(lengths):.1f}, longest {max(lengths)}, padded to {options.max_length}")
@@ -92,7 +92,7 @@ def segments(mean_length: int, words: Vocabulary, rows: int = 2000) -> Segments:
     text, video = draw(), draw()
     offsets = [np.concatenate([[0], np.cumsum(counts)]) for counts in (text, video)]
     return Segments(
-        random.integers(1000, words.words, offsets[0][-1]).astype(np.int32),
+        random.integers(1000, words.vocab_size, offsets[0][-1]).astype(np.int32),
         offsets[0],
         random.integers(0, words.visual_words, offsets[1][-1]).astype(np.int32),
         offsets[1],
@@ -112,7 +112,7 @@ def ours(examples: Examples, settings: dict[str, Any], words: Vocabulary, folder
 
     sizes = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
     config = VideoBertConfig(
-        vocab_size=words.words,
+        vocab_size=words.vocab_size,
         visual_words=words.visual_words,
         max_position_embeddings=settings["max_length"],
         pad_token_id=words.pad,
@@ -125,7 +125,7 @@ def ours(examples: Examples, settings: dict[str, Any], words: Vocabulary, folder
 def peer(examples: Examples, settings: dict[str, Any], words: Vocabulary, folder: Path) -> Trainer:
     sizes = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
     config = BertConfig(
-        vocab_size=words.words,
+        vocab_size=words.vocab_size,
         max_position_embeddings=settings["max_length"],
         pad_token_id=words.pad,
         **{name: settings[name] for name in sizes},
@@ -138,7 +138,7 @@ def peer(examples: Examples, settings: dict[str, Any], words: Vocabulary, folder
         padded = {name: torch.nn.functional.pad(batch[name], (0, room), value=value) for name, value in filler.items()}
         # One table for both kinds of words: some share an entry.
         for name in ("input_ids", "labels"):
-            padded[name] = torch.where(padded[name] >= words.words, padded[name] - words.words, padded[name])
+            padded[name] = torch.where(padded[name] >= words.vocab_size, padded[name] - words.vocab_size, padded[name])
         return padded
 
     arguments = TrainingArguments(

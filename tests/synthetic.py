@@ -54,7 +54,7 @@ def world(
         for script in scripts
     ]
     write_table(pa.Table.from_pylist(rows), paths["manifest"], {"stage": "corpus"})
-    made = {
+    provenance = {
         "stage": "tokens",
         "codebook_sha256": sha256(paths["codebook"] / "centroids.safetensors"),
         "vocabulary_sha256": sha256(paths["vocabulary"] / "tokenizer.json"),
@@ -69,8 +69,8 @@ def world(
             for segment in _segments(script, row, paths["vocabulary"], words, noise, seed)
         ]
         _raw(paths, shard, _features([script for script, _ in here], paths["codebook"], words, noise, seed))
-        made["inputs"] = {"features": sha256(paths["features"] / f"{shard}.parquet")}
-        write_table(pa.Table.from_pylist(table, schema=SCHEMA), paths["tokens"] / f"{shard}.parquet", made)
+        provenance["inputs"] = {"features": sha256(paths["features"] / f"{shard}.parquet")}
+        write_table(pa.Table.from_pylist(table, schema=SCHEMA), paths["tokens"] / f"{shard}.parquet", provenance)
     return paths
 
 
@@ -187,5 +187,5 @@ def _codebook(folder: Path, words: int, seed: int) -> None:
     centres = rng.normal(size=(len(kitchen.VERBS) + 1, DIMENSION))
     centroids = (centres[verbs] + 0.7 * rng.normal(size=(words, DIMENSION))).astype(np.float32)
     tensors = {"centroids.1": centroids, "alive.1": np.ones(words, np.uint8)}
-    note = {"made": json.dumps({"stage": "codebook", **NETWORK})}
+    note = {"provenance": json.dumps({"stage": "codebook", **NETWORK})}
     save_file(tensors, folder / "centroids.safetensors", metadata=note)

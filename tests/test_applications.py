@@ -119,8 +119,8 @@ def test_fill_gives_words_for_each_mask_and_uses_the_video(model, video):
 
 
 def test_special_tokens_in_a_users_text_are_text(model):
-    assert model.judge.words.sep not in model.judge.masked("cut [SEP] the [MASK]")
-    assert (model.judge.masked("cut [SEP] the [MASK]") == model.judge.words.mask).sum() == 1
+    assert model.predictor.vocabulary.sep not in model.predictor.masked("cut [SEP] the [MASK]")
+    assert (model.predictor.masked("cut [SEP] the [MASK]") == model.predictor.vocabulary.mask).sum() == 1
 
 
 def test_a_long_video_is_cut_and_the_user_told(model, video, capsys):
@@ -136,12 +136,12 @@ def test_forecast_ranks_what_the_model_expects_at_the_next_place(model, video):
     # The same question, asked of transformers' model itself.
     import torch
 
-    words = model.judge.words
-    seen = words.words + model.clips(video, end=15).words.astype(int)
+    words = model.predictor.vocabulary
+    seen = words.vocab_size + model.clips(video, end=15).words.astype(int)
     ids = torch.tensor([[words.cls, words.video, *seen, words.mask, words.sep]])
     types = torch.tensor([[0, 0] + [1] * (len(seen) + 2)])
-    hidden = model.judge.model(input_ids=ids, token_type_ids=types).last_hidden_state[0, -2]
-    expected = model.judge.model.video_logits(hidden).softmax(-1).detach()
+    hidden = model.predictor.model(input_ids=ids, token_type_ids=types).last_hidden_state[0, -2]
+    expected = model.predictor.model.video_logits(hidden).softmax(-1).detach()
     assert next_words[0].word == int(expected.argmax())
     assert next_words[0].probability == pytest.approx(float(expected.max()), abs=1e-5)
 
@@ -150,7 +150,7 @@ def test_embed_gives_the_documented_shapes(model, video):
     found = model.embed(video)
     count = len(found.clips.words)
     assert found.clips.features.shape == (count, model.codebook.dimension)
-    assert found.output.shape == (model.judge.model.config.hidden_size,)
+    assert found.output.shape == (model.predictor.model.config.hidden_size,)
     assert np.isfinite(found.output).all()
     assert not np.allclose(found.output, model.embed(video, end=6).output)
 
@@ -165,8 +165,10 @@ def test_a_video_is_found_in_an_index_of_files_and_of_results(results, model, vi
     assert scores == sorted(scores, reverse=True)
     # The score is the alignment head's for this text and this segment.
     words = model.clips(video, found[0].start, found[0].end).words
-    sequence = model.judge.sequence(model.judge.pieces(step.sentence), model.judge.words.words + words.astype(int))
-    assert found[0].score == pytest.approx(float(model.judge.alignments([sequence])[0]), abs=1e-4)
+    sequence = model.predictor.sequence(
+        model.predictor.pieces(step.sentence), model.predictor.vocabulary.vocab_size + words.astype(int)
+    )
+    assert found[0].score == pytest.approx(float(model.predictor.alignments([sequence])[0]), abs=1e-4)
 
     # With the projection of the stage retrieval the order is its own.
     from videobert.evaluation.retrieval import retrieval
@@ -179,7 +181,7 @@ def test_a_video_is_found_in_an_index_of_files_and_of_results(results, model, vi
     projection = read_projection(results / "evaluate/retrieval", results / "pretrain")
     rows = read_table(tmp_path / "files/segments.parquet").to_pylist()
     vectors = projected(projection, np.array([row["vector"] for row in rows], np.float32))
-    order = np.argsort(-(vectors @ text_vectors(projection, [model.judge.pieces(step.sentence)])[0]))
+    order = np.argsort(-(vectors @ text_vectors(projection, [model.predictor.pieces(step.sentence)])[0]))
     moved = shutil.copytree(model.folder, tmp_path / "moved")
     shutil.copytree(results / "evaluate/retrieval", moved / "retrieval")
     for folder in (results / "pretrain", moved):

@@ -16,16 +16,16 @@ import torch
 from safetensors.numpy import load_file
 from synthetic import CLIP, DIMENSION
 
-from videobert.data.provenance import made, read_table, sha256, write_table
+from videobert.data.provenance import read_provenance, read_table, sha256, write_table
 from videobert.errors import UserError
 from videobert.evaluation import caption_scores
 from videobert.evaluation.caption_scores import corpus_bleu, meteor, scores, tokenize
 from videobert.evaluation.captioning import _shown, captioning
-from videobert.evaluation.model import Judge
 from videobert.evaluation.scoring import resampled
-from videobert.evaluation.steps import Step, clips_of_videos, read_steps, words_between
+from videobert.evaluation.steps import Step, clips_of_videos, read_steps, select_between
 from videobert.kitchen import script as kitchen
 from videobert.model.captioner import ROWS, caption, memories_of, read_decoder
+from videobert.model.predictor import Predictor
 from videobert.model.sequences import read_segments, token_files
 
 SETTINGS = {
@@ -68,7 +68,7 @@ def paths(learnt, tmp_path_factory) -> dict[str, Path]:
         features = pa.Table.from_pylist(rows, schema=SCHEMA)
         write_table(features, folder / "features" / file.name, {"stage": "features", "weights_sha256": "kitchen"})
         inputs = {"features": sha256(folder / "features" / file.name)}
-        write_table(table, folder / "tokens" / file.name, {**made(file), "inputs": inputs})
+        write_table(table, folder / "tokens" / file.name, {**read_provenance(file), "inputs": inputs})
     return {**learnt, "tokens": folder / "tokens", "features": folder / "features"}
 
 
@@ -171,7 +171,7 @@ def test_without_java_meteor_alone_is_missing(measured, paths, tmp_path, no_java
     assert {"config.json", "generation_config.json", "model.safetensors"} <= names
     for name in names:
         assert (tmp_path / "captioning" / name).read_bytes() == (measured.with_suffix("") / name).read_bytes(), name
-    assert made(tmp_path / "captioning/model.safetensors")["settings"]["num_beams"] == 3
+    assert read_provenance(tmp_path / "captioning/model.safetensors")["settings"]["num_beams"] == 3
 
 
 @pytest.mark.parametrize(("program", "seconds"), [("exec sleep 60", 1), ("echo no memory >&2; exit 1", 30)])
@@ -242,13 +242,13 @@ def test_tokens_are_those_of_the_penn_treebanks_tokenizer():
 
 
 def test_the_kept_decoder_writes_the_captions_of_its_row(measured, paths, learnt, tmp_path):
-    judge = Judge(paths["pretrain"], 7, "cpu", 1)
+    predictor = Predictor(paths["pretrain"], 7, "cpu", 1)
     decoder = read_decoder(measured.with_suffix(""), paths["pretrain"])
     captions = json.loads(measured.read_text())["captions"][:20]
     segments = read_segments(token_files(paths["tokens"], paths["manifest"]), "test")
     clips = clips_of_videos(segments)
-    videos = [words_between(*clips[step["video_id"]], step["start"], step["end"]) for step in captions]
-    assert caption(judge, decoder, videos) == [step["written"]["videobert"] for step in captions]
+    videos = [select_between(*clips[step["video_id"]], step["start"], step["end"]) for step in captions]
+    assert caption(predictor, decoder, videos) == [step["written"]["videobert"] for step in captions]
     with pytest.raises(UserError, match="is missing: run snakemake"):
         read_decoder(tmp_path, paths["pretrain"])
     other = shutil.copytree(paths["pretrain"], tmp_path / "other")
@@ -275,27 +275,27 @@ def test_the_search_is_the_same_without_its_cache(measured, paths):
 
 
 def test_every_part_is_of_the_steps_own_clips(paths):
-    judge = Judge(paths["pretrain"], 32, "cpu", 1)
+    predictor = Predictor(paths["pretrain"], 32, "cpu", 1)
     clips = clips_of_videos(read_segments(token_files(paths["tokens"], paths["manifest"]), "test"))
     steps = [step for step in read_steps("kitchen", paths["manifest"])[0] if step.video_id in clips][:6]
     numbered = {name: np.arange(len(words), dtype=np.float32)[:, None] for name, (_, words) in clips.items()}
-    shown = _shown(judge, SETTINGS["template"], steps, clips, numbered)
+    shown = _shown(predictor, SETTINGS["template"], steps, clips, numbered)
     for index, step in enumerate(steps):
         middles, _ = clips[step.video_id]
         assert (
             shown["s3d"][index][:, 0].tolist()
-            == words_between(middles, np.arange(len(middles)), step.start, step.end).tolist()
+            == select_between(middles, np.arange(len(middles)), step.start, step.end).tolist()
         )
-    width = judge.model.config.hidden_size
+    width = predictor.model.config.hidden_size
     for row, size in (("no_video", 1), ("s3d", 1), ("videobert", 6 * width), ("videobert_s3d", 6 * width + 1)):
         assert {memory.shape[1] for memory in memories_of(shown, ROWS[row])} == {size}
     # VideoBERT reads a step alone as it does among others, and a longer one as far as it can.
-    alone = _shown(judge, SETTINGS["template"], steps[1:2], clips, numbered)
+    alone = _shown(predictor, SETTINGS["template"], steps[1:2], clips, numbered)
     for part in shown:
         assert np.allclose(alone[part][0], shown[part][1], atol=1e-4)
     long = [dataclasses.replace(steps[0], start=0.0, end=1e4)]
-    room = judge.model.config.max_position_embeddings - 3 - 16
-    assert {len(part[0]) for part in _shown(judge, SETTINGS["template"], long, clips, numbered).values()} == {room}
+    room = predictor.model.config.max_position_embeddings - 3 - 16
+    assert {len(part[0]) for part in _shown(predictor, SETTINGS["template"], long, clips, numbered).values()} == {room}
 
 
 def test_a_table_with_sentences_gives_the_kitchens_captions(measured, paths, tmp_path, no_java):

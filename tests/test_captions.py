@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from videobert.errors import Loss
+from videobert.errors import VideoError
 from videobert.speech.captions import LARGEST, LONGEST_CUE, caption_words, read_cues
 
 # As YouTube's automatic captions are, blank lines and all: a line while it is spoken, for 10 ms, and above the next.
@@ -49,7 +49,7 @@ def said(tmp_path: Path, text: str | bytes, suffix: str = ".vtt") -> str:
 
 def outcome(tmp_path: Path, text: str | bytes, suffix: str) -> list:
     """The words, none when the file is refused."""
-    with contextlib.suppress(Loss):
+    with contextlib.suppress(VideoError):
         return words(tmp_path, text, suffix)
     return []
 
@@ -165,7 +165,7 @@ def test_malformed_cues_are_counted_and_cost_nothing_else(tmp_path, line):
     text = f"WEBVTT\n\n00:01.000 --> 00:02.000\nStir it.\n\n{line}\nNot this.\n\n00:08.000 --> 00:09.000\nServe.\n"
     assert malformed(tmp_path, text, duration=60.0) == 1
     assert "".join(word for word, *_ in caption_words(tmp_path / "captions.vtt", 60.0)[0]) == " Stir it. Serve."
-    with pytest.raises(Loss, match="unusable: its captions hold no cue that can be used: 1 malformed"):
+    with pytest.raises(VideoError, match="unusable: its captions hold no cue that can be used: 1 malformed"):
         words(tmp_path, f"WEBVTT\n\n{line}\nNot this.\n", duration=60.0)
 
 
@@ -181,12 +181,12 @@ def test_malformed_cues_are_counted_and_cost_nothing_else(tmp_path, line):
 )
 def test_what_is_no_caption_file_says_so(tmp_path, data, reason):
     for suffix in (".vtt", ".srt"):
-        with pytest.raises(Loss, match=f"unusable: its captions are {reason}"):
+        with pytest.raises(VideoError, match=f"unusable: its captions are {reason}"):
             words(tmp_path, data, suffix)
 
 
 def test_more_words_than_anybody_says_are_refused(tmp_path):
-    with pytest.raises(Loss, match="unusable: its captions hold more than 1,000,000 words"):
+    with pytest.raises(VideoError, match="unusable: its captions hold more than 1,000,000 words"):
         words(tmp_path, f"WEBVTT\n\n{(CUE + 'a ' * 900 + chr(10) * 2) * 1200}")
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from safetensors.numpy import load_file
 
-from videobert.data.provenance import made, read_table, write_table
+from videobert.data.provenance import read_provenance, read_table, write_table
 from videobert.errors import UserError
 from videobert.stages import codebook as stage
 from videobert.stages.codebook import codebook
@@ -92,7 +92,7 @@ def test_planted_clusters_are_found_and_counted(tmp_path):
     error = ((train - tree.centroids[-1][assign(train, tree)]) ** 2).sum() / ((train - train.mean(0)) ** 2).sum()
     assert statistics["quantisation_error"]["train"] == pytest.approx(error, rel=1e-3)
     assert statistics["quantisation_error"]["test"] < 0.01
-    assert made(folder / "centroids.safetensors")["weights_sha256"] == "net"
+    assert read_provenance(folder / "centroids.safetensors")["weights_sha256"] == "net"
 
 
 def test_assignment_is_the_descent_to_the_nearest_living_child():

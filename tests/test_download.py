@@ -10,7 +10,7 @@ import pytest
 import yaml
 from hostile_web import write_video
 
-from videobert.data.provenance import made, read_table
+from videobert.data.provenance import read_provenance, read_table
 from videobert.errors import UserError
 from videobert.stages.download import download
 
@@ -22,7 +22,7 @@ def test_kitchen_videos_are_rendered(tmp_path):
     row = rows["k"]
     assert (row["status"], row["path"], row["has_audio"], row["width"]) == ("ok", "k.mp4", True, 320)
     assert 30 < row["duration"] < 90
-    assert "yt-dlp" not in made(tmp_path / "media" / "ledger.parquet")["packages"]
+    assert "yt-dlp" not in read_provenance(tmp_path / "media" / "ledger.parquet")["packages"]
     with av.open(str(tmp_path / "media" / "k.mp4")) as container:
         assert next(container.decode(video=0)).width == 320
 

@@ -24,24 +24,24 @@ def model(learnt, tmp_path):
 
 
 def test_the_figures_of_all_tasks_stand_beside_their_protocol(model, tmp_path):
-    made = sha256(model / "model.safetensors")
+    provenance = sha256(model / "model.safetensors")
     alignment = {"alignment": {"accuracy": 0.9, "accuracy_interval": [0.85, 0.95]}}
-    write_json({"summary": alignment}, tmp_path / "objectives.json", note("objectives", made))
+    write_json({"summary": alignment}, tmp_path / "objectives.json", note("objectives", provenance))
     labels = {"verb": ["cut"], "object": ["onion"]}
     rows = {
         "chance": {"verb_top1": 0.0625},
         "cross_modal": {"verb_top1": 0.5, "verb_top1_interval": [0.4, 0.6], "count": 9},
     }
     zero_shot = {"summary": {"zero_shot": rows}, "labels": labels}
-    write_json(zero_shot, tmp_path / "zero_shot.json", note("zero_shot", made))
+    write_json(zero_shot, tmp_path / "zero_shot.json", note("zero_shot", provenance))
     skipped = {"summary": {"retrieval": {"steps": {"skipped": "no annotations"}}}}
-    write_json(skipped, tmp_path / "retrieval.json", note("retrieval", made))
+    write_json(skipped, tmp_path / "retrieval.json", note("retrieval", provenance))
     evaluate(tmp_path, model, tmp_path / "metrics.json", ["objectives", "zero_shot", "retrieval"])
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["alignment"] == alignment["alignment"] and metrics["zero_shot"] == rows
     assert metrics["protocol"]["objectives"] == {"version": 3, "seed": 5}
     assert metrics["protocol"]["zero_shot"] == {"version": 3, "seed": 5, "labels": labels}
-    assert set(metrics["made"]["inputs"]) == {"objectives", "zero_shot", "retrieval"}
+    assert set(metrics["provenance"]["inputs"]) == {"objectives", "zero_shot", "retrieval"}
 
     _, front, card = (model / "README.md").read_text().split("---\n", 2)
     assert yaml.safe_load(front)["library_name"] == "videobert"
@@ -52,7 +52,7 @@ def test_the_figures_of_all_tasks_stand_beside_their_protocol(model, tmp_path):
     assert lines[table - 2 : table] == ["|  | verb top-1 | count |", "| --- | --- | --- |"]
     assert lines[table + 1].startswith("| cross modal")  # a blank line would end the table
     assert "steps: not measured: no annotations." in lines
-    assert made in card and "48 videos" in card and str(tmp_path) not in card
+    assert provenance in card and "48 videos" in card and str(tmp_path) not in card
 
 
 def test_a_task_that_was_not_measured_is_named(model, tmp_path):

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from videobert.data.provenance import made, read_table, write_table
+from videobert.data.provenance import read_provenance, read_table, write_table
 from videobert.errors import UserError
 from videobert.stages.features import features
 from videobert.vision.embedding import batches, preprocess
@@ -166,12 +166,12 @@ def test_same_bytes_again_and_the_note_says_which_weights(tmp_path, weights):
         run(frames, output, weights)
     for name in ("0000.parquet", "_ledger/0000.parquet"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
-    note = made(outputs[0])
+    note = read_provenance(outputs[0])
     assert note["weights_sha256"] == sha256(weights)
     assert (note["dimension"], note["clip_seconds"]) == (256, 1.5)
     assert note["settings"]["weights"] == "random.safetensors"  # no folder of this machine
     run(frames, tmp_path / "kitchen" / "0000.parquet", "kitchen")
-    assert made(tmp_path / "kitchen" / "0000.parquet")["weights_sha256"] == sha256(KITCHEN)
+    assert read_provenance(tmp_path / "kitchen" / "0000.parquet")["weights_sha256"] == sha256(KITCHEN)
 
 
 def test_a_stopped_shard_goes_on_where_it_was(tmp_path, weights):

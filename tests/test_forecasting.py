@@ -12,11 +12,11 @@ from conftest import LEARN
 from synthetic import visual_words, world
 from test_pretrain import SETTINGS
 
-from videobert.data.provenance import made, read_table, write_table
+from videobert.data.provenance import read_provenance, read_table, write_table
 from videobert.errors import UserError
 from videobert.evaluation.forecasting import _best, _followers, forecasting
-from videobert.evaluation.model import Judge
 from videobert.kitchen import script as kitchen
+from videobert.model.predictor import Predictor
 from videobert.stages.pretrain import pretrain
 
 QUESTIONS = {"context": 6, "horizon": 3, "batch_size": 32, "seed": 0, "threads": 1, "device": "cpu"}
@@ -101,16 +101,22 @@ def test_the_model_sees_what_comes_next(measured):
 
 def test_the_models_next_word_is_its_answer_to_the_clips_so_far(measured, learnt):
     """Asked once more, one clip at a time, of the bare model."""
-    judge = Judge(learnt["pretrain"], 32, "cpu")
+    predictor = Predictor(learnt["pretrain"], 32, "cpu")
     right, answers = [], []
     for track in tracks(True):
         for place in range(1, len(track)):
-            given = [word + judge.words.words for word in track[max(0, place - 6) : place]]
-            ids = [judge.words.cls, judge.words.video, *given, *[judge.words.mask] * 3, judge.words.sep]
+            given = [word + predictor.vocabulary.vocab_size for word in track[max(0, place - 6) : place]]
+            ids = [
+                predictor.vocabulary.cls,
+                predictor.vocabulary.video,
+                *given,
+                *[predictor.vocabulary.mask] * 3,
+                predictor.vocabulary.sep,
+            ]
             types = [0, 0] + [1] * (len(ids) - 2)
             with torch.inference_mode():
-                hidden = judge.model(torch.tensor([ids]), token_type_ids=torch.tensor([types])).last_hidden_state[0]
-                answers.append(judge.model.video_logits(hidden[2 + len(given)]).softmax(-1))
+                hidden = predictor.model(torch.tensor([ids]), token_type_ids=torch.tensor([types])).last_hidden_state[0]
+                answers.append(predictor.model.video_logits(hidden[2 + len(given)]).softmax(-1))
             right.append(int(answers[-1].argmax()) == track[place])
     assert figures(measured)["next"]["videobert"]["top1"] == pytest.approx(np.mean(right), abs=0.01)
     first, last = (json.loads(measured.read_text())["examples"]["next"][index] for index in (0, -1))
@@ -163,7 +169,9 @@ def test_what_cannot_be_measured_is_said(learnt, tmp_path):
         forecasting(**learnt, output=output, **{**QUESTIONS, "context": 40})
     for file in sorted(learnt["tokens"].glob("*.parquet")):
         table = read_table(file)
-        write_table(table.filter(pc.equal(table["kind"], "video")), tmp_path / "tokens" / file.name, made(file))
+        write_table(
+            table.filter(pc.equal(table["kind"], "video")), tmp_path / "tokens" / file.name, read_provenance(file)
+        )
     forecasting(**{**learnt, "tokens": tmp_path / "tokens"}, output=output, **QUESTIONS)
     assert "no test video has a sentence" in figures(output)["of_text"]["skipped"]
     assert figures(output)["next"]["videobert"]["count"] > 100

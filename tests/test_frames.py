@@ -17,8 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from videobert.data.provenance import made, read_table, write_table
-from videobert.errors import Loss, UserError
+from videobert.data.provenance import read_provenance, read_table, write_table
+from videobert.errors import UserError, VideoError
 from videobert.media.ffmpeg import ffmpeg_binary
 from videobert.media.normalising import _complaint, _ffmpeg, normalise
 from videobert.stages.frames import frames
@@ -149,7 +149,7 @@ def test_each_frame_is_what_was_shown_at_its_time(tmp_path, fps):
     # Nearest in time: never further away than half of either frame's length.
     for i, number in enumerate(shown):
         assert abs(number / fps - i / 20) <= max(1 / fps, 1 / 20) / 2 + 1e-3, (i, number)
-    assert made(tmp_path / "out" / "ledger.parquet")["settings"] == {"fps": 20, "size": 224, "crf": 18}
+    assert read_provenance(tmp_path / "out" / "ledger.parquet")["settings"] == {"fps": 20, "size": 224, "crf": 18}
 
 
 def test_variable_rate_and_late_start_keep_their_times(tmp_path):
@@ -349,7 +349,7 @@ def test_a_file_shows_no_other_file_and_asks_no_server(tmp_path, secret, server)
                 "mpd": "dash",
             }.get(suffix, suffix):
                 (tmp_path / f"wall.{suffix}").write_bytes(posing[name])
-                with pytest.raises(Loss, match="unusable"):
+                with pytest.raises(VideoError, match="unusable"):
                     _ffmpeg(tmp_path / f"wall.{suffix}", tmp_path / "wall.out.mp4", believed, 20, 224, 18)
     assert asked == []
     assert "173" not in str([row["reason"] for row in rows.values()])
@@ -362,7 +362,7 @@ def test_a_pattern_in_a_name_is_a_name(tmp_path):
         encode(tmp_path / "plain.mp4", *X264)
         (tmp_path / "plain.mp4").rename(tmp_path / name)
         assert_in_time(shown(tmp_path / name))
-    with pytest.raises(Loss, match="unusable"):
+    with pytest.raises(VideoError, match="unusable"):
         normalise(tmp_path / "%02d.mp4", tmp_path / "out.mp4", 20, 224, 18)
 
 
@@ -436,11 +436,11 @@ def test_a_gap_of_a_day_is_not_filled(tmp_path):
     with av.open(str(tmp_path / "small.avi")) as file:
         pictures = [bytes(packet) for packet in file.demux(video=0) if packet.size]
     write_packets(whole, "mjpeg", pictures, [0, 20 * 3600 * 1000])
-    with pytest.raises(Loss, match=r"says that it lasts 20\.0 h"):
+    with pytest.raises(VideoError, match=r"says that it lasts 20\.0 h"):
         normalise(whole, tmp_path / "out.mp4", 1, 64, 18)
     # A file that does not say so.
     remake(tmp_path / "live.mkv", "-i", whole, "-c", "copy", "-f", "matroska", "-live", "1")
-    with pytest.raises(Loss, match="lasts more than 12 h"):
+    with pytest.raises(VideoError, match="lasts more than 12 h"):
         normalise(tmp_path / "live.mkv", tmp_path / "out.mp4", 1, 64, 18)
     assert not list(tmp_path.glob("*out.mp4"))
 
@@ -469,7 +469,7 @@ def test_ffmpeg_stops_at_the_longest_video(tmp_path, monkeypatch):
     believed = {"late": 0.0, "interlaced": False, "gap": 0.1, "duration": 0.0}
     _ffmpeg(tmp_path / "a.mp4", tmp_path / "out.mp4", believed, 20, 112, 18)
     assert decoding.count_frames(tmp_path / "out.mp4") == 41
-    with pytest.raises(Loss, match="it says that it lasts"):
+    with pytest.raises(VideoError, match="it says that it lasts"):
         probing._facts(tmp_path / "a.mp4")
 
 
@@ -491,18 +491,18 @@ def test_one_damaged_clock_costs_one_picture(tmp_path):
 
 
 def test_time_and_memory_have_bounds(tmp_path, monkeypatch):
-    from videobert.media.bounded import guarded
+    from videobert.media.bounded import run_bounded
     from videobert.stages import frames as stage
 
     begun = time.monotonic()
-    with pytest.raises(Loss, match="not done with after"):
-        guarded([sys.executable, "-c", "import time; time.sleep(60)"], 0.5, 1 << 30)
+    with pytest.raises(VideoError, match="not done with after"):
+        run_bounded([sys.executable, "-c", "import time; time.sleep(60)"], 0.5, 1 << 30)
     endless = "while True: print('complaint ' * 100)"
-    with pytest.raises(Loss, match="not done with after"):
-        guarded([sys.executable, "-c", endless], 1, 1 << 30)
-    code, said = guarded([sys.executable, "-c", "bytes(2 << 30)"], 60, 1 << 30)
+    with pytest.raises(VideoError, match="not done with after"):
+        run_bounded([sys.executable, "-c", endless], 1, 1 << 30)
+    code, said = run_bounded([sys.executable, "-c", "bytes(2 << 30)"], 60, 1 << 30)
     assert code == 1 and said[-1] == "MemoryError"
-    assert guarded([sys.executable, "-c", "import os; os.abort()"], 60, 1 << 30)[0] == -6
+    assert run_bounded([sys.executable, "-c", "import os; os.abort()"], 60, 1 << 30)[0] == -6
     assert time.monotonic() - begun < 30
     write_video(tmp_path / "a.mp4", [barcode(i % 256) for i in range(300)])
     monkeypatch.setattr(stage, "_time_limit", lambda *_: 0.01)

@@ -15,7 +15,7 @@ from videobert.errors import UserError
 from videobert.model.configuration_videobert import VideoBertConfig
 from videobert.model.initial_model import read, start
 from videobert.model.modeling_videobert import VideoBertForPreTraining, VideoBertModel
-from videobert.model.sequences import Vocabulary, vocabulary
+from videobert.model.sequences import Vocabulary, read_vocabulary
 from videobert.model.tokenizer import pretrained
 from videobert.stages.pretrain import pretrain
 
@@ -46,12 +46,16 @@ def paths(bert, tmp_path_factory) -> dict[str, Path]:
 def started(checkpoint: Path, folder: Path, max_length: int) -> tuple[VideoBertForPreTraining, Vocabulary]:
     """A model that has just started from the checkpoint."""
     pretrained(str(checkpoint)).save_pretrained(folder)
-    words = vocabulary(folder / "tokenizer.json", VISUAL)
+    words = read_vocabulary(folder / "tokenizer.json", VISUAL)
     source, has_head = read(str(checkpoint), folder / "tokenizer.json", max_length)
     names = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "layer_norm_eps")
     sizes = {name: getattr(source.config, name) for name in names}
     config = VideoBertConfig(
-        vocab_size=words.words, visual_words=VISUAL, max_position_embeddings=max_length, pad_token_id=words.pad, **sizes
+        vocab_size=words.vocab_size,
+        visual_words=VISUAL,
+        max_position_embeddings=max_length,
+        pad_token_id=words.pad,
+        **sizes,
     )
     model = VideoBertForPreTraining(config)
     start(model, source, has_head, words)
@@ -71,7 +75,7 @@ def test_a_real_berts_hidden_states_are_ours(tmp_path):
         return_tensors="pt",
         padding=True,
     )
-    assert text["token_type_ids"].any() and not text["attention_mask"].all() and words.words == 30523
+    assert text["token_type_ids"].any() and not text["attention_mask"].all() and words.vocab_size == 30523
     theirs = BertModel.from_pretrained(folder, add_pooling_layer=False).eval()
     with torch.no_grad():
         expected, given = theirs(**text).last_hidden_state, model.videobert(**text).last_hidden_state
@@ -89,7 +93,7 @@ def test_the_head_for_masked_words_is_taken_for_both_modalities(bert, tmp_path):
     with torch.no_grad():
         expected = BertForMaskedLM.from_pretrained(bert).eval()(ids).logits[..., : words.video]
         given = model.text_logits(model.videobert(ids).last_hidden_state)
-    assert words.words == words.video + 1 == 66
+    assert words.vocab_size == words.video + 1 == 66
     torch.testing.assert_close(given[..., : words.video], expected, atol=1e-5, rtol=0)
     assert all(
         torch.equal(one, other)
@@ -109,7 +113,7 @@ def test_a_run_takes_the_checkpoints_sizes_and_says_what_it_started_from(bert, p
     # Ten tiny steps away from where it started.
     table = BertModel.from_pretrained(bert).embeddings.word_embeddings.weight[:65]
     torch.testing.assert_close(model.embeddings.text.weight[:65], table, atol=1e-4, rtol=0)
-    note = json.loads((tmp_path / "made.json").read_text())["made"]
+    note = json.loads((tmp_path / "provenance.json").read_text())["provenance"]
     assert note["settings"]["initial_model"] == "tiny-bert" and note["settings"]["hidden_size"] == 24
     assert len(note["initial_model_sha256"]) == 64
     assert str(bert.parent) not in "".join((tmp_path / name).read_text() for name in FILES if name.endswith("json"))

@@ -9,8 +9,8 @@ import av
 import numpy as np
 import pytest
 
-from videobert.errors import Loss
-from videobert.media.bounded import apart
+from videobert.errors import VideoError
+from videobert.media.bounded import call_isolated
 from videobert.media.decoding import SAMPLE_RATE, audio
 from videobert.media.probing import probe
 
@@ -124,11 +124,11 @@ def test_of_a_broken_sound_track_the_rest_is_heard_at_its_time(tmp_path):
 
 def test_what_cannot_be_heard_says_why(tmp_path):
     write(tmp_path / "mute.mp4", sound=False)
-    with pytest.raises(Loss, match="no_audio: no sound stream"):
+    with pytest.raises(VideoError, match="no_audio: no sound stream"):
         whole(tmp_path / "mute.mp4")
     (tmp_path / "text.mp4").write_text("<html>Please log in</html>" * 50)
     for function in (whole, probe):
-        with pytest.raises(Loss, match="unusable: not a readable media file"):
+        with pytest.raises(VideoError, match="unusable: not a readable media file"):
             function(tmp_path / "text.mp4")
 
 
@@ -141,7 +141,7 @@ def test_playlists_do_not_open_other_files(tmp_path, name):
     }
     (tmp_path / name).write_text(text[name.split(".")[0]])
     for function in (whole, probe):
-        with pytest.raises(Loss, match="unusable"):
+        with pytest.raises(VideoError, match="unusable"):
             function(tmp_path / name)
 
 
@@ -158,15 +158,15 @@ def sleeps(path: str) -> None:
 
 
 def refuses(path: str, word: str) -> None:
-    raise Loss("gone", f"{word} {path}")
+    raise VideoError("gone", f"{word} {path}")
 
 
 def test_what_a_file_does_to_its_reader_costs_the_file_alone(tmp_path):
     """A crash in a decoder, a bomb, an endless loop: the reader is a process of its own."""
 
-    def lost(function, *arguments) -> Loss:
-        with pytest.raises(Loss) as loss:
-            apart(function, tmp_path / "a b.mp4", *arguments, seconds=5, memory=1 << 30)
+    def lost(function, *arguments) -> VideoError:
+        with pytest.raises(VideoError) as loss:
+            call_isolated(function, tmp_path / "a b.mp4", *arguments, seconds=5, memory=1 << 30)
         return loss.value
 
     assert "SIGABRT" in lost(dies).reason

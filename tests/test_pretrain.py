@@ -17,10 +17,10 @@ import torch
 from safetensors.torch import load_file
 from synthetic import SCHEMA, world
 
-from videobert.data.provenance import made, write_table
+from videobert.data.provenance import read_provenance, write_table
 from videobert.errors import UserError
 from videobert.model.examples import Examples
-from videobert.model.sequences import IGNORE, Segments, Vocabulary, read_segments, token_files, vocabulary
+from videobert.model.sequences import IGNORE, Segments, Vocabulary, read_segments, read_vocabulary, token_files
 from videobert.model.training import last_checkpoint
 from videobert.stages.pretrain import pretrain
 
@@ -60,7 +60,7 @@ SETTINGS = {
 FILES = [
     "centroids.safetensors",
     "config.json",
-    "made.json",
+    "provenance.json",
     "model.safetensors",
     "preprocessing.json",
     "tokenizer.json",
@@ -83,7 +83,7 @@ def finished(paths, tmp_path_factory) -> Path:
 
 def examples(paths, **settings) -> Examples:
     segments = read_segments(token_files(paths["tokens"], paths["manifest"]), "train")
-    return Examples(segments, vocabulary(paths["vocabulary"] / "tokenizer.json", VISUAL), {**SETTINGS, **settings})
+    return Examples(segments, read_vocabulary(paths["vocabulary"] / "tokenizer.json", VISUAL), {**SETTINGS, **settings})
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -122,7 +122,7 @@ def test_weight_zero_leaves_an_objective_out(paths):
 
 def test_layout_and_masks(paths):
     data = examples(paths, mask_probability=0.3, video_mask_probability=0.2)
-    words = data.words
+    words = data.vocabulary
     counts = {0: [0, 0], 1: [0, 0]}
     fates = {"mask": 0, "kept": 0, "other": 0}
     kinds = set()
@@ -148,7 +148,7 @@ def test_layout_and_masks(paths):
             assert chosen.any() == bool(present)
             counts[type_][0] += chosen.sum()
             counts[type_][1] += inner.sum()
-            low, high = ((0, words.words), (words.words, words.words + VISUAL))[type_]
+            low, high = ((0, words.vocab_size), (words.vocab_size, words.vocab_size + VISUAL))[type_]
             assert ((labels[chosen] >= low) & (labels[chosen] < high)).all()
             visible = chosen & (ids != words.mask)
             assert ((ids[visible] >= low) & (ids[visible] < high)).all()
@@ -171,7 +171,7 @@ def test_visual_words_are_thinned_by_a_stride(paths):
     for index in range(600):
         ids, types, _, alignment = data[index]
         if alignment == 1:
-            whole = data.segments.visual_words_of(data.rows[data._visit(index)]) + data.words.words
+            whole = data.segments.video_of(data.rows[data._visit(index)]) + data.vocabulary.vocab_size
             kept = ids[types == 1][:-1]
             strides = [whole[first::step] for step in (1, 2, 3) for first in range(min(step, len(whole)))]
             assert len(kept) and any(np.array_equal(kept, words) for words in strides)
@@ -192,7 +192,7 @@ SAID = {
     "a": [([10, 11], range(3)), ([12], range(0)), ([13, 14], range(5, 7)), ([15], range(6, 10))],
     "b": [([16], range(1, 3)), ([17, 18], range(4, 5))],
 }
-WORDS = Vocabulary(pad=0, cls=2, sep=3, mask=4, video=5, words=30, visual_words=40)
+WORDS = Vocabulary(pad=0, cls=2, sep=3, mask=4, video=5, vocab_size=30, visual_words=40)
 
 
 def spoken(folder: Path, lookahead: int = 0) -> Segments:
@@ -216,7 +216,7 @@ def compared(data: Examples, number: int = 600) -> set[tuple]:
         ids, _, _, alignment = data[index]
         if alignment != IGNORE:
             arrow = ids.tolist().index(WORDS.video)
-            seen.add((tuple(ids[1:arrow]), tuple(ids[arrow + 1 : -1] - WORDS.words), alignment))
+            seen.add((tuple(ids[1:arrow]), tuple(ids[arrow + 1 : -1] - WORDS.vocab_size), alignment))
     return seen
 
 
@@ -267,8 +267,8 @@ def test_the_output_is_a_model_folder(finished, paths):
     assert model.config.visual_words == VISUAL and model.config.vocab_size == len(
         AutoTokenizer.from_pretrained(finished)
     )
-    note = made(finished / "model.safetensors")
-    assert note == json.loads((finished / "made.json").read_text())["made"]
+    note = read_provenance(finished / "model.safetensors")
+    assert note == json.loads((finished / "provenance.json").read_text())["provenance"]
     assert (
         note["inputs"]["codebook"]
         == hashlib.sha256((paths["codebook"] / "centroids.safetensors").read_bytes()).hexdigest()
@@ -373,7 +373,7 @@ def test_an_empty_train_split_is_explained(tmp_path):
 
     paths = world(tmp_path / "world", videos=2, shards=1)
     file = paths["tokens"] / "0000.parquet"
-    note, table = made(file), read_table(file)
+    note, table = read_provenance(file), read_table(file)
     split = table.schema.get_field_index("split")
     write_table(table.set_column(split, "split", pa.array(["test"] * len(table))), file, note)
     with pytest.raises(UserError, match="test_fraction"):

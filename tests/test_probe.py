@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from synthetic import world
 
-from videobert.data.provenance import made, read_table, write_table
+from videobert.data.provenance import read_provenance, read_table, write_table
 from videobert.data.tables import read_features
 from videobert.errors import UserError
 from videobert.evaluation.linear import classify, mean_features
@@ -123,7 +123,7 @@ def test_a_few_steps_are_enough_to_go_on(videos, verbs):
 def test_features_of_other_clips_are_refused(learnt, features, tmp_path):
     other = tmp_path / "features"
     for file in sorted(features.glob("*.parquet")):
-        write_table(read_table(file).slice(1), other / file.name, made(file))
+        write_table(read_table(file).slice(1), other / file.name, read_provenance(file))
     with pytest.raises(UserError, match=r"0000\.parquet was made of other features than .*: run the stage tokens"):
         probe(**learnt, features=other, output=tmp_path / "probe.json", **QUESTIONS)
     with pytest.raises(UserError, match=r"features/0000\.parquet is missing"):

@@ -152,7 +152,7 @@ def made_results(tmp_path_factory) -> Path:
         for rank in range(3)
     ]
     ledger(results / "codebook" / "atlas.parquet", "codebook", nearest)
-    write_json({}, results / "vocabulary" / "made.json", note("vocabulary"))
+    write_json({}, results / "vocabulary" / "provenance.json", note("vocabulary"))
     vocabulary(results / "vocabulary" / "tokenizer.json")
     pretrain = note("pretrain", settings={"max_steps": 1500, "batch_size": 32}) | {
         "settings": {"max_steps": 1500, "batch_size": 32}

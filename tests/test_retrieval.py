@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from videobert.data.provenance import made, read_table, write_table
+from videobert.data.provenance import read_provenance, read_table, write_table
 from videobert.errors import UserError
-from videobert.evaluation.model import Judge
 from videobert.evaluation.retrieval import _first_hit, _of_median, chance, filled, retrieval
 from videobert.kitchen import script as kitchen
+from videobert.model.predictor import Predictor
 from videobert.model.projection import Projection, alignments, fit_projection, nearest, text_vectors, video_vectors
 
 TEMPLATE = "now let me show you how to [MASK] the [MASK]"
@@ -27,8 +27,8 @@ def measured(learnt, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def judge(learnt) -> Judge:
-    return Judge(learnt["pretrain"], 32, "cpu")
+def predictor(learnt) -> Predictor:
+    return Predictor(learnt["pretrain"], 32, "cpu")
 
 
 def rows_of(learnt: dict[str, Path], split: str) -> list[dict]:
@@ -36,15 +36,15 @@ def rows_of(learnt: dict[str, Path], split: str) -> list[dict]:
     return [row for row in rows if row["kind"] == "text-video" and row["split"] == split]
 
 
-def pairs(judge: Judge, learnt: dict[str, Path], split: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def pairs(predictor: Predictor, learnt: dict[str, Path], split: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
     rows = rows_of(learnt, split)
-    videos = [np.array(row["video_ids"]) + judge.words.words for row in rows]
+    videos = [np.array(row["video_ids"]) + predictor.vocabulary.vocab_size for row in rows]
     return [np.array(row["text_ids"]) for row in rows], videos
 
 
 @pytest.fixture(scope="module")
-def projection(judge, learnt) -> Projection:
-    return fit_projection(judge, *pairs(judge, learnt, "train"))
+def projection(predictor, learnt) -> Projection:
+    return fit_projection(predictor, *pairs(predictor, learnt, "train"))
 
 
 def figures(path: Path) -> dict:
@@ -107,16 +107,16 @@ def test_the_second_stage_orders_the_candidates_by_the_alignment_head_alone(meas
 
 def _naive(learnt: dict[str, Path]) -> list[float]:
     """Each test sentence with each test video, unsorted."""
-    judge = Judge(learnt["pretrain"], 32, "cpu")
-    texts, videos = pairs(judge, learnt, "test")
+    predictor = Predictor(learnt["pretrain"], 32, "cpu")
+    texts, videos = pairs(predictor, learnt, "test")
     ranks = []
     for place, text in enumerate(texts):
-        scores = judge.alignments([judge.sequence(text, video) for video in videos])
+        scores = predictor.alignments([predictor.sequence(text, video) for video in videos])
         ranks.append(1 + np.sum(scores > scores[place]) + np.sum(np.delete(scores, place) == scores[place]) / 2)
     return ranks
 
 
-def test_the_vectors_are_those_of_scikit_learn(judge, projection, learnt):
+def test_the_vectors_are_those_of_scikit_learn(predictor, projection, learnt):
     """The cosine of the texts' tf-idf weights and those that Ridge expects of the videos."""
     from sklearn.linear_model import Ridge
 
@@ -125,48 +125,48 @@ def test_the_vectors_are_those_of_scikit_learn(judge, projection, learnt):
     def outputs(videos: list[np.ndarray]) -> np.ndarray:
         means = []
         for video in videos:
-            ((_, output),) = judge.read([judge.sequence(none, video)])
+            ((_, output),) = predictor.read([predictor.sequence(none, video)])
             means.append(output.last_hidden_state[0, 2:-1].mean(0).numpy())
         return (np.array(means) - projection.centre) / projection.scale
 
     def weights(texts: list[np.ndarray]) -> np.ndarray:
-        table = np.zeros((len(texts), judge.words.words))
+        table = np.zeros((len(texts), predictor.vocabulary.vocab_size))
         for row, text in zip(table, texts):
             row[text] = projection.rarity[text]
         return table / np.linalg.norm(table, axis=1, keepdims=True)
 
-    (said, shown), (texts, videos) = (pairs(judge, learnt, split) for split in ("train", "test"))
+    (said, shown), (texts, videos) = (pairs(predictor, learnt, split) for split in ("train", "test"))
     expected = Ridge(alpha=0.1 * len(said)).fit(outputs(shown), weights(said))
     expected = expected.predict(outputs(videos)) - expected.intercept_
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
-    found = text_vectors(projection, texts) @ video_vectors(judge, projection, videos).T
+    found = text_vectors(projection, texts) @ video_vectors(predictor, projection, videos).T
     assert found == pytest.approx(weights(texts) @ expected.T, abs=1e-3)
     # What every sentence has says nothing; what one in sixteen has, much.
-    often, seldom = (judge.pieces(word)[0] for word in ("the", "slice"))
+    often, seldom = (predictor.pieces(word)[0] for word in ("the", "slice"))
     assert projection.rarity[often] < 0.1 and projection.rarity[seldom] > 2
 
 
-def test_a_users_own_words_find_the_step(judge, projection, learnt):
+def test_a_users_own_words_find_the_step(predictor, projection, learnt):
     """Few words, many, and some that nobody has said in the kitchen."""
-    _, videos = pairs(judge, learnt, "test")
-    index = video_vectors(judge, projection, videos)
-    assert index.dtype == np.float32 and index.shape == (len(videos), judge.model.config.hidden_size)
+    _, videos = pairs(predictor, learnt, "test")
+    index = video_vectors(predictor, projection, videos)
+    assert index.dtype == np.float32 and index.shape == (len(videos), predictor.model.config.hidden_size)
     shown = [row["text"] for row in rows_of(learnt, "test")]
     for query in ("{}", "{} the", "I will {} now", "zzz {} zzz"):
-        texts = [judge.pieces(query.format(verb)) for verb in kitchen.VERBS]
+        texts = [predictor.pieces(query.format(verb)) for verb in kitchen.VERBS]
         scores, found = nearest(text_vectors(projection, texts), index, 3)
         right = [f"{verb} the" in shown[place] for verb, places in zip(kitchen.VERBS, found) for place in places]
         assert np.mean(right) > 0.6, query
         assert (np.diff(scores) <= 0).all()
-    assert np.isfinite(text_vectors(projection, [np.empty(0, np.int64), judge.pieces("zzz")])).all()
+    assert np.isfinite(text_vectors(projection, [np.empty(0, np.int64), predictor.pieces("zzz")])).all()
 
 
-def test_a_vector_does_not_depend_on_its_neighbours(judge, projection, learnt):
-    _, videos = pairs(judge, learnt, "test")
-    together = video_vectors(judge, projection, videos)
-    alone = np.concatenate([video_vectors(judge, projection, [video]) for video in videos])
+def test_a_vector_does_not_depend_on_its_neighbours(predictor, projection, learnt):
+    _, videos = pairs(predictor, learnt, "test")
+    together = video_vectors(predictor, projection, videos)
+    alone = np.concatenate([video_vectors(predictor, projection, [video]) for video in videos])
     assert together == pytest.approx(alone, abs=1e-4)
-    assert np.isfinite(video_vectors(judge, projection, [np.resize(videos[0], 1000)])).all()
+    assert np.isfinite(video_vectors(predictor, projection, [np.resize(videos[0], 1000)])).all()
 
 
 def test_the_nearest_are_exact_in_blocks_of_any_size(monkeypatch):
@@ -179,11 +179,11 @@ def test_the_nearest_are_exact_in_blocks_of_any_size(monkeypatch):
     assert nearest(queries, index, 1000)[1].shape == (50, 333)
 
 
-def test_alignments_are_in_the_order_of_the_pairs(judge, learnt):
-    texts, videos = pairs(judge, learnt, "test")
+def test_alignments_are_in_the_order_of_the_pairs(predictor, learnt):
+    texts, videos = pairs(predictor, learnt, "test")
     asked = np.random.default_rng(0).integers(len(texts), size=(60, 2))
-    alone = [judge.alignments([judge.sequence(texts[text], videos[video])])[0] for text, video in asked]
-    assert alignments(judge, texts, videos, asked) == pytest.approx(np.array(alone), abs=1e-4)
+    alone = [predictor.alignments([predictor.sequence(texts[text], videos[video])])[0] for text, video in asked]
+    assert alignments(predictor, texts, videos, asked) == pytest.approx(np.array(alone), abs=1e-4)
     assert filled(TEMPLATE, "slice", "onion") == "now let me show you how to slice the onion"
 
 
@@ -232,7 +232,7 @@ def test_what_cannot_be_measured_is_said(measured, learnt, tmp_path):
             table = read_table(file)
             kinds, splits = table["kind"].to_pylist(), table["split"].to_pylist()
             keep = [kind == "video" or split != silent for kind, split in zip(kinds, splits)]
-            write_table(table.filter(keep), tokens / file.name, made(file))
+            write_table(table.filter(keep), tokens / file.name, read_provenance(file))
     retrieval(**{**learnt, "tokens": tmp_path / "test"}, output=output, **QUESTIONS)
     assert "speech" in figures(output)["text_to_video"]["skipped"]
     assert figures(output)["steps"] == figures(measured)["steps"]

@@ -10,7 +10,7 @@ from conftest import LEARN
 from test_pretrain import FILES, SETTINGS, digests
 from test_zero_shot import QUESTIONS, TEMPLATE
 
-from videobert.data.provenance import made, read_table, write_table
+from videobert.data.provenance import read_provenance, read_table, write_table
 from videobert.errors import UserError
 from videobert.evaluation.evaluate import evaluate
 from videobert.evaluation.scaling import scaling
@@ -83,8 +83,8 @@ def test_a_share_has_all_rows_of_its_videos_and_no_others(paths):
     assert len(kept) == len(part)
     for row, before in enumerate(kept):
         assert part.videos[part.group[row]] == every.videos[every.group[before]]
-        assert np.array_equal(part.words_of(row), every.words_of(before))
-        assert np.array_equal(part.visual_words_of(row), every.visual_words_of(before))
+        assert np.array_equal(part.text_of(row), every.text_of(before))
+        assert np.array_equal(part.video_of(row), every.video_of(before))
         assert np.array_equal(part.clips_of(row), every.clips_of(before))
     other = read_segments(files, "train", 2, 0.2, 6)
     assert set(other.videos) != set(part.videos)
@@ -98,7 +98,7 @@ def test_a_share_of_1_are_all_videos(paths):
 
 
 def test_a_model_says_how_many_videos_it_saw(models, tmp_path):
-    assert made(models[2] / "model.safetensors")["settings"]["share"] == 0.1
+    assert read_provenance(models[2] / "model.safetensors")["settings"]["share"] == 0.1
     assert [json.loads((folder / "training.json").read_text())["corpus"]["videos"] for folder in models] == [3, 3, 5, 5]
     write_card(models[2], {})
     card = (models[2] / "README.md").read_text()
@@ -206,7 +206,7 @@ def test_models_that_are_no_curve_are_refused(grid, paths, models, learnt, tmp_p
     refused("other was pretrained with other tokens or settings", models=[*models[:3], tmp_path / "other"])
     tokens = tmp_path / "tokens"
     for file in token_files(grid["tokens"], grid["manifest"]):
-        write_table(read_table(file), tokens / file.name, {**made(file), "settings": {"segment_length": 8}})
+        write_table(read_table(file), tokens / file.name, {**read_provenance(file), "settings": {"segment_length": 8}})
     refused("tokens has other tokens", tokens=tokens)
 
 
@@ -220,7 +220,7 @@ def test_the_figures_of_all_tasks_are_of_one_models_tokens(measured, learnt, tmp
     (learnt["pretrain"] / "README.md").unlink()
     assert "cross modal, 0.05" in card
     data = json.loads(measured.read_text())
-    data["made"]["inputs"]["tokens"][1] = "0" * 64
+    data["provenance"]["inputs"]["tokens"][1] = "0" * 64
     (tmp_path / "scaling.json").write_text(json.dumps(data))
     with pytest.raises(UserError, match=r"scaling\.json is of other tokens than .*run snakemake --cores all scaling"):
         evaluate(tmp_path, learnt["pretrain"], metrics, ["scaling"])

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from videobert.data.provenance import made, read_table, sha256, write_table
+from videobert.data.provenance import read_provenance, read_table, sha256, write_table
 from videobert.errors import UserError
 from videobert.model.tokenizer import train
 from videobert.stages.tokens import tokens
@@ -21,7 +21,7 @@ SENTENCES = pa.schema(
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory) -> Path:
     """A codebook of nine words, and a vocabulary."""
-    folder = tmp_path_factory.mktemp("made")
+    folder = tmp_path_factory.mktemp("provenance")
     random = np.random.default_rng(0)
     levels = [random.standard_normal((3**level, DIMENSION)).astype(np.float32) for level in (1, 2)]
     tree = Codebook(3, levels, [np.ones(len(level), bool) for level in levels])
@@ -153,7 +153,7 @@ def test_the_note_names_codebook_and_vocabulary(tmp_path, folders):
     arguments = write(tmp_path, {"a": [(0, 3, "whisk")]}, {"a": 3})
     run(folders, arguments)
     first = arguments["output"].read_bytes()
-    note = made(arguments["output"])
+    note = read_provenance(arguments["output"])
     assert note["codebook_sha256"] == sha256(folders / "codebook/centroids.safetensors")
     assert note["vocabulary_sha256"] == sha256(folders / "vocabulary/tokenizer.json")
     assert note["words"] == 9

@@ -20,7 +20,7 @@ import pytest
 import torch
 from openai_checkpoint import write_openai_checkpoint
 
-from videobert.data.provenance import made, read_table, write_table
+from videobert.data.provenance import read_provenance, read_table, write_table
 from videobert.errors import UserError
 from videobert.kitchen import script as kitchen
 from videobert.speech.sentences import Segment, Word, credible, sentences
@@ -335,10 +335,12 @@ def test_same_weights_give_the_same_bytes_and_the_note_names_them(shard, transcr
     run(shard, tmp_path / "path.parquet", model=str(folder))
     first, second = transcripts / "faster-whisper.parquet", tmp_path / "path.parquet"
     assert read_table(first).equals(read_table(second))
-    assert made(second)["weights_sha256"] == "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"
-    assert made(second)["settings"]["compute_type"] == "int8"
-    assert made(first) | {"settings": {}} == made(second) | {"settings": {}}
-    assert str(folder.parent) not in str(made(second))
+    assert (
+        read_provenance(second)["weights_sha256"] == "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"
+    )
+    assert read_provenance(second)["settings"]["compute_type"] == "int8"
+    assert read_provenance(first) | {"settings": {}} == read_provenance(second) | {"settings": {}}
+    assert str(folder.parent) not in str(read_provenance(second))
 
 
 @pytest.mark.parametrize(("engine", "wanted"), [("faster-whisper", "model.bin"), ("openai-whisper", "base.pt")])

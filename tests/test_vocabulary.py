@@ -58,7 +58,7 @@ def test_a_trained_vocabulary_loads_as_a_hugging_face_tokenizer(tmp_path):
     assert tokenizer.decode([5], skip_special_tokens=True) == ""  # [>] is special
     assert "zucchini" not in tokenizer.get_vocab()  # said in a test video only
     assert "[UNK]" not in tokenizer.tokenize("pantomime")  # rare words are built of pieces
-    note = json.loads((tmp_path / "out/made.json").read_text())["made"]
+    note = json.loads((tmp_path / "out/provenance.json").read_text())["provenance"]
     assert note["vocabulary_sha256"] == hashlib.sha256((tmp_path / "out/tokenizer.json").read_bytes()).hexdigest()
     assert str(tmp_path) not in "".join(path.read_text() for path in (tmp_path / "out").iterdir())
 

@@ -26,7 +26,7 @@ from videobert.data.provenance import read_table
 from videobert.errors import UserError
 from videobert.stages.download import _part, download
 from videobert.stages.retry import retried, retry
-from videobert.web.failures import loss_of
+from videobert.web.failures import video_error
 from videobert.web.fetch import Site
 from videobert.web.options import Settings
 
@@ -76,7 +76,7 @@ def test_after_kills_at_random_moments_only_what_is_missing_is_fetched(tmp_path,
         return {f"v{Path(path).stem}" for path, _ in site.asked}
 
     for kill in range(3):
-        noted = {path.stem for path in journal.glob("v*.json")}
+        finished = {path.stem for path in journal.glob("v*.json")}
         del site.asked[:]
         job = start(videos, "0000", tmp_path)
         wait_for(asked)
@@ -85,13 +85,13 @@ def test_after_kills_at_random_moments_only_what_is_missing_is_fetched(tmp_path,
         time.sleep(moments.uniform(0, 1.0))
         job.send_signal(signal.SIGKILL)
         assert job.wait() == -signal.SIGKILL
-        assert not noted & asked()
-    noted = {path.stem for path in journal.glob("v*.json")}
-    assert noted and len(noted) < len(names)
+        assert not finished & asked()
+    finished = {path.stem for path in journal.glob("v*.json")}
+    assert finished and len(finished) < len(names)
     left = {path for path in (tmp_path / "0000" / ".part").rglob("media*.part") if path.stat().st_size}
     del site.asked[:]
     rows = run(tmp_path, videos)
-    assert asked() == set(names) - noted
+    assert asked() == set(names) - finished
     assert any(begin for _, begin in site.asked) or not left
     assert [rows[name]["status"] for name in names] == ["ok"] * 12
     for name in names:
@@ -348,13 +348,13 @@ def test_waits_and_limits_are_kept(tmp_path, site):
     ],
 )
 def test_what_sites_say_has_its_class(said, status):
-    assert loss_of(ExtractorError(said, expected=True)).status == status
+    assert video_error(ExtractorError(said, expected=True)).status == status
 
 
 def test_a_full_disk_is_one_line_and_no_class():
     """It would be the same for every video that follows."""
     with pytest.raises(UserError, match="make room"):
-        loss_of(
+        video_error(
             DownloadError("unable to write data", (OSError, OSError(errno.ENOSPC, "No space left on device"), None))
         )
 

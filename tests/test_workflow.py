@@ -297,11 +297,11 @@ def test_killed_the_other_way_round(finished, tmp_path, files, stage):
 
 
 def test_two_workflows_in_one_folder_do_not_mix(finished, tmp_path):
-    from videobert.process import hold
+    from videobert.process import acquire_lock
 
     folder = copy(finished, tmp_path / "project")
     (folder / "results/report/index.html").unlink()
-    with hold(folder / ".snakemake/workflow.lock"):
+    with acquire_lock(folder / ".snakemake/workflow.lock"):
         said = snakemake(folder, "report", check=False)
     assert said.returncode != 0
     assert f"another snakemake (process {os.getpid()}) works in this folder" in said.stderr

@@ -8,14 +8,14 @@ import pytest
 import torch
 from synthetic import world
 
-from videobert.data.provenance import made, read_table, write_table
+from videobert.data.provenance import read_provenance, read_table, write_table
 from videobert.errors import UserError
-from videobert.evaluation.model import Judge
 from videobert.evaluation.ranking import rank_labels
 from videobert.evaluation.scoring import interval
-from videobert.evaluation.steps import words_between
+from videobert.evaluation.steps import select_between
 from videobert.evaluation.zero_shot import zero_shot
 from videobert.kitchen import script as kitchen
+from videobert.model.predictor import Predictor
 
 TEMPLATE = "now let me show you how to [MASK] the [MASK]"
 QUESTIONS = {"annotations": "kitchen", "templates": [TEMPLATE], "text_model": None, "batch_size": 32, "seed": 0}
@@ -124,7 +124,10 @@ def test_a_list_of_annotations_gives_the_kitchens_figures(measured, learnt, tmp_
     zero_shot(**learnt, output=tmp_path / "zero_shot.json", **questions)
     listed = json.loads((tmp_path / "zero_shot.json").read_text())
     assert listed["summary"] == json.loads(measured.read_text())["summary"]
-    assert "annotations" in listed["made"]["inputs"] and str(tmp_path) not in (tmp_path / "zero_shot.json").read_text()
+    assert (
+        "annotations" in listed["provenance"]["inputs"]
+        and str(tmp_path) not in (tmp_path / "zero_shot.json").read_text()
+    )
     (tmp_path / "steps.tsv").write_text("video_id\tstart\tend\tverb\nx\t0\t1\tcut\n")
     with pytest.raises(UserError, match="no column object"):
         zero_shot(**learnt, output=tmp_path / "zero_shot.json", **questions)
@@ -139,24 +142,30 @@ def test_no_annotations_leave_it_out_with_a_reason(learnt, tmp_path):
 
 
 def test_labels_of_several_pieces_are_ranked_by_the_mean_of_their_masks(learnt):
-    judge = Judge(learnt["pretrain"], 32, "cpu")
+    predictor = Predictor(learnt["pretrain"], 32, "cpu")
     labels = {"verb": ["chop", "slice", "peelgrate"], "object": ["tomato", "saltpepper", "egg"]}
-    assert len(judge.pieces("peelgrate")) > 1 and len(judge.pieces("saltpepper")) > 1
-    video = np.array([3, 4], np.int64) + judge.words.words
-    ranked = rank_labels(judge, TEMPLATE, labels, [video])
-    before, the, mask = judge.pieces("now let me show you how to"), judge.pieces("the"), judge.words.mask
+    assert len(predictor.pieces("peelgrate")) > 1 and len(predictor.pieces("saltpepper")) > 1
+    video = np.array([3, 4], np.int64) + predictor.vocabulary.vocab_size
+    ranked = rank_labels(predictor, TEMPLATE, labels, [video])
+    before, the, mask = (
+        predictor.pieces("now let me show you how to"),
+        predictor.pieces("the"),
+        predictor.vocabulary.mask,
+    )
     for part, slot in (("verb", 0), ("object", 1)):
         scores = {}
         for label in labels[part]:
-            pieces = judge.pieces(label)
+            pieces = predictor.pieces(label)
             masks = [mask] * len(pieces)
             text = [*before, *(masks if slot == 0 else [mask]), *the, *(masks if slot == 1 else [mask])]
-            ids = torch.tensor([[judge.words.cls, *text, judge.words.video, *video, judge.words.sep]])
+            ids = torch.tensor(
+                [[predictor.vocabulary.cls, *text, predictor.vocabulary.video, *video, predictor.vocabulary.sep]]
+            )
             types = torch.tensor([[0] * (len(text) + 2) + [1] * 3])
             with torch.inference_mode():
-                hidden = judge.model(ids, token_type_ids=types).last_hidden_state[0]
+                hidden = predictor.model(ids, token_type_ids=types).last_hidden_state[0]
                 first = 1 + len(before) + (0 if slot == 0 else 1 + len(the))
-                logits = judge.model.text_logits(hidden[first : first + len(pieces)]).log_softmax(-1)
+                logits = predictor.model.text_logits(hidden[first : first + len(pieces)]).log_softmax(-1)
             scores[label] = logits[range(len(pieces)), pieces].mean().item()
         assert [label for label, _ in ranked[part][0]] == sorted(scores, key=scores.get, reverse=True)
         assert sum(probability for _, probability in ranked[part][0]) == pytest.approx(1)
@@ -164,10 +173,10 @@ def test_labels_of_several_pieces_are_ranked_by_the_mean_of_their_masks(learnt):
 
 def test_a_step_has_the_clips_whose_middle_lies_in_it():
     middles, words = np.arange(6) * 1.5 + 0.75, np.arange(6) + 10
-    assert words_between(middles, words, 1.5, 4.5).tolist() == [11, 12]
-    assert words_between(middles, words, 2.25, 3.75).tolist() == [11]
-    assert words_between(middles, words, 2.4, 2.6).tolist() == [11]  # none inside: the nearest
-    assert words_between(middles, words, 20.0, 21.0).tolist() == [15]
+    assert select_between(middles, words, 1.5, 4.5).tolist() == [11, 12]
+    assert select_between(middles, words, 2.25, 3.75).tolist() == [11]
+    assert select_between(middles, words, 2.4, 2.6).tolist() == [11]  # none inside: the nearest
+    assert select_between(middles, words, 20.0, 21.0).tolist() == [15]
 
 
 def test_what_cannot_be_measured_is_said(learnt, tmp_path):
@@ -182,7 +191,7 @@ def test_what_cannot_be_measured_is_said(learnt, tmp_path):
         table = read_table(file)
         split = pa.array(["train"] * len(table))
         trained = table.set_column(table.schema.get_field_index("split"), "split", split)
-        write_table(trained, tokens / file.name, made(file))
+        write_table(trained, tokens / file.name, read_provenance(file))
     with pytest.raises(UserError, match="split test"):
         zero_shot(**{**learnt, "tokens": tokens}, output=tmp_path / "zero_shot.json", **QUESTIONS)
     other = world(tmp_path / "other", videos=5, words=50)
@@ -254,7 +263,7 @@ def test_a_bert_without_video_is_a_row(measured, learnt, bert, tmp_path):
     assert rows["bert"]["verb_top1"] == pytest.approx(np.mean([step["verb"] == "whisk" for step in steps]), abs=1e-6)
     assert rows["bert"]["object_top1"] == pytest.approx(np.mean([step["object"] == "egg" for step in steps]), abs=1e-6)
     assert {name: row for name, row in rows.items() if name != "bert"} == figures(measured)
-    settings = made(tmp_path / "zero_shot.json")["settings"]
+    settings = read_provenance(tmp_path / "zero_shot.json")["settings"]
     assert settings["text_model"] == "some-bert" and len(settings["text_model_sha256"]) == 64
     assert str(tmp_path) not in (tmp_path / "zero_shot.json").read_text()
 

@@ -24,10 +24,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from videobert.data.provenance import made, read_table, sha256, write_table
-from videobert.errors import Loss, UserError
-from videobert.evaluation.model import Judge, same_codebook
+from videobert.data.provenance import read_provenance, read_table, sha256, write_table
+from videobert.errors import UserError, VideoError
 from videobert.evaluation.steps import clips_of_videos
+from videobert.model.predictor import Predictor, check_same_codebook
 from videobert.model.sequences import read_segments, token_files
 
 TEMPLATE = "now let me show you how to [MASK] the [MASK]"  # the paper's
@@ -89,7 +89,7 @@ class VideoBert:
         from videobert.vision.quantizer import load
 
         self.folder = folder
-        self.judge = Judge(folder, BATCH_SIZE, device, threads)
+        self.predictor = Predictor(folder, BATCH_SIZE, device, threads)
         path = folder / "preprocessing.json"
         if not path.exists():
             raise UserError(f"{path} is missing: run the stage pretrain again, with this version")
@@ -123,7 +123,7 @@ class VideoBert:
         """
         if "[MASK]" not in text:
             raise UserError(f"the text has no [MASK] to fill: {text!r}; write for example {TEMPLATE!r}")
-        ids = self.judge.masked(text)
+        ids = self.predictor.masked(text)
         shown = np.empty(0, np.int64) if video is None else self._joint(self.clips(video, start, end).words)
         room = self._room(len(ids))
         if len(shown) > room:
@@ -131,7 +131,7 @@ class VideoBert:
                 f"{video}: beside this text the model reads {room} clips, so the first {room} of {len(shown)}; "
                 "choose others with start and end"
             )
-        (answers,) = self.judge.log_probabilities([self.judge.sequence(ids, shown[:room])], 0)
+        (answers,) = self.predictor.log_probabilities([self.predictor.sequence(ids, shown[:room])], 0)
         return [self._best(answer, top) for answer in answers]
 
     def forecast(
@@ -143,8 +143,8 @@ class VideoBert:
         """
         length = min(self.preprocessing["segment_length"] - 1, self._room(0) - 1)
         seen = self._joint(self.clips(video, start, end).words[-length:])
-        ids, types = self.judge.sequence(np.empty(0, np.int64), np.append(seen, self.judge.words.mask))
-        (answers,) = self.judge.log_probabilities([(ids, types)], 1)
+        ids, types = self.predictor.sequence(np.empty(0, np.int64), np.append(seen, self.predictor.vocabulary.mask))
+        (answers,) = self.predictor.log_probabilities([(ids, types)], 1)
         best = np.argsort(-answers[0], kind="stable")[:top]
         depth, branching = len(self.codebook.centroids), self.codebook.branching
         return [
@@ -165,12 +165,12 @@ class VideoBert:
         clips = self.clips(video, start, end)
         length = min(self.preprocessing["segment_length"], self._room(0))
         windows = [self._joint(clips.words[first : first + length]) for first in range(0, len(clips.words), length)]
-        sequences = [self.judge.sequence(np.empty(0, np.int64), window) for window in windows]
+        sequences = [self.predictor.sequence(np.empty(0, np.int64), window) for window in windows]
         outputs = []
-        for first, output in self.judge.read(sequences):
+        for first, output in self.predictor.read(sequences):
             hidden = output.last_hidden_state.float().cpu().numpy()
             for (ids, _), states in zip(sequences[first:], hidden, strict=False):
-                outputs.append(states[: len(ids)][ids >= self.judge.words.words])
+                outputs.append(states[: len(ids)][ids >= self.predictor.vocabulary.vocab_size])
         return Embedding(clips, np.concatenate(outputs).mean(axis=0))
 
     def caption(
@@ -193,11 +193,11 @@ class VideoBert:
 
         folder = Path(decoder) if decoder else self._beside("captioning")
         saved = read_decoder(folder, self.folder)
-        room = self._room(len(self.judge.masked(saved.config.template)))
+        room = self._room(len(self.predictor.masked(saved.config.template)))
         words = self.clips(video, start, end).words
         if len(words) > room:
             _say(f"{video}: the first {room} of {len(words)} clips are described; choose others with start and end")
-        return caption(self.judge, saved, [words[:room]])[0]
+        return caption(self.predictor, saved, [words[:room]])[0]
 
     def index(self, videos: list[str | Path], output: str | Path, clips: int = 4) -> int:
         """Makes an index to search in: Parquet, a row for each segment of so many clips, with times, visual words and a
@@ -222,7 +222,7 @@ class VideoBert:
                 rows.append({"video": name, **times, "words": part.tolist()})
         if not rows:
             raise UserError("nothing to index: none of the videos holds a clip")
-        vectors = mean_outputs(self.judge, [self._joint(np.array(row["words"])) for row in rows])
+        vectors = mean_outputs(self.predictor, [self._joint(np.array(row["words"])) for row in rows])
         schema = pa.schema([("video", pa.string()), ("start", pa.float64()), ("end", pa.float64())])
         table = pa.Table.from_pylist(rows, schema.append(pa.field("words", pa.list_(pa.int32()))))
         column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
@@ -243,9 +243,9 @@ class VideoBert:
         path = Path(index) / SEGMENTS
         if not path.exists():
             raise UserError(f"{path} is missing: make the index with videobert index VIDEO --output {index}")
-        if made(path).get("model") != self._hash:
+        if read_provenance(path).get("model") != self._hash:
             raise UserError(f"{path} was made with another model than {self.folder}: make it again")
-        ids = self.judge.pieces(text)
+        ids = self.predictor.pieces(text)
         if not len(ids):
             raise UserError(f"the text {text!r} has no word to search for")
         table = read_table(path)
@@ -258,7 +258,7 @@ class VideoBert:
         else:
             videos = [self._joint(np.array(words)) for words in table["words"].to_pylist()]
             pairs = np.stack([np.zeros(len(videos), np.int64), np.arange(len(videos))], axis=1)
-            logits = alignments(self.judge, [ids], videos, pairs)
+            logits = alignments(self.predictor, [ids], videos, pairs)
             rows = np.argsort(-logits, kind="stable")[:top]
             scores = logits[rows]
         found = table.select(["video", "start", "end"]).take(rows).to_pylist()
@@ -278,14 +278,14 @@ class VideoBert:
             span = [first * how["clip_frames"], None if last is None else last * how["clip_frames"]]
             try:
                 facts = normalise(Path(video), frames, how["fps"], how["size"], how["crf"], *span)
-            except Loss as loss:
+            except VideoError as loss:
                 raise UserError(f"{video}: {loss.reason}") from None
             if facts["reason"]:
                 _say(f"{video}: {facts['reason']}")
             if facts["frames"] < how["clip_frames"]:
                 raise UserError(f"{video} has {facts['duration']:.2f} s there, less than a clip of {seconds:g} s")
             network, preprocessing = self._network
-            batch_size = 2 if self.judge.device == "cpu" else 32
+            batch_size = 2 if self.predictor.device == "cpu" else 32
             features = embed_video(network, frames, how["clip_frames"], batch_size, preprocessing)
         begins = (first + np.arange(len(features))) * seconds
         return Clips(begins, begins + seconds, features, assign(features, self.codebook))
@@ -303,7 +303,7 @@ class VideoBert:
             )
         try:
             duration = probe(Path(video))["duration"]
-        except Loss as loss:
+        except VideoError as loss:
             raise UserError(f"{video}: {loss.reason}") from None
         if duration and begin >= duration:
             raise UserError(f"start is {begin:g} s, but {video} is {duration:.1f} s long")
@@ -333,7 +333,7 @@ class VideoBert:
                 f"{path} has SHA-256 {sha256(path)[:12]}, but the model's visual words are of S3D weights with "
                 f"{wanted[:12]}: put that file there"
             )
-        network, preprocessing, _ = s3d.load(weights, self.judge.device, self.preprocessing["precision"])
+        network, preprocessing, _ = s3d.load(weights, self.predictor.device, self.preprocessing["precision"])
         return network, preprocessing
 
     def _beside(self, task: str) -> Path:
@@ -347,26 +347,26 @@ class VideoBert:
 
     def _joint(self, words: np.ndarray) -> np.ndarray:
         """Visual words as joint ids."""
-        return words.astype(np.int64) + self.judge.words.words
+        return words.astype(np.int64) + self.predictor.vocabulary.vocab_size
 
     def _room(self, text: int) -> int:
         """The number of clips that the model reads beside so many word pieces and three special tokens."""
-        room = self.judge.model.config.max_position_embeddings - 3 - text
+        room = self.predictor.model.config.max_position_embeddings - 3 - text
         if room < 1:
             raise UserError(f"the text has {text} word pieces, and leaves no room for a video: shorten it")
         return room
 
     def _called(self, word: int) -> str:
         """The template's words for a video that shows this visual word alone: "stir the soup"."""
-        sequence = self.judge.sequence(self.judge.masked(TEMPLATE), self._joint(np.array([word])))
-        (answers,) = self.judge.log_probabilities([sequence], 0)
+        sequence = self.predictor.sequence(self.predictor.masked(TEMPLATE), self._joint(np.array([word])))
+        (answers,) = self.predictor.log_probabilities([sequence], 0)
         return " the ".join(self._best(answer, 1)[0][0] for answer in answers)
 
     def _best(self, answer: np.ndarray, top: int) -> list[tuple[str, float]]:
         """The `top` word pieces of a mask's log-probabilities (V,), special tokens left out."""
-        choices = self.judge.words.choices()[0]
+        choices = self.predictor.vocabulary.choices()[0]
         best = choices[np.argsort(-answer[choices], kind="stable")[:top]]
-        return [(self.judge.tokenizer.id_to_token(int(id_)), float(np.exp(answer[id_]))) for id_ in best]
+        return [(self.predictor.tokenizer.id_to_token(int(id_)), float(np.exp(answer[id_]))) for id_ in best]
 
     def _videos(self, videos: list[str | Path]) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
         """(name, starts, ends, visual words) of each video."""
@@ -384,7 +384,7 @@ class VideoBert:
                 f"{results} is no results folder, having no corpus/manifest.parquet; give videos or results"
             )
         files = token_files(tokens, manifest)
-        same_codebook(files[0], self.folder / "model.safetensors")
+        check_same_codebook(files[0], self.folder / "model.safetensors")
         half = self.preprocessing["clip_seconds"] / 2
         for split in ("train", "validation", "test"):
             for name, (middles, words) in clips_of_videos(read_segments(files, split)).items():

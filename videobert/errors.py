@@ -10,7 +10,7 @@ class UserError(Exception):
     """Stops the command with one line: what is wrong, where, and what would mend it."""
 
 
-class Loss(Exception):
+class VideoError(Exception):
     """One video is lost to a stage: `status` is a short class that is counted, `reason` a sentence."""
 
     def __init__(self, status: str, reason: str):

@@ -18,7 +18,7 @@ from videobert.errors import UserError
 WORKFLOW = "VIDEOBERT_WORKFLOW"  # the process id of the Snakemake that started a job, in the job's environment
 
 
-def hold(path: Path) -> TextIO:
+def acquire_lock(path: Path) -> TextIO:
     """Takes the lock of a working directory until the process ends (or the file is closed).
 
     Raises UserError that names the holder when another workflow runs there.

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from videobert.data.provenance import atomic, read_table, write_table
 from videobert.data.text import one_line
-from videobert.errors import Loss, UserError
+from videobert.errors import UserError, VideoError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 Result = tuple[dict[str, Any], "pa.Table | None"]
 
 
-def each(
+def process_videos(
     videos: list[dict[str, Any]],
     work: Callable[[dict[str, Any]], Result],
     journal: Path,
-    made: dict[str, Any],
+    provenance: dict[str, Any],
     schema: "pa.Schema",
     table_schema: "pa.Schema | None" = None,
 ) -> tuple["pa.Table", "pa.Table | None"]:
@@ -51,10 +51,10 @@ def each(
     import pyarrow as pa
     from tqdm import tqdm
 
-    _open_journal(journal, made)
+    _open_journal(journal, provenance)
     rows, tables = [], []
     unforeseen = 0
-    for video in tqdm(videos, desc=made["stage"], unit="video", mininterval=1, file=sys.stderr):
+    for video in tqdm(videos, desc=provenance["stage"], unit="video", mininterval=1, file=sys.stderr):
         note = journal / f"{video['video_id']}.json"
         if note.exists():
             row = json.loads(note.read_text())
@@ -77,12 +77,12 @@ def each(
     return ledger, None if table_schema is None else pa.concat_tables([table_schema.empty_table(), *tables])
 
 
-def finish(journal: Path) -> None:
+def remove_journal(journal: Path) -> None:
     """Removes the journal: called when the outputs are in place."""
     shutil.rmtree(journal, ignore_errors=True)
 
 
-def ok(path: Path) -> list[dict[str, Any]]:
+def completed(path: Path) -> list[dict[str, Any]]:
     """The rows of a ledger whose video went well."""
     return [row for row in read_table(path).to_pylist() if row["status"] == "ok"]
 
@@ -126,9 +126,9 @@ def path_of(results: Path, stage: str, shard: str) -> Path:
     )
 
 
-def _open_journal(journal: Path, made: dict[str, Any]) -> None:
-    key = hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()
-    mark = journal / "made"
+def _open_journal(journal: Path, provenance: dict[str, Any]) -> None:
+    key = hashlib.sha256(json.dumps(provenance, sort_keys=True).encode()).hexdigest()
+    mark = journal / "provenance"
     if not mark.exists() or mark.read_text() != key:
         shutil.rmtree(journal, ignore_errors=True)
         journal.mkdir(parents=True)
@@ -141,7 +141,7 @@ def _attempt(video: dict[str, Any], work: Callable[[dict[str, Any]], Result]) ->
     try:
         facts, table = work(video)
         return {**row, **facts}, table
-    except Loss as loss:
+    except VideoError as loss:
         print(one_line(f"{video['video_id']}: {loss}", longest=1000), file=sys.stderr)
         return {**row, "status": loss.status, "reason": one_line(loss.reason)}, None
     except UserError:

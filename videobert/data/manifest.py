@@ -157,9 +157,9 @@ def local_path(source: str) -> Path | None:
 
 def read_register(register: Path, shard_size: int) -> dict[str, tuple[str, str]]:
     """source identity -> (video_id, shard) of earlier runs; nothing when shards had another size."""
-    from videobert.data.provenance import made
+    from videobert.data.provenance import read_provenance
 
-    if not register.exists() or made(register).get("settings") != {"shard_size": shard_size}:
+    if not register.exists() or read_provenance(register).get("settings") != {"shard_size": shard_size}:
         return {}
     return {row["identity"]: (row["video_id"], row["shard"]) for row in read_table(register).to_pylist()}
 

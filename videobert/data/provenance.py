@@ -3,7 +3,7 @@
 Every output goes to a temporary name beside its own and is renamed when complete, so that a killed job leaves nothing
 half-written where a later stage would read it. Every output carries a note, `made`: the stage, the version of the
 stage's meaning, its settings, the packages that shaped it and the hashes of its inputs. Parquet and safetensors files
-carry it in their metadata, JSON files under the key "made". No date, host name or absolute path goes into it: the same
+carry it in their metadata, JSON files under the key "provenance". No date, host name or absolute path goes into it: the same
 settings and the same inputs give the same bytes.
 """
 
@@ -51,7 +51,7 @@ def sha256(path: Path) -> str:
         raise UserError(f"{path} is missing: the stage that makes it has not run, or the file was deleted") from None
 
 
-def made_by(
+def make_provenance(
     stage: str,
     version_: int,
     settings: dict[str, Any],
@@ -83,11 +83,11 @@ def made_by(
     }
 
 
-def write_table(table: "pa.Table", path: Path, made: dict[str, Any]) -> None:
+def write_table(table: "pa.Table", path: Path, provenance: dict[str, Any]) -> None:
     """Writes a Parquet file with the note in its metadata."""
     import pyarrow.parquet as pq
 
-    table = table.replace_schema_metadata({"made": json.dumps(made, sort_keys=True)})
+    table = table.replace_schema_metadata({"provenance": json.dumps(provenance, sort_keys=True)})
     # Smaller, and faster to write and to read, than the default: token tables take 8 bits a token instead of 11.
     format_ = {"compression": "zstd", "use_dictionary": False, "use_byte_stream_split": _numbers(table.schema)}
     with atomic(path) as temporary:
@@ -121,53 +121,55 @@ def read_table(path: Path, columns: list[str] | None = None) -> "pa.Table":
         raise UserError(f"{path} is not a readable Parquet file ({error}); delete it and run again") from None
 
 
-def write_json(data: dict[str, Any], path: Path, made: dict[str, Any]) -> None:
-    """Writes a JSON file, keys sorted, with the note under "made"."""
+def write_json(data: dict[str, Any], path: Path, provenance: dict[str, Any]) -> None:
+    """Writes a JSON file, keys sorted, with the note under "provenance"."""
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps({**data, "made": made}, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+        temporary.write_text(
+            json.dumps({**data, "provenance": provenance}, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        )
 
 
-def noted(data: bytes, made: dict[str, Any]) -> bytes:
+def with_provenance(data: bytes, provenance: dict[str, Any]) -> bytes:
     """Safetensors bytes of a model with the note beside transformers' own metadata.
 
     The header is written here because the library writes several metadata keys in a random order.
     """
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + size])
-    header["__metadata__"] = {"format": "pt", "made": json.dumps(made, sort_keys=True)}
+    header["__metadata__"] = {"format": "pt", "provenance": json.dumps(provenance, sort_keys=True)}
     text = json.dumps(header, sort_keys=True).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text + data[8 + size :]
 
 
-def made(path: Path) -> dict[str, Any]:
+def read_provenance(path: Path) -> dict[str, Any]:
     """The note of a Parquet, safetensors or JSON file of ours ({} when it has none). UserError when it is missing."""
     if not path.exists():
         raise UserError(f"{path} is missing: the stage that makes it has not run, or the file was deleted")
     if path.suffix == ".parquet":
         import pyarrow.parquet as pq
 
-        return json.loads((pq.read_schema(path).metadata or {}).get(b"made", b"{}"))
+        return json.loads((pq.read_schema(path).metadata or {}).get(b"provenance", b"{}"))
     if path.suffix == ".safetensors":
         from safetensors import safe_open
 
         with safe_open(path, "np") as file:
-            return json.loads((file.metadata() or {}).get("made", "{}"))
-    return json.loads(path.read_text()).get("made", {})
+            return json.loads((file.metadata() or {}).get("provenance", "{}"))
+    return json.loads(path.read_text()).get("provenance", {})
 
 
-def agreed(paths: list[Path], fact: str) -> Any:
+def common_provenance(paths: list[Path], fact: str) -> Any:
     """The value of one fact that all these files were made with.
 
     Raises UserError that names two files when they disagree: features of two networks or tokens of two codebooks do
     not fit together, and nothing downstream could tell.
     """
     first, *others = paths
-    value = made(first).get(fact)
+    value = read_provenance(first).get(fact)
     for other in others:
-        if made(other).get(fact) != value:
+        if read_provenance(other).get(fact) != value:
             raise UserError(
-                f"{other} was made with {fact} = {made(other).get(fact)!r}, but {first} with {value!r}: "
+                f"{other} was made with {fact} = {read_provenance(other).get(fact)!r}, but {first} with {value!r}: "
                 f"they do not fit together; delete the older one and run again"
             )
     return value

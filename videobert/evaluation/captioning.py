@@ -28,12 +28,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from videobert.data.provenance import agreed, made, made_by, read_table, sha256
+from videobert.data.provenance import common_provenance, make_provenance, read_provenance, read_table, sha256
 from videobert.data.tables import read_features
 from videobert.errors import UserError
-from videobert.evaluation.model import Judge
 from videobert.evaluation.scoring import interval
-from videobert.evaluation.steps import Step, clips_of_videos, read_steps, test_segments, words_between
+from videobert.evaluation.steps import Step, clips_of_videos, read_steps, select_between, test_segments
 from videobert.evaluation.task import NO_TRUTH, inputs_of, write_task
 from videobert.model.captioner import (
     ROWS,
@@ -47,6 +46,7 @@ from videobert.model.captioner import (
     template_ids,
     write_captions,
 )
+from videobert.model.predictor import Predictor
 from videobert.model.sequences import IGNORE, read_segments, token_files
 
 if TYPE_CHECKING:
@@ -118,9 +118,9 @@ def captioning(
     settings["annotations"] = annotations and Path(annotations).name
     folder = output.with_suffix("")
     shutil.rmtree(folder, ignore_errors=True)  # of an earlier run, and no longer what these settings say
-    judge = Judge(pretrain, batch_size, device, threads)
-    _check(judge, template, hidden_size, num_attention_heads)
-    test = test_segments(judge, pretrain, tokens, manifest)
+    predictor = Predictor(pretrain, batch_size, device, threads)
+    _check(predictor, template, hidden_size, num_attention_heads)
+    test = test_segments(predictor, pretrain, tokens, manifest)
     files = token_files(tokens, manifest)
     inputs = inputs_of(pretrain, tokens, manifest, annotations)
 
@@ -137,20 +137,20 @@ def captioning(
             f"evaluate.annotations ({annotations}) has no step of a test video with tokens: name its videos as the "
             "manifest's video_id does, or set annotations to null"
         )
-    steps = {split: [step for step in named[split] if judge.pieces(step.sentence).size] for split in named}
+    steps = {split: [step for step in named[split] if predictor.pieces(step.sentence).size] for split in named}
     for split in steps:
         if not steps[split]:
             return leave_out(NO_SENTENCE.format(split))
     s3d = _read_s3d(features, tokens, manifest, {step.video_id for split in steps for step in steps[split]})
-    shown = {split: _shown(judge, template, steps[split], clips[split], s3d) for split in steps}
+    shown = {split: _shown(predictor, template, steps[split], clips[split], s3d) for split in steps}
 
-    note = made_by("captioning", VERSION, settings, inputs, packages=("torch", "transformers"))
-    sentences = [judge.pieces(step.sentence) for step in steps["train"]]
+    note = make_provenance("captioning", VERSION, settings, inputs, packages=("torch", "transformers"))
+    sentences = [predictor.pieces(step.sentence) for step in steps["train"]]
     captions = {}
     for row, parts in ROWS.items():
         memories = {split: memories_of(shown[split], parts) for split in shown}
-        decoder = _train(memories["train"], sentences, judge, settings)
-        captions[row] = write_captions(judge, decoder, memories["test"])
+        decoder = _train(memories["train"], sentences, predictor, settings)
+        captions[row] = write_captions(predictor, decoder, memories["test"])
         print(f"captioning: {row}: {captions[row][0]!r} for {steps['test'][0].sentence!r}", file=sys.stderr)
         if row == SAVED:
             save_decoder(decoder, folder, note)
@@ -167,13 +167,13 @@ def captioning(
     write_task("captioning", VERSION, output, {"captioning": summary}, details, settings, inputs)
 
 
-def _check(judge: Judge, template: str, hidden_size: int, num_attention_heads: int) -> None:
+def _check(predictor: Predictor, template: str, hidden_size: int, num_attention_heads: int) -> None:
     if "[MASK]" not in template:
         raise UserError(f"captioning.template must have a [MASK]: {template!r}")
-    if room_for_clips(judge, template_ids(judge, template)) < 1:
+    if room_for_clips(predictor, template_ids(predictor, template)) < 1:
         raise UserError(
-            f"captioning.template is {len(template_ids(judge, template))} word pieces long: beside it, no clip has room in "
-            f"pretrain.max_length, which is {judge.model.config.max_position_embeddings}"
+            f"captioning.template is {len(template_ids(predictor, template))} word pieces long: beside it, no clip has room in "
+            f"pretrain.max_length, which is {predictor.model.config.max_position_embeddings}"
         )
     if hidden_size % num_attention_heads:
         raise UserError(
@@ -186,7 +186,7 @@ def _check(judge: Judge, template: str, hidden_size: int, num_attention_heads: i
 
 
 def _shown(
-    judge: Judge,
+    predictor: Predictor,
     template: str,
     steps: list[Step],
     clips: dict[str, tuple[np.ndarray, np.ndarray]],
@@ -198,10 +198,10 @@ def _shown(
         middles, words = clips[step.video_id]
         if len(s3d.get(step.video_id, ())) != len(words):
             raise UserError(f"the features of {step.video_id} do not fit its tokens: run the stage tokens again")
-        chosen = words_between(middles, np.arange(len(words)), step.start, step.end)
+        chosen = select_between(middles, np.arange(len(words)), step.start, step.end)
         videos.append(words[chosen])
         seen.append(s3d[step.video_id][chosen])
-    shown = model_outputs(judge, template, videos)
+    shown = model_outputs(predictor, template, videos)
     # The model cuts a step that is too long for it.
     return shown | {"s3d": [clip[: len(video)] for clip, video in zip(seen, shown["video"], strict=True)]}
 
@@ -210,12 +210,12 @@ def _read_s3d(features: Path, tokens: Path, manifest: Path, videos: set[str]) ->
     """For each of these videos, its clips' S3D features in order, float32 (clips, size)."""
     listed = read_table(manifest, ["video_id", "shard"]).to_pylist()
     shards = sorted({video["shard"] for video in listed if video["video_id"] in videos})
-    agreed([features / f"{shard}.parquet" for shard in shards], "weights_sha256")
+    common_provenance([features / f"{shard}.parquet" for shard in shards], "weights_sha256")
     s3d = {}
     for shard in shards:
         file, path = tokens / f"{shard}.parquet", features / f"{shard}.parquet"
         # The stage tokens has seen to it that these features are of the codebook's network.
-        if made(file).get("inputs", {}).get("features") != sha256(path):
+        if read_provenance(file).get("inputs", {}).get("features") != sha256(path):
             raise UserError(f"{file} was made with other features than {path}: run the stage tokens again")
         table, vectors = read_features(path)
         names, numbers = np.array(table["video_id"].to_pylist()), table["clip"].to_numpy()
@@ -229,15 +229,16 @@ def _read_s3d(features: Path, tokens: Path, manifest: Path, videos: set[str]) ->
 
 
 def _train(
-    memories: list[np.ndarray], sentences: list[np.ndarray], judge: Judge, settings: dict[str, Any]
+    memories: list[np.ndarray], sentences: list[np.ndarray], predictor: Predictor, settings: dict[str, Any]
 ) -> "CaptionDecoder":
     """A decoder trained to write each sentence from its memory; the same seed, order and steps for every row."""
     import torch
     from transformers import get_linear_schedule_with_warmup
 
-    decoder = _decoder(memories, judge, settings)
+    decoder = _decoder(memories, predictor, settings)
     targets = [
-        np.concatenate([[judge.words.cls], ids[: settings["max_length"] - 2], [judge.words.sep]]) for ids in sentences
+        np.concatenate([[predictor.vocabulary.cls], ids[: settings["max_length"] - 2], [predictor.vocabulary.sep]])
+        for ids in sentences
     ]
     optimizer = torch.optim.AdamW(decoder.parameters(), lr=settings["learning_rate"])
     steps, size = settings["max_steps"], settings["train_batch_size"]
@@ -247,10 +248,10 @@ def _train(
     decoder.train()
     for step in range(steps):
         rows = order[step * size : (step + 1) * size]
-        ids = padded([targets[row] for row in rows], judge.words.pad).to(judge.device)
-        here = padded([np.ones(len(targets[row]), np.int64) for row in rows], 0).to(judge.device)
+        ids = padded([targets[row] for row in rows], predictor.vocabulary.pad).to(predictor.device)
+        here = padded([np.ones(len(targets[row]), np.int64) for row in rows], 0).to(predictor.device)
         labels = ids.masked_fill(here == 0, IGNORE)
-        seen = decoder.look(*pad_memories([memories[row] for row in rows], judge.device))
+        seen = decoder.look(*pad_memories([memories[row] for row in rows], predictor.device))
         loss = decoder(ids, attention_mask=here, labels=labels, **seen).loss
         optimizer.zero_grad()
         loss.backward()
@@ -260,7 +261,7 @@ def _train(
     return decoder.eval()
 
 
-def _decoder(memories: list[np.ndarray], judge: Judge, settings: dict[str, Any]) -> "CaptionDecoder":
+def _decoder(memories: list[np.ndarray], predictor: Predictor, settings: dict[str, Any]) -> "CaptionDecoder":
     """A decoder that knows nothing but the mean and the scale of what it will be shown."""
     import torch
 
@@ -268,9 +269,9 @@ def _decoder(memories: list[np.ndarray], judge: Judge, settings: dict[str, Any])
 
     torch.manual_seed(settings["seed"])
     sizes = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
-    words = judge.words
+    words = predictor.vocabulary
     config = CaptionDecoderConfig(
-        vocab_size=words.words,
+        vocab_size=words.vocab_size,
         max_position_embeddings=settings["max_length"],
         hidden_dropout_prob=settings["dropout"],
         attention_probs_dropout_prob=settings["dropout"],
@@ -291,7 +292,7 @@ def _decoder(memories: list[np.ndarray], judge: Judge, settings: dict[str, Any])
     clips = np.concatenate(memories).astype(np.float64)
     decoder.mean.copy_(torch.from_numpy(clips.mean(0)))
     decoder.scale.copy_(torch.from_numpy(clips.std(0) + 1e-3))  # a number that never moves is no news, and no infinity
-    return decoder.to(judge.device)
+    return decoder.to(predictor.device)
 
 
 # Figures --------------------------------------------------------------------------------------------------------------

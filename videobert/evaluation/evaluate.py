@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
-from videobert.data.provenance import made, made_by, sha256, write_json
+from videobert.data.provenance import make_provenance, read_provenance, sha256, write_json
 from videobert.errors import UserError
 from videobert.model.card import write_card
 
@@ -41,20 +41,20 @@ def evaluate(
         if not file.exists():
             raise UserError(f"{file} is missing: run snakemake --cores all {task}")
         task_result = json.loads(file.read_text())
-        note = task_result["made"]
+        note = task_result["provenance"]
         metrics |= task_result["summary"]
         protocol[task] = {"version": note["version"], **note["settings"]}
         if "labels" in task_result:
             protocol[task]["labels"] = task_result["labels"]
     model = pretrain / "model.safetensors"
     for task, file in files.items():
-        of = made(file).get("inputs", {})
+        of = read_provenance(file).get("inputs", {})
         if task == "scaling":  # its models are others; what can be asked is that they are of this one's tokens
-            if of.get("tokens") != made(model)["inputs"]["tokens"]:
+            if of.get("tokens") != read_provenance(model)["inputs"]["tokens"]:
                 raise UserError(f"{file} is of other tokens than {pretrain}: run snakemake --cores all scaling")
         elif of.get("model") != sha256(model):
             raise UserError(f"{file} was measured on another model than {pretrain}: run snakemake --cores all {task}")
     write_card(pretrain, metrics)
     print(f"evaluate: {', '.join(tasks)} in {output}", file=sys.stderr)
-    note = made_by("evaluate", VERSION, {"tasks": list(tasks)}, files)
+    note = make_provenance("evaluate", VERSION, {"tasks": list(tasks)}, files)
     write_json({**metrics, "protocol": protocol}, output, note)

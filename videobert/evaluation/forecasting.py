@@ -15,10 +15,10 @@ from typing import Any, Literal
 import numpy as np
 
 from videobert.errors import UserError
-from videobert.evaluation.model import Judge
 from videobert.evaluation.scoring import TOP, interval
-from videobert.evaluation.steps import of_another_video, test_segments
+from videobert.evaluation.steps import row_of_another_video, test_segments
 from videobert.evaluation.task import inputs_of, write_task
+from videobert.model.predictor import Predictor
 from videobert.model.sequences import Neighbours, Segments, read_segments, shorten, token_files
 
 VERSION = 1
@@ -53,18 +53,18 @@ def forecasting(
         threads: CPU threads.
         device: where to run; auto takes a GPU when there is one.
     """
-    judge = Judge(pretrain, batch_size, device, threads)
-    if context + horizon + SPECIAL > judge.model.config.max_position_embeddings:
+    predictor = Predictor(pretrain, batch_size, device, threads)
+    if context + horizon + SPECIAL > predictor.model.config.max_position_embeddings:
         raise UserError(
             f"forecasting.context ({context}) and forecasting.horizon ({horizon}) need {context + horizon + SPECIAL} positions, "
-            f"but the model has {judge.model.config.max_position_embeddings}: lower them, or raise pretrain.max_length"
+            f"but the model has {predictor.model.config.max_position_embeddings}: lower them, or raise pretrain.max_length"
         )
-    test = test_segments(judge, pretrain, tokens, manifest)
+    test = test_segments(predictor, pretrain, tokens, manifest)
     train = _tracks(read_segments(token_files(tokens, manifest), "train"))
-    seen = np.bincount(np.concatenate([np.empty(0, np.int64), *train]), minlength=judge.words.visual_words)
+    seen = np.bincount(np.concatenate([np.empty(0, np.int64), *train]), minlength=predictor.vocabulary.visual_words)
     frequent = np.argsort(-seen, kind="stable")[:TOP]
-    next_, next_examples = _next(judge, test, train, frequent, context, horizon, seed)
-    of_text, text_examples = _of_text(judge, test, frequent, seed)
+    next_, next_examples = _next(predictor, test, train, frequent, context, horizon, seed)
+    of_text, text_examples = _of_text(predictor, test, frequent, seed)
     write_task(
         "forecasting",
         VERSION,
@@ -86,7 +86,13 @@ def _tracks(segments: Segments) -> list[np.ndarray]:
 
 
 def _next(
-    judge: Judge, test: Segments, train: list[np.ndarray], frequent: np.ndarray, context: int, horizon: int, seed: int
+    predictor: Predictor,
+    test: Segments,
+    train: list[np.ndarray],
+    frequent: np.ndarray,
+    context: int,
+    horizon: int,
+    seed: int,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """(the figures of each way to foretell, examples of the model's)."""
     tracks = _tracks(test)
@@ -98,11 +104,13 @@ def _next(
     for row, (video, place) in enumerate(places):
         ahead = tracks[video][place : place + horizon]
         truth[row, : len(ahead)] = ahead
-    masks = np.full(horizon, judge.words.mask)
+    masks = np.full(horizon, predictor.vocabulary.mask)
     none = np.empty(0, np.int64)
     # All masks every time: who looks ahead does not know when the video ends.
-    asked = [judge.sequence(none, np.concatenate([words + judge.words.words, masks])) for words in given]
-    answers = [_best(answer) for answer in _answers(judge, asked)]
+    asked = [
+        predictor.sequence(none, np.concatenate([words + predictor.vocabulary.vocab_size, masks])) for words in given
+    ]
+    answers = [_best(answer) for answer in _answers(predictor, asked)]
     last = np.array([words[-1] for words in given])
     ways = {
         "most_frequent": np.broadcast_to(frequent, (*truth.shape, len(frequent))),
@@ -111,7 +119,7 @@ def _next(
         "videobert": np.stack([words for words, _ in answers]),
     }
     groups = np.array([video for video, _ in places])
-    figures = {"chance": _chance(judge)}
+    figures = {"chance": _chance(predictor)}
     for name, ranked in ways.items():
         by_distance = [
             _accuracies(ranked[here, ahead], truth[here, ahead], groups[here], seed)
@@ -161,39 +169,39 @@ def _followers(train: list[np.ndarray], last: np.ndarray, ahead: int, frequent: 
 
 
 def _of_text(
-    judge: Judge, test: Segments, frequent: np.ndarray, seed: int
+    predictor: Predictor, test: Segments, frequent: np.ndarray, seed: int
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """(the figures with the sentence and without, examples)."""
     rows = np.flatnonzero(test.paired & (np.diff(test.text_offsets) > 0) & (np.diff(test.video_offsets) > 0))
     if not len(rows):
         return {"skipped": "no test video has a sentence with clips"}, []
-    length = judge.model.config.max_position_embeddings
-    both = [shorten(test.words_of(row).astype(np.int64), test.visual_words_of(row), length) for row in rows]
+    length = predictor.model.config.max_position_embeddings
+    both = [shorten(test.text_of(row).astype(np.int64), test.video_of(row), length) for row in rows]
     videos = [video.astype(np.int64) for _, video in both]
-    masks = [np.full(len(video), judge.words.mask) for video in videos]
+    masks = [np.full(len(video), predictor.vocabulary.mask) for video in videos]
     texts = {"no_text": [text[:0] for text, _ in both], "videobert": [text for text, _ in both]}
     if len(np.unique(test.group[rows])) > 1:
         random = np.random.default_rng([seed, 4])
-        others = [of_another_video(test.group, rows, test.group[row], random) for row in rows]
+        others = [row_of_another_video(test.group, rows, test.group[row], random) for row in rows]
         # As many masks as with the own sentence, even if that cuts the other.
         texts["shuffled_text"] = [
-            test.words_of(other).astype(np.int64)[: length - SPECIAL - len(video)]
+            test.text_of(other).astype(np.int64)[: length - SPECIAL - len(video)]
             for other, video in zip(others, videos, strict=True)
         ]
     truth, groups = np.concatenate(videos), np.repeat(test.group[rows], [len(video) for video in videos])
     constant = np.broadcast_to(frequent, (len(truth), len(frequent)))
-    figures = {"chance": _chance(judge), "most_frequent": _accuracies(constant, truth, groups, seed)}
+    figures = {"chance": _chance(predictor), "most_frequent": _accuracies(constant, truth, groups, seed)}
     for name in ("no_text", "shuffled_text", "videobert"):
         if name in texts:
-            asked = [judge.sequence(text, mask) for text, mask in zip(texts[name], masks, strict=True)]
-            ranked = np.concatenate([_best(answer)[0] for answer in _answers(judge, asked)])
+            asked = [predictor.sequence(text, mask) for text, mask in zip(texts[name], masks, strict=True)]
+            ranked = np.concatenate([_best(answer)[0] for answer in _answers(predictor, asked)])
             figures[name] = _accuracies(ranked, truth, groups, seed)
     chosen = _evenly(len(rows))
-    answers = _answers(judge, [judge.sequence(both[index][0], masks[index]) for index in chosen])
+    answers = _answers(predictor, [predictor.sequence(both[index][0], masks[index]) for index in chosen])
     examples = [
         {
             "video_id": test.videos[test.group[rows[index]]],
-            "text": judge.tokenizer.decode(both[index][0].tolist()),
+            "text": predictor.tokenizer.decode(both[index][0].tolist()),
             "clips": test.clips_of(rows[index])[: len(videos[index])].tolist(),
             "truth": videos[index].tolist(),
             # Of the whole sentence: the mean over its masks.
@@ -207,10 +215,10 @@ def _of_text(
 # Both ------------------------------------------------------------------------------------------------------------------
 
 
-def _answers(judge: Judge, sequences: list[tuple[np.ndarray, np.ndarray]]) -> Any:
+def _answers(predictor: Predictor, sequences: list[tuple[np.ndarray, np.ndarray]]) -> Any:
     """For each sequence, (its masks, visual words) log-probabilities; a batch at a time, since all would take memory."""
-    for first in range(0, len(sequences), judge.batch_size):
-        yield from judge.log_probabilities(sequences[first : first + judge.batch_size], 1)
+    for first in range(0, len(sequences), predictor.batch_size):
+        yield from predictor.log_probabilities(sequences[first : first + predictor.batch_size], 1)
 
 
 def _best(answer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -235,8 +243,8 @@ def _accuracies(ranked: np.ndarray, truth: np.ndarray, groups: np.ndarray, seed:
     return result
 
 
-def _chance(judge: Judge) -> dict[str, float]:
-    return {f"top{top}": min(1.0, top / judge.words.visual_words) for top in (1, TOP)}
+def _chance(predictor: Predictor) -> dict[str, float]:
+    return {f"top{top}": min(1.0, top / predictor.vocabulary.visual_words) for top in (1, TOP)}
 
 
 def _evenly(count: int) -> list[int]:

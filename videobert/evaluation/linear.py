@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from videobert.data.provenance import made, read_table, sha256
+from videobert.data.provenance import read_provenance, read_table, sha256
 from videobert.errors import UserError
 from videobert.evaluation.scoring import Ranked
-from videobert.evaluation.steps import Step, words_between
+from videobert.evaluation.steps import Step, select_between
 
 PACKAGES = ("torch", "transformers", "scikit-learn")
 
@@ -28,13 +28,13 @@ def mean_features(features: Path, tokens: Path, manifest: Path, steps: list[Step
     means: list[np.ndarray | None] = [None] * len(steps)
     files = [features / f"{shard}.parquet" for shard in sorted({shards[name] for name in wanted})]
     for file in files:
-        if made(tokens / file.name).get("inputs", {}).get("features") != sha256(file):
+        if read_provenance(tokens / file.name).get("inputs", {}).get("features") != sha256(file):
             raise UserError(f"{tokens / file.name} was made of other features than {file}: run the stage tokens again")
         table, vectors = read_features(file)
         middles = (table["start"].to_numpy() + table["end"].to_numpy()) / 2
         for name, rows in rows_of_videos(table):
             for index in wanted.get(name, []):
-                inside = words_between(middles[rows], vectors[rows], steps[index].start, steps[index].end)
+                inside = select_between(middles[rows], vectors[rows], steps[index].start, steps[index].end)
                 means[index] = inside.mean(0, dtype=np.float64)
     return np.stack(means), files
 

@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from videobert.evaluation.model import Judge
 from videobert.evaluation.scoring import interval
-from videobert.evaluation.steps import of_another_video, test_segments
+from videobert.evaluation.steps import row_of_another_video, test_segments
 from videobert.evaluation.task import inputs_of, write_task
+from videobert.model.predictor import Predictor
 from videobert.model.sequences import Segments, shorten
 
 VERSION = 1
@@ -42,12 +42,12 @@ def objectives(
         threads: CPU threads.
         device: where to run; auto takes a GPU when there is one.
     """
-    judge = Judge(pretrain, batch_size, device, threads)
-    segments = test_segments(judge, pretrain, tokens, manifest)
+    predictor = Predictor(pretrain, batch_size, device, threads)
+    segments = test_segments(predictor, pretrain, tokens, manifest)
     has_both = (np.diff(segments.text_offsets) > 0) & (np.diff(segments.video_offsets) > 0)
     pairs = np.flatnonzero(segments.paired & has_both)
-    texts = [segments.words_of(row).astype(np.int64) for row in pairs]
-    videos = [segments.visual_words_of(row) + np.int64(judge.words.words) for row in pairs]
+    texts = [segments.text_of(row).astype(np.int64) for row in pairs]
+    videos = [segments.video_of(row) + np.int64(predictor.vocabulary.vocab_size) for row in pairs]
     none = np.empty(0, np.int64)
     questions = {
         "text_given_video": (texts, videos, 0),
@@ -55,8 +55,8 @@ def objectives(
         "video_given_text": (texts, videos, 1),
         "video_alone": ([none] * len(pairs), videos, 1),
     }
-    masked = {name: _masked(judge, *question, mask_probability, seed) for name, question in questions.items()}
-    alignment = _alignment(judge, segments, pairs, seed)
+    masked = {name: _masked(predictor, *question, mask_probability, seed) for name, question in questions.items()}
+    alignment = _alignment(predictor, segments, pairs, seed)
     summary = {
         "masked": {name: result["accuracy"] for name, result in masked.items()},
         "alignment": {name: alignment[name] for name in ("accuracy", "accuracy_interval") if name in alignment},
@@ -72,36 +72,38 @@ def objectives(
     )
 
 
-def _masked(judge: Judge, texts: list, videos: list, type_: int, probability: float, seed: int) -> dict[str, Any]:
+def _masked(
+    predictor: Predictor, texts: list, videos: list, type_: int, probability: float, seed: int
+) -> dict[str, Any]:
     """Top-1 accuracy at masks in one modality. The masks depend on seed and row only: with or without the other."""
     sequences, truths = [], []
     for row, (text, video) in enumerate(zip(texts, videos, strict=True)):
         # Cut before masking, as a pair, so that a long row asks the same question with and without its partner.
-        text, video = shorten(text, video, judge.model.config.max_position_embeddings)
+        text, video = shorten(text, video, predictor.model.config.max_position_embeddings)
         hidden = (text, video)[type_].copy()
         random = np.random.default_rng([seed, type_, row])
         chosen = random.random(len(hidden)) < probability
         chosen[random.integers(len(hidden))] = True
-        truths.append(hidden[chosen] - type_ * judge.words.words)
-        hidden[chosen] = judge.words.mask
-        sequences.append(judge.sequence(hidden, video) if type_ == 0 else judge.sequence(text, hidden))
-    answers = judge.log_probabilities(sequences, type_)
+        truths.append(hidden[chosen] - type_ * predictor.vocabulary.vocab_size)
+        hidden[chosen] = predictor.vocabulary.mask
+        sequences.append(predictor.sequence(hidden, video) if type_ == 0 else predictor.sequence(text, hidden))
+    answers = predictor.log_probabilities(sequences, type_)
     right = [answer.argmax(-1) == truth for answer, truth in zip(answers, truths, strict=True)]
     right = np.concatenate(right) if right else np.empty(0)
     return {"accuracy": float(right.mean()) if len(right) else None, "count": len(right)}
 
 
-def _alignment(judge: Judge, segments: Segments, pairs: np.ndarray, seed: int) -> dict[str, Any]:
+def _alignment(predictor: Predictor, segments: Segments, pairs: np.ndarray, seed: int) -> dict[str, Any]:
     """Each text with its own video and with one of another test video: balanced, so that chance is one half."""
     if len(np.unique(segments.group[pairs])) < 2:
         return {"accuracy": None, "count": 0, "skipped": "fewer than two test videos with speech"}
     random = np.random.default_rng([seed, 2])
     sequences = []
     for row in pairs:
-        for partner in (row, of_another_video(segments.group, pairs, segments.group[row], random)):
-            video = segments.visual_words_of(partner) + np.int64(judge.words.words)
-            sequences.append(judge.sequence(segments.words_of(row).astype(np.int64), video))
-    belongs = judge.alignments(sequences).reshape(-1, 2) > 0
+        for partner in (row, row_of_another_video(segments.group, pairs, segments.group[row], random)):
+            video = segments.video_of(partner) + np.int64(predictor.vocabulary.vocab_size)
+            sequences.append(predictor.sequence(segments.text_of(row).astype(np.int64), video))
+    belongs = predictor.alignments(sequences).reshape(-1, 2) > 0
     right = belongs == [True, False]
     return {
         "accuracy": float(right.mean()),

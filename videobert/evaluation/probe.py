@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from videobert.evaluation.linear import PACKAGES, classify, mean_features
-from videobert.evaluation.model import Judge
 from videobert.evaluation.scoring import Ranked, accuracies, chance
-from videobert.evaluation.steps import Step, clips_of_videos, read_steps, test_segments, with_tokens, words_between
+from videobert.evaluation.steps import Step, clips_of_videos, read_steps, select_between, test_segments, with_tokens
 from videobert.evaluation.task import NO_TRUTH, inputs_of, write_task
+from videobert.model.predictor import Predictor
 from videobert.model.sequences import read_segments, token_files
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def probe(
         threads: CPU threads.
         device: where to run; auto takes a GPU when there is one.
     """
-    judge = Judge(pretrain, batch_size, device, threads)
-    segments = test_segments(judge, pretrain, tokens, manifest)
+    predictor = Predictor(pretrain, batch_size, device, threads)
+    segments = test_segments(predictor, pretrain, tokens, manifest)
     inputs = inputs_of(pretrain, tokens, manifest, annotations)
     settings = {
         "seed": seed,
@@ -85,14 +85,14 @@ def probe(
         return
 
     steps = train + test
-    words = [words_between(*clips[step.video_id], step.start, step.end) for step in steps]
+    words = [select_between(*clips[step.video_id], step.start, step.end) for step in steps]
     vectors, inputs["features"] = mean_features(features, tokens, manifest, steps)
-    cls, mean = _outputs(judge, judge.model, words)
+    cls, mean = _outputs(predictor, predictor.model, words)
     representations = {
         "videobert_cls": cls,
         "videobert_mean": mean,
         "s3d": vectors,
-        "random_weights": _outputs(judge, _untrained(judge, seed), words)[1],
+        "random_weights": _outputs(predictor, _untrained(predictor, seed), words)[1],
         "visual_words": _counts(words, len(train)),
     }
     labels = {part: sorted({getattr(step, part) for step in every}) for part in ("verb", "object")}
@@ -116,27 +116,29 @@ def probe(
 NO_TRAIN_STEPS = "evaluate.annotations has no step of a train video with tokens: there is nothing to learn from"
 
 
-def _outputs(judge: Judge, model: "VideoBertForPreTraining", words: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def _outputs(
+    predictor: Predictor, model: "VideoBertForPreTraining", words: list[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
     """([CLS], the mean over the clips) of the model's outputs for each step's visual words alone, (steps, hidden_size)."""
-    judge = copy.copy(judge)
-    judge.model = model
+    predictor = copy.copy(predictor)
+    predictor.model = model
     none = np.empty(0, np.int64)
-    sequences = [judge.sequence(none, video + judge.words.words) for video in words]
+    sequences = [predictor.sequence(none, video + predictor.vocabulary.vocab_size) for video in words]
     cls, means = [], []
-    for first, output in judge.read(sequences):
+    for first, output in predictor.read(sequences):
         for hidden, (ids, _) in zip(output.last_hidden_state.float().cpu().numpy(), sequences[first:], strict=False):
             cls.append(hidden[0])
-            means.append(hidden[: len(ids)][ids >= judge.words.words].mean(0))
+            means.append(hidden[: len(ids)][ids >= predictor.vocabulary.vocab_size].mean(0))
     return np.stack(cls).astype(np.float64), np.stack(means).astype(np.float64)
 
 
-def _untrained(judge: Judge, seed: int) -> "VideoBertForPreTraining":
+def _untrained(predictor: Predictor, seed: int) -> "VideoBertForPreTraining":
     """A model of the same shape that has learnt nothing."""
     import torch
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return type(judge.model)(judge.model.config).eval().to(judge.device)
+        return type(predictor.model)(predictor.model.config).eval().to(predictor.device)
 
 
 def _counts(words: list[np.ndarray], train: int) -> Any:

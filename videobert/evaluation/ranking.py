@@ -2,26 +2,27 @@
 
 import numpy as np
 
-from videobert.evaluation.model import Judge
 from videobert.evaluation.scoring import Ranked
+from videobert.model.predictor import Predictor
 
 
-def without_video(judge: Judge, template: str, labels: dict[str, list[str]], count: int) -> Ranked:
+def without_video(predictor: Predictor, template: str, labels: dict[str, list[str]], count: int) -> Ranked:
     """The same ranking for each of `count` steps: without a video all ask the same."""
     return {
-        part: ranked * count for part, ranked in rank_labels(judge, template, labels, [np.empty(0, np.int64)]).items()
+        part: ranked * count
+        for part, ranked in rank_labels(predictor, template, labels, [np.empty(0, np.int64)]).items()
     }
 
 
-def rank_labels(judge: Judge, template: str, labels: dict[str, list[str]], videos: list[np.ndarray]) -> Ranked:
+def rank_labels(predictor: Predictor, template: str, labels: dict[str, list[str]], videos: list[np.ndarray]) -> Ranked:
     """For each video, (label, probability among the labels) of the verbs and of the objects, best first."""
     ranked = {}
     for slot, (part, names) in enumerate(labels.items()):
-        pieces = [judge.pieces(name) for name in names]
+        pieces = [predictor.pieces(name) for name in names]
         scores = np.empty((len(videos), len(names)))
         for count in sorted({len(piece) for piece in pieces}):
-            text = _fill(judge, template, slot, count)
-            answers = judge.log_probabilities([judge.sequence(text, video) for video in videos], 0)
+            text = _fill(predictor, template, slot, count)
+            answers = predictor.log_probabilities([predictor.sequence(text, video) for video in videos], 0)
             # The masks of this slot: the other slot always has one, before or after.
             answers = np.stack([answer[:count] if slot == 0 else answer[-count:] for answer in answers])
             for index, piece in enumerate(pieces):
@@ -36,8 +37,8 @@ def rank_labels(judge: Judge, template: str, labels: dict[str, list[str]], video
     return ranked
 
 
-def _fill(judge: Judge, template: str, slot: int, count: int) -> np.ndarray:
+def _fill(predictor: Predictor, template: str, slot: int, count: int) -> np.ndarray:
     """The template's ids, with `count` masks in this slot and one in the other."""
-    before, between, after = (judge.pieces(part) for part in template.split("[MASK]"))
-    masks = [np.full(count if slot == place else 1, judge.words.mask) for place in (0, 1)]
+    before, between, after = (predictor.pieces(part) for part in template.split("[MASK]"))
+    masks = [np.full(count if slot == place else 1, predictor.vocabulary.mask) for place in (0, 1)]
     return np.concatenate([before, masks[0], between, masks[1], after]).astype(np.int64)

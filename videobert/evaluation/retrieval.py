@@ -25,12 +25,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from videobert.data.provenance import made_by
+from videobert.data.provenance import make_provenance
 from videobert.errors import UserError
-from videobert.evaluation.model import Judge
 from videobert.evaluation.scoring import RESAMPLES, interval
-from videobert.evaluation.steps import clips_of_videos, of_another_video, read_steps, test_segments, words_between
+from videobert.evaluation.steps import clips_of_videos, read_steps, row_of_another_video, select_between, test_segments
 from videobert.evaluation.task import NO_TRUTH, inputs_of, write_task
+from videobert.model.predictor import Predictor
 from videobert.model.projection import (
     Projection,
     alignments,
@@ -82,26 +82,26 @@ def retrieval(
     """
     if template.count("[MASK]") != 2:
         raise UserError(f"retrieval.template must have [MASK] twice, for the verb and the object: {template!r}")
-    judge = Judge(pretrain, batch_size, device, threads)
-    segments = test_segments(judge, pretrain, tokens, manifest)
+    predictor = Predictor(pretrain, batch_size, device, threads)
+    segments = test_segments(predictor, pretrain, tokens, manifest)
     inputs = inputs_of(pretrain, tokens, manifest, annotations)
     settings = {"seed": seed, "template": template, "candidates": candidates}
     settings["annotations"] = annotations and Path(annotations).name
-    train = read_segments(token_files(tokens, manifest), "train", judge.model.config.lookahead)
+    train = read_segments(token_files(tokens, manifest), "train", predictor.model.config.lookahead)
     shutil.rmtree(output.with_suffix(""), ignore_errors=True)  # of an earlier run, and perhaps not made again
     pairs = _pairs(train)
     if len(pairs) < 2:
         write_task("retrieval", VERSION, output, {"retrieval": {"skipped": NO_PAIRS}}, {}, settings, inputs)
         return
-    projection = _projection(judge, train, pairs, seed)
-    note = made_by("retrieval", VERSION, {"seed": seed}, inputs_of(pretrain, tokens, manifest, None))
+    projection = _projection(predictor, train, pairs, seed)
+    note = make_provenance("retrieval", VERSION, {"seed": seed}, inputs_of(pretrain, tokens, manifest, None))
     save_projection(projection, output.with_suffix(""), note)
-    summary, details = _segments(judge, projection, segments, candidates, seed)
+    summary, details = _segments(predictor, projection, segments, candidates, seed)
     if annotations is None:
         summary["steps"] = {"skipped": NO_TRUTH}
     else:
         summary["steps"], details["steps"] = _steps(
-            judge, projection, segments, annotations, manifest, template, candidates, seed
+            predictor, projection, segments, annotations, manifest, template, candidates, seed
         )
     write_task("retrieval", VERSION, output, {"retrieval": summary}, details, settings, inputs)
 
@@ -112,10 +112,10 @@ def retrieval(
 # What is asked --------------------------------------------------------------------------------------------------------
 
 
-def _projection(judge: Judge, segments: Segments, pairs: np.ndarray, seed: int) -> Projection:
+def _projection(predictor: Predictor, segments: Segments, pairs: np.ndarray, seed: int) -> Projection:
     if len(pairs) > SAMPLE:
         pairs = np.sort(np.random.default_rng([seed, 5]).choice(pairs, SAMPLE, replace=False))
-    return fit_projection(judge, *_both(judge, segments, pairs))
+    return fit_projection(predictor, *_both(predictor, segments, pairs))
 
 
 def _pairs(segments: Segments) -> np.ndarray:
@@ -123,13 +123,13 @@ def _pairs(segments: Segments) -> np.ndarray:
     return np.flatnonzero(segments.paired & has_both)
 
 
-def _both(judge: Judge, segments: Segments, rows: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    texts = [segments.words_of(row).astype(np.int64) for row in rows]
-    return texts, [segments.visual_words_of(row) + np.int64(judge.words.words) for row in rows]
+def _both(predictor: Predictor, segments: Segments, rows: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    texts = [segments.text_of(row).astype(np.int64) for row in rows]
+    return texts, [segments.video_of(row) + np.int64(predictor.vocabulary.vocab_size) for row in rows]
 
 
 def _segments(
-    judge: Judge, projection: Projection, segments: Segments, candidates: int, seed: int
+    predictor: Predictor, projection: Projection, segments: Segments, candidates: int, seed: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """(figures, each segment's ranks): a sentence looks for its own video and a video for its own sentence, among all
     segments of the test set, and among those of its video."""
@@ -137,10 +137,10 @@ def _segments(
     pairs = _pairs(segments)
     if not len(pairs):
         return {name: {"skipped": "no test segment has both speech and video"} for name in names}, {}
-    texts, videos = _both(judge, segments, pairs)
+    texts, videos = _both(predictor, segments, pairs)
     rows, groups = np.arange(len(pairs)), segments.group[pairs]
     said = Side(texts, text_vectors(projection, texts), rows, groups)
-    shown = Side(videos, video_vectors(judge, projection, videos), rows, groups)
+    shown = Side(videos, video_vectors(predictor, projection, videos), rows, groups)
     pools = [[(rows, rows)]] * 2 + [
         [(own, own) for own in (np.flatnonzero(groups == one) for one in np.unique(groups))]
     ] * 2
@@ -148,7 +148,7 @@ def _segments(
         name: (said, shown, pool) if name.startswith("text") else (shown, said, pool)
         for name, pool in zip(names, pools)
     }
-    ranks = _two_stages(judge, said, shown, asked, candidates, seed)
+    ranks = _two_stages(predictor, said, shown, asked, candidates, seed)
     sizes = [np.full(len(pairs), len(pairs))] * 2 + [np.bincount(groups)[groups]] * 2
     figures = {
         name: _figures(ranks[name], size, np.ones_like(size), groups, candidates, seed)
@@ -159,7 +159,7 @@ def _segments(
             "video_id": segments.videos[segments.group[row]],
             "start": float(segments.start[row]),
             "end": float(segments.end[row]),
-            "text": judge.tokenizer.decode(texts[place].tolist()),
+            "text": predictor.tokenizer.decode(texts[place].tolist()),
             **{name: {stage: float(found[place]) for stage, found in ranks[name].items()} for name in names},
         }
         for place, row in enumerate(pairs)
@@ -168,7 +168,7 @@ def _segments(
 
 
 def _steps(
-    judge: Judge,
+    predictor: Predictor,
     projection: Projection,
     segments: Segments,
     annotations: str,
@@ -191,13 +191,15 @@ def _steps(
     actions = sorted({(step.verb, step.object) for step in steps})
     labels = np.array([actions.index((step.verb, step.object)) for step in steps])
     sentences = [filled(template, verb, thing) for verb, thing in actions]
-    texts = [judge.pieces(sentence).astype(np.int64) for sentence in sentences]
-    videos = [words_between(*clips[step.video_id], step.start, step.end) + judge.words.words for step in steps]
+    texts = [predictor.pieces(sentence).astype(np.int64) for sentence in sentences]
+    videos = [
+        select_between(*clips[step.video_id], step.start, step.end) + predictor.vocabulary.vocab_size for step in steps
+    ]
     groups = np.unique([step.video_id for step in steps], return_inverse=True)[1]
     rows, numbers = np.arange(len(steps)), np.arange(len(actions))
     queries = Side(texts, text_vectors(projection, texts), numbers, numbers)
-    shown = Side(videos, video_vectors(judge, projection, videos), labels, groups)
-    ranks = _two_stages(judge, queries, shown, {"steps": (queries, shown, [(numbers, rows)])}, candidates, seed)[
+    shown = Side(videos, video_vectors(predictor, projection, videos), labels, groups)
+    ranks = _two_stages(predictor, queries, shown, {"steps": (queries, shown, [(numbers, rows)])}, candidates, seed)[
         "steps"
     ]
     relevant = np.bincount(labels)
@@ -245,7 +247,12 @@ Pools = list[tuple[np.ndarray, np.ndarray]]
 
 
 def _two_stages(
-    judge: Judge, texts: Side, videos: Side, asked: dict[str, tuple[Side, Side, Pools]], candidates: int, seed: int
+    predictor: Predictor,
+    texts: Side,
+    videos: Side,
+    asked: dict[str, tuple[Side, Side, Pools]],
+    candidates: int,
+    seed: int,
 ) -> dict[str, dict[str, np.ndarray]]:
     """The rank of each query's first hit, for each question (queries, items, pools): of the first stage, of the first
     stage asked with the query of another video, and of the alignment head's order of the first stage's best."""
@@ -256,7 +263,7 @@ def _two_stages(
         ranks[name] = {"first_stage": _ranks(queries, items, pools)}
         if len(np.unique(queries.groups)) > 1:
             rows = np.arange(len(queries.groups))
-            others = [of_another_video(queries.groups, rows, group, random) for group in queries.groups]
+            others = [row_of_another_video(queries.groups, rows, group, random) for group in queries.groups]
             ranks[name]["shuffled"] = _ranks(replace(queries, vectors=queries.vectors[others]), items, pools)
         shortlists[name] = []
         for rows, among in pools:
@@ -267,7 +274,7 @@ def _two_stages(
             pairs.append(shortlists[name][-1][2].ravel())
     # Each pair is read once, whoever asks.
     numbers = np.unique(np.concatenate(pairs))
-    scores = alignments(judge, texts.ids, videos.ids, np.stack(np.divmod(numbers, len(videos.ids)), 1))
+    scores = alignments(predictor, texts.ids, videos.ids, np.stack(np.divmod(numbers, len(videos.ids)), 1))
     for name, (queries, items, _) in asked.items():
         ranks[name]["cross_encoder"] = ranks[name]["first_stage"].copy()
         for rows, found, pair in shortlists[name]:

@@ -16,13 +16,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from videobert.data.provenance import made, sha256
+from videobert.data.provenance import read_provenance, sha256
 from videobert.errors import UserError
-from videobert.evaluation.model import Judge
 from videobert.evaluation.ranking import rank_labels, without_video
 from videobert.evaluation.scoring import accuracies, chance, hits, means
-from videobert.evaluation.steps import clips_of_videos, read_steps, test_segments, with_tokens, words_between
+from videobert.evaluation.steps import clips_of_videos, read_steps, select_between, test_segments, with_tokens
 from videobert.evaluation.task import NO_TRUTH, write_task
+from videobert.model.predictor import Predictor
 from videobert.model.sequences import token_files
 
 VERSION = 1
@@ -80,14 +80,17 @@ def scaling(
     found: dict[str, dict[float, list[dict[str, np.ndarray]]]] = {"cross_modal": {}, "language_prior": {}}
     details, videos_of = [], {}
     for folder, (share, model_seed) in zip(models, product(shares, seeds), strict=True):
-        judge = Judge(folder, batch_size, device, threads)
-        clips = clips or clips_of_videos(test_segments(judge, folder, tokens, manifest))
+        predictor = Predictor(folder, batch_size, device, threads)
+        clips = clips or clips_of_videos(test_segments(predictor, folder, tokens, manifest))
         steps = with_tokens(every, clips, annotations)
-        videos = [words_between(*clips[step.video_id], step.start, step.end) + judge.words.words for step in steps]
+        videos = [
+            select_between(*clips[step.video_id], step.start, step.end) + predictor.vocabulary.vocab_size
+            for step in steps
+        ]
         videos_of[share] = _trained_on(folder)
         ranks = {
-            "cross_modal": rank_labels(judge, template, labels, videos),
-            "language_prior": without_video(judge, template, labels, len(steps)),
+            "cross_modal": rank_labels(predictor, template, labels, videos),
+            "language_prior": without_video(predictor, template, labels, len(steps)),
         }
         for name, ranked in ranks.items():
             found[name].setdefault(share, []).append(hits(steps, ranked))
@@ -113,7 +116,7 @@ def _check(models: list[Path], shares: list[float], seeds: list[int], files: lis
         )
     alike: list[Any] = []
     for folder, wanted in zip(models, product(shares, seeds), strict=True):
-        note = made(folder / "model.safetensors")
+        note = read_provenance(folder / "model.safetensors")
         settings = note["settings"]
         is_ = settings["share"], settings["seed"]
         if is_ != wanted:

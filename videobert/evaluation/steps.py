@@ -8,15 +8,15 @@ import numpy as np
 
 from videobert.data.provenance import read_table
 from videobert.errors import UserError
-from videobert.evaluation.model import Judge, same_codebook
+from videobert.model.predictor import Predictor, check_same_codebook
 from videobert.model.sequences import Segments, read_segments, token_files
 
 
-def test_segments(judge: Judge, pretrain: Path, tokens: Path, manifest: Path) -> Segments:
+def test_segments(predictor: Predictor, pretrain: Path, tokens: Path, manifest: Path) -> Segments:
     """The rows of the test split, with the clips that the model was trained to see."""
     files = token_files(tokens, manifest)
-    same_codebook(files[0], pretrain / "model.safetensors")
-    segments = read_segments(files, "test", judge.model.config.lookahead)
+    check_same_codebook(files[0], pretrain / "model.safetensors")
+    segments = read_segments(files, "test", predictor.model.config.lookahead)
     if not len(segments):
         raise UserError(
             "no token row belongs to the split test: raise corpus.test_fraction, or set the column split of some "
@@ -112,16 +112,16 @@ def clips_of_videos(segments: Segments) -> dict[str, tuple[np.ndarray, np.ndarra
         name, clips = segments.videos[segments.group[row]], segments.clips_of(row)
         seconds = (segments.end[row] - segments.start[row]) / (clips[-1] - clips[0] + 1)
         middles.setdefault(name, []).append(segments.start[row] + (clips - clips[0] + 0.5) * seconds)
-        words.setdefault(name, []).append(segments.visual_words_of(row).astype(np.int64))
+        words.setdefault(name, []).append(segments.video_of(row).astype(np.int64))
     return {name: (np.concatenate(middles[name]), np.concatenate(words[name])) for name in middles}
 
 
-def words_between(middles: np.ndarray, words: np.ndarray, start: float, end: float) -> np.ndarray:
+def select_between(middles: np.ndarray, words: np.ndarray, start: float, end: float) -> np.ndarray:
     """The words (or other rows) of the clips whose middle lies in [start, end); of the nearest clip if there is none."""
     inside = (middles >= start) & (middles < end)
     return words[inside] if inside.any() else words[[np.abs(middles - (start + end) / 2).argmin()]]
 
 
-def of_another_video(groups: np.ndarray, candidates: np.ndarray, group: Any, random: np.random.Generator) -> int:
+def row_of_another_video(groups: np.ndarray, candidates: np.ndarray, group: Any, random: np.random.Generator) -> int:
     others = candidates[groups[candidates] != group]
     return int(others[random.integers(len(others))])

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from videobert.data.provenance import made_by, write_json
+from videobert.data.provenance import make_provenance, write_json
 from videobert.evaluation.scoring import rounded
 from videobert.model.sequences import token_files
 
@@ -44,7 +44,7 @@ def write_task(
     packages: tuple[str, ...] = ("torch", "transformers"),
 ) -> None:
     """Writes a task's file: what goes into metrics.json, the details, and how they were made."""
-    note = made_by(task, version, settings, inputs, packages)
+    note = make_provenance(task, version, settings, inputs, packages)
     write_json(rounded({"summary": summary, **details}), output, note)
     print(f"{task}: {in_words(summary)}", file=sys.stderr)
 

@@ -64,7 +64,7 @@ IRREGULAR_VERBS = {
     "ground": "grind",
     "laid": "lay",
     "left": "leave",
-    "made": "make",
+    "provenance": "make",
     "shaken": "shake",
     "sautéed": "saute",
     "sautéing": "saute",

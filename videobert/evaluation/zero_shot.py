@@ -18,19 +18,19 @@ import numpy as np
 
 from videobert.errors import UserError
 from videobert.evaluation.linear import PACKAGES, classify, mean_features
-from videobert.evaluation.model import Judge
 from videobert.evaluation.ranking import rank_labels, without_video
 from videobert.evaluation.scoring import TOP, accuracies, chance
 from videobert.evaluation.steps import (
     clips_of_videos,
-    of_another_video,
     read_steps,
+    row_of_another_video,
+    select_between,
     test_segments,
     with_tokens,
-    words_between,
 )
 from videobert.evaluation.task import NO_TRUTH, inputs_of, write_task
 from videobert.model.initial_model import load, sha256
+from videobert.model.predictor import Predictor
 from videobert.model.sequences import Vocabulary, read_segments, token_files
 
 VERSION = 3
@@ -75,8 +75,8 @@ def zero_shot(
     for template in templates:
         if template.count("[MASK]") != 2:
             raise UserError(f"zero_shot.templates: each must have [MASK] twice, for verb and object: {template!r}")
-    judge = Judge(pretrain, batch_size, device, threads)
-    segments = test_segments(judge, pretrain, tokens, manifest)
+    predictor = Predictor(pretrain, batch_size, device, threads)
+    segments = test_segments(predictor, pretrain, tokens, manifest)
     inputs = inputs_of(pretrain, tokens, manifest, annotations)
     settings = {
         "seed": seed,
@@ -89,22 +89,24 @@ def zero_shot(
     if annotations is None:
         write_task("zero_shot", VERSION, output, {"zero_shot": {"skipped": NO_TRUTH}}, {}, settings, inputs)
         return
-    bert = TextBert(text_model, batch_size, judge.device) if text_model else None
+    bert = TextBert(text_model, batch_size, predictor.device) if text_model else None
     every, splits = read_steps(annotations, manifest)
     labels = {part: sorted({getattr(step, part) for step in every}) for part in ("verb", "object")}
     pairs = {(step.verb, step.object) for step in every if splits.get(step.video_id) == "train"}
     clips = clips_of_videos(segments)
     steps = with_tokens(every, clips, annotations)
-    videos = [words_between(*clips[step.video_id], step.start, step.end) + judge.words.words for step in steps]
+    videos = [
+        select_between(*clips[step.video_id], step.start, step.end) + predictor.vocabulary.vocab_size for step in steps
+    ]
     groups = np.array([sorted(clips).index(step.video_id) for step in steps])
     conditions = {"cross_modal": videos}
     if len(np.unique(groups)) > 1:
         random = np.random.default_rng([seed, 3])
-        others = [of_another_video(groups, np.arange(len(steps)), group, random) for group in groups]
+        others = [row_of_another_video(groups, np.arange(len(steps)), group, random) for group in groups]
         conditions["shuffled_video"] = [videos[other] for other in others]
 
-    ranks = {"language_prior": without_video(judge, templates[0], labels, len(steps))}
-    ranks |= {name: rank_labels(judge, templates[0], labels, words) for name, words in conditions.items()}
+    ranks = {"language_prior": without_video(predictor, templates[0], labels, len(steps))}
+    ranks |= {name: rank_labels(predictor, templates[0], labels, words) for name, words in conditions.items()}
     clips_to_learn = clips_of_videos(read_segments(token_files(tokens, manifest), "train"))
     train = [step for step in every if step.video_id in clips_to_learn]
     if train:
@@ -128,11 +130,11 @@ def zero_shot(
                 results[f"{row}_{name}"] = accuracies([steps[index] for index in chosen], part, seed)
     wordings = [{name: results[name] for name in ("language_prior", "cross_modal")}]
     for template in templates[1:]:
-        prior = accuracies(steps, without_video(judge, template, labels, len(steps)), seed)
+        prior = accuracies(steps, without_video(predictor, template, labels, len(steps)), seed)
         wordings.append(
             {
                 "language_prior": prior,
-                "cross_modal": accuracies(steps, rank_labels(judge, template, labels, videos), seed),
+                "cross_modal": accuracies(steps, rank_labels(predictor, template, labels, videos), seed),
             }
         )
     if len(templates) > 1:
@@ -157,7 +159,7 @@ def zero_shot(
     write_task("zero_shot", VERSION, output, {"zero_shot": results}, details, settings, inputs, packages=PACKAGES)
 
 
-class TextBert(Judge):
+class TextBert(Predictor):
     """A BERT of text alone, with its own tokenizer, that is asked as the model is."""
 
     def __init__(self, text_model: str, batch_size: int, device: str):
@@ -172,7 +174,7 @@ class TextBert(Judge):
         self.tokenizer = tokenizer.backend_tokenizer
         self.tokenizer.no_truncation()
         ids = (tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.mask_token_id)
-        self.words = Vocabulary(*ids, video=tokenizer.sep_token_id, words=len(tokenizer), visual_words=0)
+        self.vocabulary = Vocabulary(*ids, video=tokenizer.sep_token_id, vocab_size=len(tokenizer), visual_words=0)
         self.batch_size = batch_size
 
     def head(self, type_: int) -> Any:

@@ -13,10 +13,10 @@ from pathlib import Path
 from signal import Signals
 from typing import Any
 
-from videobert.errors import Loss
+from videobert.errors import VideoError
 
 
-def apart(function: Callable[..., Any], path: Path, *arguments: Any, seconds: float, memory: int) -> Any:
+def call_isolated(function: Callable[..., Any], path: Path, *arguments: Any, seconds: float, memory: int) -> Any:
     """What a function of this package says of a stranger's file, called in a process of its own, as in `guarded`.
 
     Its arguments (the path first, as text) and its result are such as JSON knows.
@@ -26,14 +26,14 @@ def apart(function: Callable[..., Any], path: Path, *arguments: Any, seconds: fl
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folder or os.getcwd() for folder in sys.path)}
     program = "import sys; from videobert.media.bounded import answer; answer(*sys.argv[1:])"
     call = [function.__module__, function.__qualname__, json.dumps([str(path), *arguments])]
-    code, said = guarded([sys.executable, "-c", program, *call], seconds, memory, environment)
+    code, said = run_bounded([sys.executable, "-c", program, *call], seconds, memory, environment)
     if code < 0:
-        raise Loss("unusable", f"not a readable media file: the demuxer ended by {Signals(-code).name}")
+        raise VideoError("unusable", f"not a readable media file: the demuxer ended by {Signals(-code).name}")
     if code:
         raise RuntimeError("\n".join(said))
     answer = json.loads(said[-1])
     if "loss" in answer:
-        raise Loss(*answer["loss"])
+        raise VideoError(*answer["loss"])
     return answer["result"]
 
 
@@ -41,14 +41,14 @@ def answer(module: str, function: str, arguments: str) -> None:
     """`apart`, from within: prints what the function gives, or why it gives nothing."""
     try:
         answer = {"result": getattr(importlib.import_module(module), function)(*json.loads(arguments))}
-    except Loss as loss:
+    except VideoError as loss:
         answer = {"loss": [loss.status, loss.reason]}
     except MemoryError:
         answer = {"loss": ["unusable", "not a readable media file: it asks for too much memory"]}
     print(json.dumps(answer))
 
 
-def guarded(
+def run_bounded(
     command: list[str], seconds: float, memory: int, environment: dict[str, str] | None = None
 ) -> tuple[int, list[str]]:
     """Runs a program on a stranger's file, with bounds of time and of memory (bytes of address space).
@@ -73,7 +73,7 @@ def guarded(
             late = not clock.is_alive()
             clock.cancel()
     if late and process.returncode < 0:
-        raise Loss("unusable", f"it was not done with after {seconds:.0f} s")
+        raise VideoError("unusable", f"it was not done with after {seconds:.0f} s")
     return process.returncode, [line.decode(errors="replace").rstrip() for line in said]
 
 

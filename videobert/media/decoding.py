@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from videobert.errors import Loss
+from videobert.errors import VideoError
 
 if TYPE_CHECKING:
     import av
@@ -48,7 +48,7 @@ def audio(path: Path, seconds: int) -> "Iterator[tuple[int, np.ndarray]]":
 
     with open_media(path) as container:
         if not container.streams.audio:
-            raise Loss("no_audio", "no sound stream")
+            raise VideoError("no_audio", "no sound stream")
         start, longest = (container.start_time or 0) / av.time_base, (container.duration or 0) / av.time_base
         # 16 bits, as Whisper's own loader has it: mixing down to floats would leave stereo 3 dB too loud.
         resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
@@ -71,7 +71,7 @@ def audio(path: Path, seconds: int) -> "Iterator[tuple[int, np.ndarray]]":
                 position += sound.samples
                 heard = True
         if not heard:
-            raise Loss("no_audio", "nothing of the sound stream decodes")
+            raise VideoError("no_audio", "nothing of the sound stream decodes")
         yield begin, _floats(window + [sound.to_ndarray()[0] for sound in resampler.resample(None)])
 
 
@@ -125,4 +125,4 @@ def open_media(path: str | Path) -> "av.container.InputContainer":
         options = {"max_pixels": str(MAX_PIXELS)}
         return av.open(f"file:{path}", options=options, container_options=SAFE, metadata_errors="replace")
     except av.FFmpegError as error:
-        raise Loss("unusable", f"not a readable media file: {error.strerror}") from None
+        raise VideoError("unusable", f"not a readable media file: {error.strerror}") from None

@@ -13,7 +13,7 @@ from typing import Any
 
 from videobert.data.provenance import atomic
 from videobert.data.text import one_line
-from videobert.errors import Loss, UserError
+from videobert.errors import UserError, VideoError
 
 # Of a broken video less than this is not worth keeping: one clip of the paper.
 SHORTEST_PART = 1.5
@@ -44,21 +44,21 @@ def normalise(
 
     facts = probe(source)
     if not facts["has_video"]:
-        raise Loss("unusable", "no video stream")
+        raise VideoError("unusable", "no video stream")
     duration = facts["promised"] or facts["duration"]
     with atomic(target) as temporary:
         complaint = _ffmpeg(source, temporary, facts, fps, size, crf, first, last)
         count = count_frames(temporary)
         seconds = count / fps
         if seconds > LONGEST:
-            raise Loss("unusable", f"it lasts more than {LONGEST // 3600} h")
+            raise VideoError("unusable", f"it lasts more than {LONGEST // 3600} h")
         wanted = (duration if last is None else min(duration, last / fps)) - first / fps
         # Sound often outlasts the pictures, so a short result alone is no sign: ffmpeg must have complained as well, or
         # the pictures themselves were counted.
         complaint = complaint or ("the file is cut off" if facts["promised"] else "")
         partial = bool(complaint) and wanted - seconds > SHORTEST_PART
         if count == 0 or (partial and seconds < SHORTEST_PART):
-            raise Loss("unusable", complaint or "no frame in it")
+            raise VideoError("unusable", complaint or "no frame in it")
     reason = f"partial: {seconds:.1f} of {wanted:.1f} s decode ({complaint})" if partial else ""
     return {"reason": reason, "path": target.name, "frames": count, "duration": seconds}
 
@@ -76,7 +76,7 @@ def _ffmpeg(
     """Runs ffmpeg; returns the first of its complaints ("" if it had none)."""
     import ffmpeg
 
-    from videobert.media.bounded import guarded
+    from videobert.media.bounded import run_bounded
     from videobert.media.decoding import DECODE_MEMORY, LONGEST, MAX_PIXELS, SAFE
     from videobert.media.ffmpeg import ffmpeg_binary
 
@@ -130,14 +130,14 @@ def _ffmpeg(
         **{"flags:v": "+bitexact"},
     ).global_args("-hide_banner", "-nostdin", "-loglevel", "error", "-filter_complex_threads", "1")
     command = ffmpeg.compile(job.global_args("-max_alloc", str(LARGEST_PIECE)), ffmpeg_binary(), overwrite_output=True)
-    code, said = guarded(command, _time_limit(source, facts["duration"]), DECODE_MEMORY)
+    code, said = run_bounded(command, _time_limit(source, facts["duration"]), DECODE_MEMORY)
     complaint = _complaint(said, source)
     if any(fault in line for line in said for fault in MACHINE_FAULTS):
         raise UserError(f"ffmpeg could not write {target}: {complaint}")
     if code < 0:
-        raise Loss("unusable", f"ffmpeg ended by {Signals(-code).name}")
+        raise VideoError("unusable", f"ffmpeg ended by {Signals(-code).name}")
     if code:
-        raise Loss("unusable", complaint or "ffmpeg failed without a word")
+        raise VideoError("unusable", complaint or "ffmpeg failed without a word")
     return complaint
 
 

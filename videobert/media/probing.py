@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from videobert.errors import Loss
-from videobert.media.bounded import apart
+from videobert.errors import VideoError
+from videobert.media.bounded import call_isolated
 from videobert.media.decoding import LONGEST, MAX_PIXELS, open_media, picture_stream
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ def probe(path: Path) -> dict[str, Any]:
     try:
         seconds = 60 + path.stat().st_size / 5e6  # it is read once, perhaps from a slow disk
     except OSError as error:
-        raise Loss("unusable", f"not a readable media file: {error.strerror}") from None
-    return apart(_facts, path, seconds=seconds, memory=PROBE_MEMORY)
+        raise VideoError("unusable", f"not a readable media file: {error.strerror}") from None
+    return call_isolated(_facts, path, seconds=seconds, memory=PROBE_MEMORY)
 
 
 def _facts(path: str) -> dict[str, Any]:
@@ -44,14 +44,14 @@ def _facts(path: str) -> dict[str, Any]:
     with open_media(path) as container:
         video, sound = picture_stream(container), next(iter(container.streams.audio), None)
         if video is None and sound is None:
-            raise Loss("unusable", "neither pictures nor sound that can be opened")
+            raise VideoError("unusable", "neither pictures nor sound that can be opened")
         if container.duration is not None:
             duration = container.duration / av.time_base
         else:
             stream = video or sound
             duration = float(stream.duration * stream.time_base) if stream.duration else 0.0
         if duration > LONGEST:
-            raise Loss("unusable", f"it says that it lasts {duration / 3600:.1f} h; more than 12 h are refused")
+            raise VideoError("unusable", f"it says that it lasts {duration / 3600:.1f} h; more than 12 h are refused")
         return {
             "duration": max(duration, 0.0),
             "width": video.codec_context.width if video else 0,
@@ -68,7 +68,7 @@ def _picture_facts(container: "av.container.InputContainer", video: "av.stream.S
 
     width, height = video.codec_context.width, video.codec_context.height
     if width * height > MAX_PIXELS:
-        raise Loss(
+        raise VideoError(
             "unusable", f"pictures of {width}x{height} pixels; more than {MAX_PIXELS / 1e6:.0f} million are refused"
         )
     late = 0.0
@@ -80,7 +80,7 @@ def _picture_facts(container: "av.container.InputContainer", video: "av.stream.S
         promised = float(video.frames / video.average_rate)
     rate, gap = _rhythm(container, video)
     if rate > MAX_RATE:
-        raise Loss("unusable", f"{rate:.0f} pictures a second; more than {MAX_RATE} are refused")
+        raise VideoError("unusable", f"{rate:.0f} pictures a second; more than {MAX_RATE} are refused")
     interlaced = video.codec_context.field_order > 1
     return {"late": max(late, 0.0), "interlaced": interlaced, "promised": promised, "gap": gap}
 

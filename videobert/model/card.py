@@ -29,7 +29,7 @@ def write_card(pretrain: Path, metrics: dict[str, Any]) -> None:
             raise UserError(f"{pretrain / name} is missing: run the stage pretrain again")
         return json.loads((pretrain / name).read_text())
 
-    training, note = read("training.json"), read("made.json")["made"]
+    training, note = read("training.json"), read("provenance.json")["provenance"]
     corpus = training["corpus"]
     kitchen = corpus["kitchen_videos"] == corpus["videos"]
     environment = Environment(

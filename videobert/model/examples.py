@@ -29,10 +29,10 @@ PAIR, OWN, OTHER, TEXT_ONLY, VIDEO_ONLY = range(5)
 class Examples:
     """The whole run's examples, as a map-style data set: example i is a pure function of (seed, i)."""
 
-    def __init__(self, segments: Segments, words: Vocabulary, settings: dict[str, Any]):
+    def __init__(self, segments: Segments, vocabulary: Vocabulary, settings: dict[str, Any]):
         self.segments = segments
-        self.words = words
-        self.choices = words.choices()
+        self.vocabulary = vocabulary
+        self.choices = vocabulary.choices()
         self.settings = settings
         has_text = np.diff(segments.text_offsets) > 0
         has_video = np.diff(segments.video_offsets) > 0
@@ -72,12 +72,12 @@ class Examples:
         visit = self._visit(index)
         kind, row = self.kinds[visit], self.rows[visit]
         join = self._joins(kind, row, random)
-        text = self.neighbours.words_of(row) if join else self.segments.words_of(row)
+        text = self.neighbours.text_of(row) if join else self.segments.text_of(row)
         if kind == OTHER:
             row = self._of_another_video(row, self.joinable if join else self.pairs, random)
-        video, own = self.segments.visual_words_of(row), self.segments.own[row]
+        video, own = self.segments.video_of(row), self.segments.own[row]
         if join:
-            video, own = self.neighbours.visual_words_of(row)
+            video, own = self.neighbours.video_of(row)
         if kind == TEXT_ONLY:
             video = video[:0]
         elif kind == VIDEO_ONLY:
@@ -87,20 +87,20 @@ class Examples:
         if len(video):
             stride = random.integers(1, self.settings["video_stride"] + 1)
             video = video[random.integers(min(stride, len(video))) :: stride]
-        text, video = shorten(text, video + self.words.words, self.settings["max_length"])
+        text, video = shorten(text, video + self.vocabulary.vocab_size, self.settings["max_length"])
         if kind in (OWN, OTHER):
             # Compared as they are: with the verb masked nobody could tell, and nothing is to be predicted from a wrong
             # partner, which would teach the model to ignore the other modality.
-            ids, types = lay_out(text, video, self.words)
+            ids, types = lay_out(text, video, self.vocabulary)
             return ids, types, np.full(len(ids), IGNORE), int(kind == OWN)
         text_labels, video_labels = text, video
         if len(text):
             probability = self.settings["mask_probability"]
-            text, text_labels = mask_tokens(text, probability, self.choices[0], self.words.mask, random)
+            text, text_labels = mask_tokens(text, probability, self.choices[0], self.vocabulary.mask, random)
         if len(video):
             probability = self.settings["video_mask_probability"]
-            video, video_labels = mask_tokens(video, probability, self.choices[1], self.words.mask, random)
-        return *lay_out(text, video, self.words), lay_out_labels(text_labels, video_labels), IGNORE
+            video, video_labels = mask_tokens(video, probability, self.choices[1], self.vocabulary.mask, random)
+        return *lay_out(text, video, self.vocabulary), lay_out_labels(text_labels, video_labels), IGNORE
 
     def _visit(self, index: int) -> int:
         epoch, place = divmod(index, len(self.rows))
@@ -124,4 +124,4 @@ class Examples:
                 return other
 
     def collate(self, rows: list[tuple[np.ndarray, np.ndarray, np.ndarray, int]]) -> dict[str, Any]:
-        return pad_examples(rows, self.words)
+        return pad_examples(rows, self.vocabulary)

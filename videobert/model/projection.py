@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from videobert.data.provenance import atomic, made, sha256
+from videobert.data.provenance import atomic, read_provenance, sha256
 from videobert.errors import UserError
-from videobert.evaluation.model import Judge
+from videobert.model.predictor import Predictor
 
 # Numbers in a block of scores: what bounds the memory (float32, 128 MB), however many segments there are.
 BLOCK = 2**25
@@ -41,19 +41,19 @@ class Projection:
     scale: np.ndarray  # (hidden_size,) float32
 
 
-def fit_projection(judge: Judge, texts: list[np.ndarray], videos: list[np.ndarray]) -> Projection:
+def fit_projection(predictor: Predictor, texts: list[np.ndarray], videos: list[np.ndarray]) -> Projection:
     """Ridge regression from the model's mean output over a video to the tf-idf weights of its text's words.
 
     Args:
-        texts: word ids, as `judge.pieces` gives them, of the train split.
+        texts: word ids, as `predictor.pieces` gives them, of the train split.
         videos: the visual words that belong to each, as joint ids (V + w).
     """
-    outputs = mean_outputs(judge, videos).astype(np.float64)
+    outputs = mean_outputs(predictor, videos).astype(np.float64)
     centre, scale = outputs.mean(0), outputs.std(0) + 1e-6
     outputs = (outputs - centre) / scale
-    counts = np.bincount(np.concatenate([np.unique(text) for text in texts]), minlength=judge.words.words)
+    counts = np.bincount(np.concatenate([np.unique(text) for text in texts]), minlength=predictor.vocabulary.vocab_size)
     rarity = np.log((1 + len(texts)) / (1 + counts))
-    products = np.zeros((judge.words.words, outputs.shape[1]))
+    products = np.zeros((predictor.vocabulary.vocab_size, outputs.shape[1]))
     for text, output in zip(texts, outputs, strict=True):
         ids, weights = _weighted(text, rarity)
         products[ids] += np.outer(weights, output)
@@ -72,9 +72,9 @@ def text_vectors(projection: Projection, texts: list[np.ndarray]) -> np.ndarray:
     return vectors
 
 
-def video_vectors(judge: Judge, projection: Projection, videos: list[np.ndarray]) -> np.ndarray:
+def video_vectors(predictor: Predictor, projection: Projection, videos: list[np.ndarray]) -> np.ndarray:
     """A vector for each video (visual words as joint ids): (videos, hidden_size) float32."""
-    return projected(projection, mean_outputs(judge, videos))
+    return projected(projection, mean_outputs(predictor, videos))
 
 
 def projected(projection: Projection, outputs: np.ndarray) -> np.ndarray:
@@ -91,7 +91,7 @@ def save_projection(projection: Projection, folder: Path, note: dict[str, Any]) 
 
     arrays = {name: np.ascontiguousarray(array) for name, array in vars(projection).items()}
     with atomic(folder / PROJECTION) as temporary:
-        save_file(arrays, temporary, metadata={"made": json.dumps(note, sort_keys=True)})
+        save_file(arrays, temporary, metadata={"provenance": json.dumps(note, sort_keys=True)})
 
 
 def read_projection(folder: Path, pretrain: Path) -> Projection:
@@ -99,7 +99,7 @@ def read_projection(folder: Path, pretrain: Path) -> Projection:
     from safetensors.numpy import load_file
 
     path, model = folder / PROJECTION, pretrain / "model.safetensors"
-    if made(path).get("inputs", {}).get("model") != sha256(model):
+    if read_provenance(path).get("inputs", {}).get("model") != sha256(model):
         raise UserError(f"{path} was fitted to another model than {model}: run snakemake --cores all retrieval")
     return Projection(**load_file(path))
 
@@ -110,14 +110,14 @@ def _weighted(text: np.ndarray, rarity: np.ndarray) -> tuple[np.ndarray, np.ndar
     return ids, rarity[ids] / max(np.linalg.norm(rarity[ids]), 1e-9)
 
 
-def mean_outputs(judge: Judge, videos: list[np.ndarray]) -> np.ndarray:
+def mean_outputs(predictor: Predictor, videos: list[np.ndarray]) -> np.ndarray:
     """(videos, hidden_size) float32: the mean of the model's outputs at the visual words, read without a text."""
     none = np.empty(0, np.int64)
     # Batches of one length have no padding.
     order = np.argsort([len(video) for video in videos], kind="stable")
-    sequences = [judge.sequence(none, videos[place]) for place in order]
-    means = np.empty((len(videos), judge.model.config.hidden_size), np.float32)
-    for first, output in judge.read(sequences):
+    sequences = [predictor.sequence(none, videos[place]) for place in order]
+    means = np.empty((len(videos), predictor.model.config.hidden_size), np.float32)
+    for first, output in predictor.read(sequences):
         for place, hidden, (ids, _) in zip(order[first:], output.last_hidden_state.float(), sequences[first:]):
             means[place] = hidden[2 : len(ids) - 1].mean(0).cpu().numpy()
     return means
@@ -153,7 +153,9 @@ def score_blocks(queries: np.ndarray, index: np.ndarray) -> Iterator[tuple[slice
         yield block, torch.from_numpy(queries[block]) @ columns
 
 
-def alignments(judge: Judge, texts: list[np.ndarray], videos: list[np.ndarray], pairs: np.ndarray) -> np.ndarray:
+def alignments(
+    predictor: Predictor, texts: list[np.ndarray], videos: list[np.ndarray], pairs: np.ndarray
+) -> np.ndarray:
     """The alignment head's scores of pairs of a text and a video, read together, which no index can hold.
 
     Args:
@@ -172,5 +174,7 @@ def alignments(judge: Judge, texts: list[np.ndarray], videos: list[np.ndarray], 
     scores = np.empty(len(pairs), np.float32)
     for first in range(0, len(pairs), PAIRS):
         part = order[first : first + PAIRS]
-        scores[part] = judge.alignments([judge.sequence(texts[text], videos[video]) for text, video in pairs[part]])
+        scores[part] = predictor.alignments(
+            [predictor.sequence(texts[text], videos[video]) for text, video in pairs[part]]
+        )
     return scores

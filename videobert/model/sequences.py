@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from videobert.data.provenance import agreed, atomic, made, read_table, sha256
+from videobert.data.provenance import atomic, common_provenance, read_provenance, read_table, sha256
 from videobert.errors import UserError
 
 if TYPE_CHECKING:
@@ -34,16 +34,16 @@ class Vocabulary:
     sep: int
     mask: int
     video: int  # [>], which opens the video
-    words: int  # V, size of the text vocabulary with its special tokens
+    vocab_size: int  # V, size of the text vocabulary with its special tokens
     visual_words: int  # K
 
     def choices(self) -> tuple[np.ndarray, np.ndarray]:
         """Joint ids that may stand in for a word, and for a visual word: no special tokens."""
         special = [self.pad, self.cls, self.sep, self.mask, self.video]
-        return np.setdiff1d(np.arange(self.words), special), self.words + np.arange(self.visual_words)
+        return np.setdiff1d(np.arange(self.vocab_size), special), self.vocab_size + np.arange(self.visual_words)
 
 
-def vocabulary(tokenizer: Path, visual_words: int) -> Vocabulary:
+def read_vocabulary(tokenizer: Path, visual_words: int) -> Vocabulary:
     """Reads the special ids from a tokenizer.json. Raises UserError when one is missing."""
     from tokenizers import Tokenizer
 
@@ -54,7 +54,7 @@ def vocabulary(tokenizer: Path, visual_words: int) -> Vocabulary:
     for token, identity in zip(("[PAD]", "[CLS]", "[SEP]", "[MASK]", "[>]"), ids, strict=True):
         if identity is None:
             raise UserError(f"{tokenizer} has no token {token}; make the vocabulary again with this version")
-    return Vocabulary(*ids, words=table.get_vocab_size(), visual_words=visual_words)
+    return Vocabulary(*ids, vocab_size=table.get_vocab_size(), visual_words=visual_words)
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,10 @@ class Segments:
     def __len__(self) -> int:
         return len(self.paired)
 
-    def words_of(self, row: int) -> np.ndarray:
+    def text_of(self, row: int) -> np.ndarray:
         return self.text[self.text_offsets[row] : self.text_offsets[row + 1]]
 
-    def visual_words_of(self, row: int) -> np.ndarray:
+    def video_of(self, row: int) -> np.ndarray:
         return self.video[self.video_offsets[row] : self.video_offsets[row + 1]]
 
     def clips_of(self, row: int) -> np.ndarray:
@@ -95,15 +95,15 @@ def token_files(tokens: Path, manifest: Path) -> list[Path]:
     for file in files:
         if not file.exists():
             raise UserError(f"{file} is missing: the stage tokens has not run for this shard, or the file was deleted")
-    agreed(files, "codebook_sha256")
-    agreed(files, "vocabulary_sha256")
+    common_provenance(files, "codebook_sha256")
+    common_provenance(files, "vocabulary_sha256")
     return files
 
 
 def fits(files: list[Path], fact: str, file: Path) -> None:
     """Raises UserError when the tokens were made with another file than `file`, by the hash in their note."""
-    noted = made(files[0]).get(fact)
-    if noted is not None and noted != sha256(file):
+    recorded = read_provenance(files[0]).get(fact)
+    if recorded is not None and recorded != sha256(file):
         raise UserError(f"{files[0]} was made with another {file}: run the stage tokens again")
 
 
@@ -229,11 +229,11 @@ class Neighbours:
         self.next = np.full(len(segments), -1)
         self.next[pairs[:-1][follows]] = pairs[1:][follows]
 
-    def words_of(self, row: int) -> np.ndarray:
+    def text_of(self, row: int) -> np.ndarray:
         offsets = self.segments.text_offsets
         return self.segments.text[offsets[row] : offsets[self.next[row] + 1]]
 
-    def visual_words_of(self, row: int) -> tuple[np.ndarray, int]:
+    def video_of(self, row: int) -> tuple[np.ndarray, int]:
         """The visual words, and how many of them are the sentences' own; the others follow the second one."""
         segments, last = self.segments, self.next[row]
         start, begin = segments.clips_of(row)[0], segments.clips_of(last)[0]
@@ -272,12 +272,12 @@ def shorten(text: np.ndarray, video: np.ndarray, max_length: int) -> tuple[np.nd
     return text, video[: room - len(text)]
 
 
-def lay_out(text: np.ndarray, video: np.ndarray, words: Vocabulary) -> tuple[np.ndarray, np.ndarray]:
+def lay_out(text: np.ndarray, video: np.ndarray, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray]:
     """Joint ids of text and video (either may be empty, not both) to (ids, token types) with the special tokens."""
     if not len(video):
-        ids = np.concatenate([[words.cls], text, [words.sep]])
+        ids = np.concatenate([[vocabulary.cls], text, [vocabulary.sep]])
         return ids, np.zeros(len(ids), np.int64)
-    ids = np.concatenate([[words.cls], text, [words.video], video, [words.sep]])
+    ids = np.concatenate([[vocabulary.cls], text, [vocabulary.video], video, [vocabulary.sep]])
     types = np.zeros(len(ids), np.int64)
     types[len(text) + 2 :] = 1
     return ids, types
@@ -289,19 +289,19 @@ def lay_out_labels(text: np.ndarray, video: np.ndarray) -> np.ndarray:
     return np.concatenate([gap, text, gap] if not len(video) else [gap, text, gap, video, gap])
 
 
-def pad_inputs(rows: list[tuple[np.ndarray, ...]], words: Vocabulary) -> dict[str, "torch.Tensor"]:
+def pad_inputs(rows: list[tuple[np.ndarray, ...]], vocabulary: Vocabulary) -> dict[str, "torch.Tensor"]:
     """Pads (ids, token types, ...) rows to the batch's longest: the model's inputs."""
     import torch
 
     here = _here(rows)
     return {
-        "input_ids": _padded(rows, 0, words.pad, here),
+        "input_ids": _padded(rows, 0, vocabulary.pad, here),
         "attention_mask": torch.from_numpy(here.astype(np.int64)),
         "token_type_ids": _padded(rows, 1, 0, here),
     }
 
 
-def pad_examples(rows: list[tuple[np.ndarray, np.ndarray, np.ndarray, int]], words: Vocabulary) -> dict[str, Any]:
+def pad_examples(rows: list[tuple[np.ndarray, np.ndarray, np.ndarray, int]], vocabulary: Vocabulary) -> dict[str, Any]:
     """Pads (ids, token types, labels, alignment) rows: the model's inputs and targets."""
     import torch
 
@@ -309,7 +309,7 @@ def pad_examples(rows: list[tuple[np.ndarray, np.ndarray, np.ndarray, int]], wor
         "labels": _padded(rows, 2, IGNORE, _here(rows)),
         "alignment": torch.tensor([alignment for *_, alignment in rows]),
     }
-    return pad_inputs(rows, words) | targets
+    return pad_inputs(rows, vocabulary) | targets
 
 
 def _here(rows: list[tuple[np.ndarray, ...]]) -> np.ndarray:

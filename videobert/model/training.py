@@ -23,10 +23,10 @@ PARTS = ("text_loss", "video_loss", "text_video_loss", "alignment_loss")
 WHOLE = "whole"
 
 
-def last_checkpoint(folder: Path, made: dict[str, Any], clean: bool = True) -> Path | None:
+def last_checkpoint(folder: Path, provenance: dict[str, Any], clean: bool = True) -> Path | None:
     """The last whole checkpoint of a run with this note. With `clean`, removes broken ones and those of other runs."""
-    mark = folder / "made"
-    key = hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()
+    mark = folder / "provenance"
+    key = hashlib.sha256(json.dumps(provenance, sort_keys=True).encode()).hexdigest()
     if clean:
         if list(folder.glob("checkpoint-*")) and (not mark.exists() or mark.read_text() != key):
             print(f"pretrain: settings or inputs have changed, so {folder} is thrown away", file=sys.stderr)
@@ -77,7 +77,7 @@ def training_arguments(output: Path, settings: dict[str, Any], save_steps: int, 
 
 
 def make_trainer(
-    model: Any, arguments: "TrainingArguments", examples: Examples, runs: Path, made: dict[str, Any]
+    model: Any, arguments: "TrainingArguments", examples: Examples, runs: Path, provenance: dict[str, Any]
 ) -> "Trainer":
     import torch
     from torch.utils.tensorboard import SummaryWriter

@@ -277,7 +277,7 @@ def _zero_shot(figures: dict[str, Any] | None, details: dict[str, Any]) -> dict[
         tables.append({"name": f"Over {count} templates: mean, and spread", **_spread_table(wordings)})
     paper = [(name, dict(zip(ACCURACIES, values)), "other") for name, values in PAPER_ZERO_SHOT.items()]
     return {
-        "templates": details.get("made", {}).get("settings", {}).get("templates", []),
+        "templates": details.get("provenance", {}).get("settings", {}).get("templates", []),
         "segments": figures["cross_modal"]["count"],
         "tables": tables,
         "paper": table(paper, ACCURACIES),
@@ -593,7 +593,7 @@ def _scaling(figures: dict[str, Any] | None, details: dict[str, Any]) -> dict[st
     largest = _by_share(figures["cross_modal"])[-1]
     return {
         "segments": largest["count"],
-        "seeds": len(details.get("made", {}).get("settings", {}).get("seeds", [])),
+        "seeds": len(details.get("provenance", {}).get("settings", {}).get("seeds", [])),
         "tables": tables,
         "paper": table([(name, row, "other") for name, row in PAPER_SCALING.items()], columns),
         "plot": _scaling_plot(_by_share(figures["cross_modal"])),

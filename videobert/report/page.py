@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videobert.data.ledger import path_of
-from videobert.data.provenance import atomic, made, read_table
+from videobert.data.provenance import atomic, read_provenance, read_table
 from videobert.report import evaluation as report_evaluation
 from videobert.report.parts import (
     BLUE,
@@ -154,8 +154,8 @@ def _model(results: Path) -> dict[str, Any]:
         "words": config.get("vocab_size"),
         "visual_words": config.get("visual_words"),
         "parameters": _parameters(results / "pretrain" / "model.safetensors"),
-        "steps": training.get("made", {}).get("settings", {}).get("max_steps"),
-        "batch": training.get("made", {}).get("settings", {}).get("batch_size"),
+        "steps": training.get("provenance", {}).get("settings", {}).get("max_steps"),
+        "batch": training.get("provenance", {}).get("settings", {}).get("batch_size"),
     }
 
 
@@ -397,7 +397,7 @@ def _notes(results: Path, shards: list[str], tasks: list[str]) -> list[dict[str,
         "frames": path_of(results, "frames", first),
         "features": results / "features" / f"{first}.parquet",
         "codebook": results / "codebook" / "statistics.json",
-        "vocabulary": results / "vocabulary" / "made.json",
+        "vocabulary": results / "vocabulary" / "provenance.json",
         "tokens": results / "tokens" / f"{first}.parquet",
         "pretrain": results / "pretrain" / "training.json",
         **{task: results / "evaluate" / f"{task}.json" for task in tasks},
@@ -405,7 +405,7 @@ def _notes(results: Path, shards: list[str], tasks: list[str]) -> list[dict[str,
     }
     notes = []
     for stage, path in places.items():
-        note = made(path) if path.exists() else {}
+        note = read_provenance(path) if path.exists() else {}
         known = ("stage", "version", "settings", "inputs", "packages")
         facts = {key: value for key, value in note.items() if key not in known}
         notes.append(

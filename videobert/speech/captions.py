@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from videobert.data.text import printable
-from videobert.errors import Loss
+from videobert.data.text import sanitized
+from videobert.errors import VideoError
 
 LARGEST = 8_000_000  # bytes; an hour of automatic captions with the time of each word takes less than one million
 MOST = 1_000_000  # words, with all that is repeated; a day of speech without a pause
@@ -54,7 +54,7 @@ def caption_words(path: Path, duration: float) -> tuple[list[tuple[str, float, f
         within = [cue._replace(end=min(cue.end, duration)) for cue in cues if cue.start <= duration]
         cues, malformed = within, malformed + len(cues) - len(within)
     if malformed and not cues:
-        raise Loss("unusable", f"its captions hold no cue that can be used: {malformed} malformed")
+        raise VideoError("unusable", f"its captions hold no cue that can be used: {malformed} malformed")
     cues = sorted(cues, key=lambda cue: cue[:2])
     stamped = any(time is not None for cue in cues for _, time in cue.words)
     cues = _without_repeats(cues, stamped)
@@ -69,7 +69,7 @@ def caption_words(path: Path, duration: float) -> tuple[list[tuple[str, float, f
 def read_cues(path: Path) -> tuple[list[Cue], int]:
     """The cues of a file as they stand in it, those without words left out, and the number of malformed ones."""
     if path.stat().st_size > LARGEST:
-        raise Loss("unusable", f"its captions are larger than {LARGEST // 1_000_000} MB")
+        raise VideoError("unusable", f"its captions are larger than {LARGEST // 1_000_000} MB")
     cues, count, malformed, found = [], 0, 0, False
     for times, text in _blocks(path):
         found = True
@@ -80,11 +80,11 @@ def read_cues(path: Path) -> tuple[list[Cue], int]:
             cues.append(Cue(start, end, words))
             count += len(words)
         if count > MOST:
-            raise Loss("unusable", f"its captions hold more than {MOST:,} words")
+            raise VideoError("unusable", f"its captions hold more than {MOST:,} words")
     if not found:
         with open(path, "rb") as file:
             if not file.read(20).lstrip(b"\xef\xbb\xbf").startswith(b"WEBVTT"):
-                raise Loss("unusable", "its captions are neither WebVTT nor SubRip")
+                raise VideoError("unusable", "its captions are neither WebVTT nor SubRip")
     return cues, malformed
 
 
@@ -135,7 +135,7 @@ def _words(text: str) -> list[tuple[str, float | None]]:
             pieces.append(f"\ue000{_seconds(*stamp.groups())}\ue001")
         elif not MARKUP.fullmatch(piece):
             # Only now, when the markup is parted off: "&lt;i&gt;" is text.
-            pieces.append("\n".join(printable(line) for line in html.unescape(piece).split("\n")))
+            pieces.append("\n".join(sanitized(line) for line in html.unescape(piece).split("\n")))
     words, time, space = [], None, " "
     for mark in re.finditer(r"\ue000([\d.]+)\ue001|(\s+)|([^\s\ue000\ue001]+)", NOISE.sub(" ", "".join(pieces))):
         stamp, blank, word = mark.groups()

@@ -17,7 +17,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from videobert.data.provenance import agreed, made, made_by, read_table, write_json, write_table
+from videobert.data.provenance import (
+    common_provenance,
+    make_provenance,
+    read_provenance,
+    read_table,
+    write_json,
+    write_table,
+)
 from videobert.data.tables import read_features, rows_of_videos
 from videobert.errors import UserError
 from videobert.vision.atlas import atlas_table, nearest_clips
@@ -72,8 +79,8 @@ def codebook(
         tree = fit(vectors, branching, depth, batch_size, seed, threads)
         statistics, atlas = _describe(tree, files, splits, vectors.mean(axis=0, dtype="float64"))
     settings = {"branching": branching, "depth": depth, "sample": sample, "batch_size": batch_size, "seed": seed}
-    network = made(files[0])  # all agree
-    note = made_by(
+    network = read_provenance(files[0])  # all agree
+    note = make_provenance(
         "codebook",
         VERSION,
         settings,
@@ -107,7 +114,7 @@ def _sample(files: list[Path], splits: dict[str, str], size: int, seed: int) -> 
     for path in files:
         table, features = read_features(path)
         for fact in ("weights_sha256", "clip_seconds"):
-            agreed([files[0], path], fact)
+            common_provenance([files[0], path], fact)
         if reservoir is None:
             reservoir = Reservoir(size, features.shape[1])
         index = table["clip"].to_numpy().astype(np.uint64)

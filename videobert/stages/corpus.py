@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from videobert.data.manifest import SPLITS, identity_of, plan, read_register, shards
-from videobert.data.provenance import made_by, write_table
+from videobert.data.provenance import make_provenance, write_table
 
 if TYPE_CHECKING:
     pass
@@ -43,13 +43,13 @@ def corpus(
 
     manifest, rows = plan(videos, register, shard_size, test_fraction, seed)
     settings = {"shard_size": shard_size, "test_fraction": test_fraction, "seed": seed}
-    made = made_by("corpus", VERSION, settings, {"videos": videos})
+    provenance = make_provenance("corpus", VERSION, settings, {"videos": videos})
     remembered = read_register(register, shard_size)
     remembered.update({identity_of(row["source"]): (row["video_id"], row["shard"]) for row in manifest})
     known = [{"identity": key, "video_id": value[0], "shard": value[1]} for key, value in remembered.items()]
     write_table(pa.Table.from_pylist(known), register, {"stage": "corpus", "settings": {"shard_size": shard_size}})
-    write_table(pa.Table.from_pylist(rows), ledger, made)
-    write_table(pa.Table.from_pylist(manifest), output, made)
+    write_table(pa.Table.from_pylist(rows), ledger, provenance)
+    write_table(pa.Table.from_pylist(manifest), output, provenance)
     lost = sum(row["status"] != "ok" for row in rows)
     splits = {split: sum(row["split"] == split for row in manifest) for split in SPLITS}
     print(

@@ -29,14 +29,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from videobert.data.ledger import each, finish
+from videobert.data.ledger import process_videos, remove_journal
 from videobert.data.manifest import local_path, rows_of
-from videobert.data.provenance import made as made_of
-from videobert.data.provenance import made_by, read_table, write_table
+from videobert.data.provenance import make_provenance, read_provenance, read_table, write_table
 from videobert.data.text import one_line
-from videobert.errors import Loss, UserError
+from videobert.errors import UserError, VideoError
 from videobert.media.probing import probe
-from videobert.web.options import MANNERS, Settings, misfits, taking, too_long, unwanted
+from videobert.web.options import MANNERS, Settings, misfits, selection_options, too_long, unwanted
 
 if TYPE_CHECKING:
     from videobert.web.fetch import Site
@@ -137,31 +136,32 @@ def download(
     )
     # The rows themselves, not the manifest's hash: another shard's news must not fetch this one again.
     identity = [[row[key] for key in ("video_id", "source", "captions", "title", "license")] for row in rows]
-    made = made_by(
+    provenance = make_provenance(
         "download",
         VERSION,
-        {name: value for name, value in vars(settings).items() if name not in MANNERS} | {"options": taking(options)},
+        {name: value for name, value in vars(settings).items() if name not in MANNERS}
+        | {"options": selection_options(options)},
         {},
         _packages(rows),
         rows_sha256=hashlib.sha256(json.dumps(identity).encode()).hexdigest(),
     )
     folder, journal = output.parent, output.parent / ".journal"
-    before, site = _before(folder, made), _site(settings, rows)
+    before, site = _before(folder, provenance), _site(settings, rows)
 
     def work(row: dict[str, Any]) -> tuple[dict[str, Any], None]:
         return _again(row, before, folder, settings, site) or _bring(row, folder, settings, site), None
 
     try:
-        ledger, _ = each(rows, work, journal, made, schema)
+        ledger, _ = process_videos(rows, work, journal, provenance, schema)
     finally:
         if site:
             site.close()
     sources = pa.array([row["source"] for row in rows], pa.string())  # of lost videos too
     ledger = ledger.set_column(ledger.schema.get_field_index("source"), "source", sources)
     _sweep(folder, ledger.to_pylist())
-    write_table(ledger, folder / KEPT, made)
-    write_table(ledger, output, made)
-    finish(journal)
+    write_table(ledger, folder / KEPT, provenance)
+    write_table(ledger, output, provenance)
+    remove_journal(journal)
 
 
 def _packages(rows: list[dict[str, Any]]) -> tuple[str, ...]:
@@ -194,10 +194,10 @@ def _bring(row: dict[str, Any], folder: Path, settings: Settings, site: "Site | 
     file, caption, facts = _fetch(row, part, settings, site)
     found = probe(file)
     if not found["has_video"]:
-        raise Loss("unusable", "it has no video stream")
+        raise VideoError("unusable", "it has no video stream")
     facts |= {key: found[key] for key in ("duration", "has_audio", "width", "height")}
     if settings.max_duration and facts["duration"] > settings.max_duration:
-        raise Loss("unusable", too_long(facts["duration"], settings.max_duration))
+        raise VideoError("unusable", too_long(facts["duration"], settings.max_duration))
     if row["captions"]:
         caption = _own_captions(row, part, settings.captions)
     facts["captions"] = _place_captions(caption, folder, row["video_id"])
@@ -208,7 +208,7 @@ def _bring(row: dict[str, Any], folder: Path, settings: Settings, site: "Site | 
 
 def _part(folder: Path, source: str, settings: Settings) -> Path:
     """Where a video comes to before it stands in `folder`. Of another video, or another format, nothing is left there."""
-    identity = json.dumps([source, settings.format, taking(settings.options)])
+    identity = json.dumps([source, settings.format, selection_options(settings.options)])
     part = folder / ".part" / hashlib.sha256(identity.encode()).hexdigest()[:16]
     for other in part.parent.glob("*"):
         if other != part:
@@ -239,15 +239,15 @@ def _fetch(
         number = int(source.removeprefix("kitchen:"))
         render(number, part / "media.mp4")
         return part / "media.mp4", None, facts | {"title": row["title"] or script(number).title}
-    raise Loss("unusable", f"{source} is not an http(s) URL, a path or kitchen:NUMBER")
+    raise VideoError("unusable", f"{source} is not an http(s) URL, a path or kitchen:NUMBER")
 
 
 def _local(source: str, part: Path) -> Path:
     path = local_path(source)
     if not os.path.exists(path):
-        raise Loss("gone", f"there is no file {source}")
+        raise VideoError("gone", f"there is no file {source}")
     if not path.is_file():
-        raise Loss("unusable", f"{source} is not a file")
+        raise VideoError("unusable", f"{source} is not a file")
     return _link(path, part / f"media{_suffix(path.name)}")
 
 
@@ -312,10 +312,10 @@ class _Before:
     captions: bool
 
 
-def _before(folder: Path, made: dict[str, Any]) -> _Before:
-    if not (folder / KEPT).exists() or made_of(folder / KEPT).get("version") != made["version"]:
+def _before(folder: Path, provenance: dict[str, Any]) -> _Before:
+    if not (folder / KEPT).exists() or read_provenance(folder / KEPT).get("version") != provenance["version"]:
         return _Before({}, False, False, False)
-    then, now = made_of(folder / KEPT)["settings"], made["settings"]
+    then, now = read_provenance(folder / KEPT)["settings"], provenance["settings"]
     rows = {row["video_id"]: row for row in read_table(folder / KEPT).to_pylist()}
     same = {name for name in now if then.get(name) == now[name]}
     return _Before(rows, same == set(now), {"format", "options"} <= same, {"captions", "automatic_captions"} <= same)
@@ -333,14 +333,14 @@ def _again(
         return None
     if old["status"] != "ok":
         if old["status"] in LOST_FOR_GOOD and before.all:
-            raise Loss(old["status"], old["reason"])
+            raise VideoError(old["status"], old["reason"])
         return None
     path = folder / old["path"]
     if not before.media or not path.is_file():
         return None
     license = row["license"] or old["license"]
     if reason := unwanted(settings, old["duration"], license, path.stat().st_size):
-        raise Loss("unusable", reason)
+        raise VideoError("unusable", reason)
     facts = {key: value for key, value in old.items() if key not in ("video_id", "status")}
     facts |= {"title": row["title"] or old["title"], "license": license}
     linked = bool(old["captions"]) and (folder / old["captions"]).is_symlink()

@@ -12,9 +12,9 @@ result says which weights made it, so that no later stage mixes the features of 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from videobert.data.ledger import each, finish, ok
-from videobert.data.provenance import made, made_by, write_table
-from videobert.errors import Loss, UserError
+from videobert.data.ledger import completed, process_videos, remove_journal
+from videobert.data.provenance import make_provenance, read_provenance, write_table
+from videobert.errors import UserError, VideoError
 from videobert.vision.embedding import embed_video
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def features(
         raise UserError("device: cuda, but torch sees no GPU here; take auto or cpu")
     device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     model, preprocessing, weights_hash = load(weights, device, precision)
-    fps = made(frames)["settings"]["fps"]
+    fps = read_provenance(frames)["settings"]["fps"]
     seconds, dimension = clip_frames / fps, model.dimension
     table_schema = pa.schema(
         [
@@ -72,7 +72,7 @@ def features(
 
     def work(video: dict[str, Any]) -> tuple[dict[str, Any], pa.Table]:
         if video["frames"] < clip_frames:
-            raise Loss("too_short", f"{video['duration']:.2f} s, less than a clip of {seconds:g} s")
+            raise VideoError("too_short", f"{video['duration']:.2f} s, less than a clip of {seconds:g} s")
         path = frames.parent / video["path"]
         if not path.is_file():
             raise UserError(f"{path} is missing, though {frames} lists it; delete that ledger and run again")
@@ -91,7 +91,7 @@ def features(
         }
         return {"clips": len(rows)}, pa.table(columns, schema=table_schema)
 
-    note = made_by(
+    note = make_provenance(
         "features",
         VERSION,
         {"weights": Path(weights).name, "clip_frames": clip_frames, "precision": precision},
@@ -102,7 +102,9 @@ def features(
         clip_seconds=seconds,
     )
     journal = output.parent / ".journal" / output.stem
-    rows, table = each(ok(frames), work, journal, note, pa.schema([("clips", pa.int32())]), table_schema)
+    rows, table = process_videos(
+        completed(frames), work, journal, note, pa.schema([("clips", pa.int32())]), table_schema
+    )
     write_table(rows, ledger, note)
     write_table(table, output, note)
-    finish(journal)
+    remove_journal(journal)

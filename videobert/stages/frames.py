@@ -15,8 +15,8 @@ use up a machine.
 from pathlib import Path
 from typing import Any
 
-from videobert.data.ledger import each, finish, ok
-from videobert.data.provenance import made_by, write_table
+from videobert.data.ledger import completed, process_videos, remove_journal
+from videobert.data.provenance import make_provenance, write_table
 from videobert.errors import UserError
 from videobert.media.normalising import normalise
 
@@ -39,7 +39,7 @@ def frames(download: Path, output: Path, fps: int = 20, size: int = 224, crf: in
 
     folder, journal = output.parent, output.parent / ".journal"
     settings = {"fps": fps, "size": size, "crf": crf}
-    made = made_by("frames", VERSION, settings, {"download": download}, ffmpeg=ffmpeg_version())
+    provenance = make_provenance("frames", VERSION, settings, {"download": download}, ffmpeg=ffmpeg_version())
 
     def work(video: dict[str, Any]) -> tuple[dict[str, Any], None]:
         source = download.parent / video["path"]
@@ -48,10 +48,10 @@ def frames(download: Path, output: Path, fps: int = 20, size: int = 224, crf: in
         return normalise(source, folder / f"{video['video_id']}.mp4", fps, size, crf), None
 
     schema = pa.schema([("path", pa.string()), ("frames", pa.int32()), ("duration", pa.float64())])
-    ledger, _ = each(ok(download), work, journal, made, schema)
+    ledger, _ = process_videos(completed(download), work, journal, provenance, schema)
     kept = set(ledger["path"].to_pylist())
     for path in folder.glob("*.mp4"):  # what an earlier run with other videos left, or a killed one half-written
         if path.name not in kept:
             path.unlink()
-    write_table(ledger, output, made)
-    finish(journal)
+    write_table(ledger, output, provenance)
+    remove_journal(journal)

@@ -26,8 +26,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from videobert.data.provenance import agreed, atomic, made_by, noted, read_table, sha256, write_json
-from videobert.data.provenance import made as note_of
+from videobert.data.provenance import (
+    atomic,
+    common_provenance,
+    make_provenance,
+    read_provenance,
+    read_table,
+    sha256,
+    with_provenance,
+    write_json,
+)
 from videobert.errors import UserError
 from videobert.model import initial_model as checkpoint
 from videobert.model.examples import Examples
@@ -38,9 +46,9 @@ from videobert.model.sequences import (
     memory_mapped,
     on_disk,
     read_segments,
+    read_vocabulary,
     token_files,
 )
-from videobert.model.sequences import vocabulary as read_vocabulary
 from videobert.model.training import PARTS, last_checkpoint, make_trainer, training_arguments
 from videobert.vision.quantizer import Codebook, load
 
@@ -172,7 +180,7 @@ def pretrain(
         facts["initial_model_sha256"] = checkpoint.sha256(bert, has_head)
         head = "" if has_head else "; it has no head for masked words, so ours starts from nothing"
         print(f"pretrain: starting from {initial_model}, {json.dumps(sizes)}{head}", file=sys.stderr)
-    made = made_by(
+    provenance = make_provenance(
         "pretrain",
         VERSION,
         settings,
@@ -204,14 +212,16 @@ def pretrain(
         checkpoint.start(model, bert, has_head, words)
         del bert
     model.videobert.embeddings.video.requires_grad_(not freeze_visual_embeddings)
-    trainer = make_trainer(model, arguments, examples, output / "runs", made)
+    trainer = make_trainer(model, arguments, examples, output / "runs", provenance)
     with arguments.main_process_first():
-        last = last_checkpoint(output / "checkpoints", made, clean=arguments.process_index == 0)
+        last = last_checkpoint(output / "checkpoints", provenance, clean=arguments.process_index == 0)
     if last:
         print(f"pretrain: going on from {last.name}", file=sys.stderr)
     trainer.train(resume_from_checkpoint=str(last) if last else None)
     if arguments.process_index == 0:
-        _write(trainer, vocabulary, codebook, preprocessing, _corpus(segments, manifest, preprocessing), output, made)
+        _write(
+            trainer, vocabulary, codebook, preprocessing, _corpus(segments, manifest, preprocessing), output, provenance
+        )
         shutil.rmtree(output / "checkpoints")
         shutil.rmtree(output / "segments")
 
@@ -220,15 +230,15 @@ def _preprocessing(tokens: Path, features: Path, frames: Path, centroids: Path) 
     """How a raw video becomes visual words, from the notes of one shard: all shards agree."""
     table, ledger = features / tokens.name, frames / tokens.stem / "ledger.parquet"
     for fact in ("weights_sha256", "clip_seconds"):
-        agreed([centroids, table], fact)
-    network, pictures = note_of(table), note_of(ledger)
+        common_provenance([centroids, table], fact)
+    network, pictures = read_provenance(table), read_provenance(ledger)
     if network["inputs"]["frames"] != sha256(ledger):
         raise UserError(f"{table} was made with other frames than those of {ledger}: run the stage features again")
     return {
         **pictures["settings"],
         **network["settings"],
         **{name: network[name] for name in ("weights_sha256", "clip_seconds", "dimension")},
-        "segment_length": note_of(tokens)["settings"]["segment_length"],
+        "segment_length": read_provenance(tokens)["settings"]["segment_length"],
     }
 
 
@@ -261,7 +271,7 @@ def _model(settings: dict[str, Any], words: Vocabulary, tree: Codebook, bert: An
     if bert:
         shape = {name: getattr(bert, name) for name in checkpoint.SHAPE}
     config = VideoBertConfig(
-        vocab_size=words.words,
+        vocab_size=words.vocab_size,
         visual_words=words.visual_words,
         max_position_embeddings=settings["max_length"],
         hidden_dropout_prob=settings["dropout"],
@@ -284,12 +294,12 @@ def _write(
     preprocessing: dict[str, Any],
     corpus: dict[str, Any],
     output: Path,
-    made: dict[str, Any],
+    provenance: dict[str, Any],
 ) -> None:
     """Writes the model folder, each file whole, the weights last."""
     with atomic(output / "centroids.safetensors") as temporary:
         shutil.copyfile(codebook / "centroids.safetensors", temporary)
-    write_json(preprocessing, output / "preprocessing.json", made)
+    write_json(preprocessing, output / "preprocessing.json", provenance)
     for path in sorted(vocabulary.glob("*.json")) + sorted(vocabulary.glob("*.txt")):
         if path.name.startswith(("tokenizer", "special_tokens_map", "vocab")):
             with atomic(output / path.name) as temporary:
@@ -300,16 +310,16 @@ def _write(
         for entry in trainer.state.log_history
         if "loss" in entry
     ]
-    write_json({"curve": curve, "corpus": corpus}, output / "training.json", made)
+    write_json({"curve": curve, "corpus": corpus}, output / "training.json", provenance)
     _plot(curve, output / "training.png")
-    write_json({}, output / "made.json", made)
+    write_json({}, output / "provenance.json", provenance)
     with atomic(output / ".saved") as folder:
         trainer.model.save_pretrained(folder)
         config, weights = folder / "config.json", folder / "model.safetensors"
         with atomic(output / "config.json") as temporary:
             shutil.copyfile(config, temporary)
         with atomic(output / "model.safetensors") as temporary:
-            temporary.write_bytes(noted(weights.read_bytes(), made))
+            temporary.write_bytes(with_provenance(weights.read_bytes(), provenance))
     card = output / "README.md"
     if card.exists() and sha256(output / "model.safetensors") not in card.read_text():
         card.unlink()  # it tells the figures of an earlier model; the stage evaluate writes it anew

@@ -14,9 +14,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Literal
 
-from videobert.data.provenance import atomic, made, read_table, write_table
+from videobert.data.provenance import atomic, read_provenance, read_table, write_table
 from videobert.errors import UserError
-from videobert.process import hold
+from videobert.process import acquire_lock
 from videobert.stages.download import KEPT
 
 Class = Literal["blocked", "transient", "gone", "unusable", "failed"]
@@ -39,7 +39,7 @@ def retry(results: Path, classes: list[Class]) -> None:
     folders = sorted(path for path in (results / "download").glob("*") if path.name.isdecimal())
     if not folders:
         raise UserError(f"{results} has no downloaded shards; give the results folder of the configuration")
-    lock = hold(Path(".snakemake/workflow.lock")) if Path(".snakemake").is_dir() else None
+    lock = acquire_lock(Path(".snakemake/workflow.lock")) if Path(".snakemake").is_dir() else None
     wanted = pa.array(classes, pa.string())
     found: Counter[str] = Counter()
     marked = 0
@@ -59,7 +59,7 @@ def retry(results: Path, classes: list[Class]) -> None:
                     folder / COUNT
                 ) as temporary:  # first, lest a kill leaves a shard that forgot them and rests
                     temporary.write_text(str(int(retried(results, folder.name)) + 1))
-                write_table(table.filter(pc.invert(again)), folder / KEPT, made(folder / KEPT))
+                write_table(table.filter(pc.invert(again)), folder / KEPT, read_provenance(folder / KEPT))
         marked += sum(found.values()) > before
     if lock:
         lock.close()

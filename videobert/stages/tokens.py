@@ -14,7 +14,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from videobert.data.provenance import agreed, made, made_by, read_table, sha256, write_table
+from videobert.data.provenance import (
+    common_provenance,
+    make_provenance,
+    read_provenance,
+    read_table,
+    sha256,
+    write_table,
+)
 from videobert.data.tables import read_features
 from videobert.errors import UserError
 from videobert.vision.quantizer import Codebook, assign, load
@@ -73,7 +80,7 @@ def tokens(
     split = pa.array([listed[video]["split"] for video in kept], pa.string())
     segments = segments.add_column(1, "split", split.take(_rank(segments, kept)))
 
-    note = made_by(
+    note = make_provenance(
         "tokens",
         VERSION,
         {"segment_length": segment_length, "excluded": sorted(excluded.intersection(videos))},
@@ -82,7 +89,7 @@ def tokens(
         codebook_sha256=sha256(codebook / "centroids.safetensors"),
         vocabulary_sha256=sha256(vocabulary / "tokenizer.json"),
         words=tree.words,
-        clip_seconds=made(features).get("clip_seconds"),
+        clip_seconds=read_provenance(features).get("clip_seconds"),
     )
     write_table(segments, output, note)
     rows = _ledger(videos, excluded, spoken, clips)
@@ -135,7 +142,7 @@ def _words(features: Path, codebook: Path, tree: Codebook, videos: list[str]) ->
 
     table, vectors = read_features(features)
     for fact in ("weights_sha256", "clip_seconds"):
-        agreed([codebook / "centroids.safetensors", features], fact)
+        common_provenance([codebook / "centroids.safetensors", features], fact)
     table = table.append_column("word", pa.array(assign(vectors, tree), pa.int32()))
     return _in_order(table, videos, "clip")
 

@@ -18,9 +18,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from videobert.data.ledger import each, finish, ok
-from videobert.data.provenance import made_by, sha256, write_table
-from videobert.errors import Loss
+from videobert.data.ledger import completed, process_videos, remove_journal
+from videobert.data.provenance import make_provenance, sha256, write_table
+from videobert.errors import VideoError
 from videobert.media.decoding import audio
 from videobert.speech.captions import caption_words
 from videobert.speech.sentences import DROPPED, Segment, Word, credible, sentence_row, sentences
@@ -91,10 +91,10 @@ def transcribe(
         rows = [{"video_id": video["video_id"], **row} for row in believed]
         remark = ", ".join(f"{dropped[why]} {why}" for why in DROPPED if dropped[why])
         if not rows and dropped["language"]:
-            raise Loss("other_language", f"what is said in it is not in {language}; dropped: {remark}")
+            raise VideoError("other_language", f"what is said in it is not in {language}; dropped: {remark}")
         if not rows:
             lack = f"nothing heard in it can be believed; dropped: {remark}" if remark else "nothing is said in it"
-            raise Loss("no_speech", lack)
+            raise VideoError("no_speech", lack)
         counts = {f"dropped_{why}": dropped[why] for why in DROPPED}
         facts = {"reason": f"dropped: {remark}" if remark else "", "sentences": len(rows), **counts}
         return facts, pa.Table.from_pylist(rows, schema=schema)
@@ -106,12 +106,12 @@ def transcribe(
         | dict.fromkeys(figures, pa.float64())
     )
     counts = pa.schema(dict.fromkeys(["sentences", *(f"dropped_{why}" for why in DROPPED)], pa.int32()))
-    made = made_by("transcribe", VERSION, settings, {"download": download}, packages, **facts)
+    provenance = make_provenance("transcribe", VERSION, settings, {"download": download}, packages, **facts)
     journal = output.parent / ".journal" / output.stem
-    rows, table = each(ok(download), work, journal, made, counts, schema)
-    write_table(rows, ledger, made)
-    write_table(table, output, made)
-    finish(journal)
+    rows, table = process_videos(completed(download), work, journal, provenance, counts, schema)
+    write_table(rows, ledger, provenance)
+    write_table(table, output, provenance)
+    remove_journal(journal)
 
 
 # --- Whisper ---
@@ -122,15 +122,15 @@ def transcribe(
 
 def _captioned(folder: Path, video: dict[str, Any], language: str, dropped: Counter) -> Iterator[Word]:
     if not video["captions"]:
-        raise Loss("no_captions", "no captions came with it")
+        raise VideoError("no_captions", "no captions came with it")
     path = folder / video["captions"]
     tag = path.suffixes[-2][1:] if len(path.suffixes) > 1 else "und"  # {video_id}.{language}.vtt
     spoken = tag.split("-")[0]
     if spoken != "und" and language not in ("auto", spoken):
-        raise Loss("other_language", f"its captions are in {tag}, transcribe.language is {language}")
+        raise VideoError("other_language", f"its captions are in {tag}, transcribe.language is {language}")
     words, dropped["malformed"] = caption_words(path, video["duration"])
     if not words:
-        raise Loss("no_captions", "its captions hold no text")
+        raise VideoError("no_captions", "its captions hold no text")
     segment = Segment(spoken, None, None, None, None)
     for text, start, end in words:
         yield Word(text, start, end, None, segment)

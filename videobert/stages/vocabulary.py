@@ -6,7 +6,7 @@ Hugging Face tokenizer folder that `AutoTokenizer.from_pretrained` loads.
 
 Training is made repeatable: the library numbers the alphabet in the order of a hash table, which changes from run to
 run, and breaks ties by these numbers; so the alphabet is given to it in a fixed order. tokenizer.json has no room for a
-note of how it was made: that stands in made.json.
+note of how it was made: that stands in provenance.json.
 """
 
 import sys
@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from videobert.data.provenance import atomic, made_by, read_table, sha256, write_json
+from videobert.data.provenance import atomic, make_provenance, read_table, sha256, write_json
 from videobert.errors import UserError
 from videobert.model.tokenizer import pretrained, train
 
@@ -27,7 +27,7 @@ VERSION = 1
 def vocabulary(transcribe: Path, manifest: Path, output: Path, tokenizer: str | None, size: int) -> None:
     """Train the WordPiece vocabulary on the train transcripts, or take that of a pretrained BERT.
 
-    Writes the tokenizer's settings, made.json and, last, tokenizer.json.
+    Writes the tokenizer's settings, provenance.json and, last, tokenizer.json.
 
     Args:
         transcribe: folder of the transcripts, a Parquet file for each shard.
@@ -39,16 +39,18 @@ def vocabulary(transcribe: Path, manifest: Path, output: Path, tokenizer: str | 
     if tokenizer is None:
         texts, files = _train_texts(transcribe, manifest)
         trained = train(texts, size)
-        note = made_by("vocabulary", VERSION, {"size": size}, {"transcribe": files}, ("tokenizers", "transformers"))
+        note = make_provenance(
+            "vocabulary", VERSION, {"size": size}, {"transcribe": files}, ("tokenizers", "transformers")
+        )
     else:
         trained = pretrained(tokenizer)
         name = Path(tokenizer).name if Path(tokenizer).is_dir() else tokenizer
-        note = made_by("vocabulary", VERSION, {"tokenizer": name}, {}, ("tokenizers", "transformers"))
+        note = make_provenance("vocabulary", VERSION, {"tokenizer": name}, {}, ("tokenizers", "transformers"))
     with TemporaryDirectory() as scratch:
         trained.save_pretrained(scratch)
         files = sorted(Path(scratch).iterdir(), key=lambda path: (path.name == "tokenizer.json", path.name))
         note |= {"tokens": len(trained), "vocabulary_sha256": sha256(files[-1])}
-        write_json({}, output / "made.json", note)
+        write_json({}, output / "provenance.json", note)
         for file in files:
             with atomic(output / file.name) as temporary:
                 temporary.write_bytes(file.read_bytes())

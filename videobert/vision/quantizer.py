@@ -87,7 +87,7 @@ def save(tree: Codebook, folder: Path, note: dict[str, Any]) -> None:
     tensors |= {f"alive.{level}": array.astype(np.uint8) for level, array in enumerate(tree.alive, 1)}
     with atomic(folder / "centroids.safetensors") as temporary:
         # One key only: safetensors keeps metadata in a hash map, whose order changes from run to run.
-        save_file(tensors, temporary, metadata={"made": json.dumps(note, sort_keys=True)})
+        save_file(tensors, temporary, metadata={"provenance": json.dumps(note, sort_keys=True)})
 
 
 def fit(vectors: "np.ndarray", branching: int, depth: int, batch_size: int, seed: int, threads: int = 1) -> Codebook:

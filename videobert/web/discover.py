@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from videobert.data.text import one_line
-from videobert.errors import Loss, UserError
+from videobert.errors import UserError, VideoError
 
 DEPTH = 5  # of playlists in playlists: a channel has tabs, and a tab has playlists
 
@@ -32,8 +32,8 @@ def discover(queries: list[str], cookies: Path | None = None, proxy: str | None 
     """
     from yt_dlp.utils import YoutubeDLError
 
-    from videobert.web.client import at_most, open_yt_dlp
-    from videobert.web.failures import loss_of
+    from videobert.web.client import open_yt_dlp, time_limited
+    from videobert.web.failures import video_error
     from videobert.web.secrets import Secrets
 
     secrets = Secrets()
@@ -47,15 +47,15 @@ def discover(queries: list[str], cookies: Path | None = None, proxy: str | None 
             before = len(seen)
             try:
                 if not re.match("https?://|[a-z]+search[a-z0-9]*:", query, re.IGNORECASE):
-                    raise Loss("unusable", "it is neither a URL nor a search; write ytsearch20:WORDS")
-                with at_most(3600.0):
+                    raise VideoError("unusable", "it is neither a URL nor a search; write ytsearch20:WORDS")
+                with time_limited(3600.0):
                     found = yt_dlp.extract_info(query, download=False)
                     for source, title, duration in _videos(yt_dlp, found):
                         if source not in seen:
                             seen.add(source)
                             writer.writerow([source, title, duration])
-            except (YoutubeDLError, Loss) as error:
-                loss = error if isinstance(error, Loss) else loss_of(error)
+            except (YoutubeDLError, VideoError) as error:
+                loss = error if isinstance(error, VideoError) else video_error(error)
                 failed.append(secrets.hide(f"{one_line(query)}: {one_line(str(loss))}"))
             print(f"{one_line(query)}: {len(seen) - before} videos", file=sys.stderr)
     if failed:

@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 from yt_dlp.networking.exceptions import HTTPError, RequestError, TransportError
 from yt_dlp.utils import ContentTooShortError, GeoRestrictedError, ThrottledDownload, UnsupportedError
 
-from videobert.errors import Loss, UserError
+from videobert.errors import UserError, VideoError
 
 LONGEST_BACK_OFF = 30.0  # seconds between two tries
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # what the operating system says of a disk that takes no more
@@ -35,7 +35,7 @@ SAID = [
 ABOUT_US = r"HTTP Error (403|407|429)|not a bot|captcha|unusual traffic|rate.?limit|too many requests"
 
 
-def loss_of(error: Exception) -> Loss:
+def video_error(error: Exception) -> VideoError:
     """The class of a yt-dlp error: by the HTTP status, the kind of error, or what the site said.
 
     Raises UserError when the disk is the reason: it would be the same for every video that follows.
@@ -46,17 +46,19 @@ def loss_of(error: Exception) -> Loss:
         raise UserError(f"download: {reason}; make room, and run the same command again") from None
     code = status_of(error)
     if code:
-        return Loss(_class_of(code), reason)
+        return VideoError(_class_of(code), reason)
     for status, kinds in {
         "unusable": UnsupportedError,
         "blocked": GeoRestrictedError,
         "transient": (TransportError, ContentTooShortError, ThrottledDownload, TimeoutError, ConnectionError),
     }.items():
         if any(isinstance(cause, kinds) for cause in causes):
-            return Loss(status, reason)
+            return VideoError(status, reason)
     if any(type(cause) is RequestError for cause in causes):  # an address that cannot be asked at all
-        return Loss("unusable", reason)
-    return Loss(next((status for status, said in SAID if re.search(said, reason, re.IGNORECASE)), "unusable"), reason)
+        return VideoError("unusable", reason)
+    return VideoError(
+        next((status for status, said in SAID if re.search(said, reason, re.IGNORECASE)), "unusable"), reason
+    )
 
 
 def status_of(error: Exception) -> int | None:

@@ -23,10 +23,10 @@ from urllib.parse import urlparse
 from yt_dlp import YoutubeDL
 from yt_dlp.utils import YoutubeDLError
 
-from videobert.errors import Loss
-from videobert.media.integrity import flaw
-from videobert.web.client import JAVASCRIPT, LONGEST_PAGE, at_most, has_javascript, open_yt_dlp
-from videobert.web.failures import ABOUT_US, back_off, loss_of, retry_after, status_of
+from videobert.errors import VideoError
+from videobert.media.integrity import find_damage
+from videobert.web.client import JAVASCRIPT, LONGEST_PAGE, has_javascript, open_yt_dlp, time_limited
+from videobert.web.failures import ABOUT_US, back_off, retry_after, status_of, video_error
 from videobert.web.options import Settings, too_large, unwanted
 from videobert.web.secrets import Secrets
 
@@ -77,10 +77,10 @@ class Site:
             refused = (
                 f"{self.refused[host]} of this shard's {self.listed[host]} videos from {host} were refused before it"
             )
-            raise Loss("blocked", f"not tried: {refused}")
+            raise VideoError("blocked", f"not tried: {refused}")
         try:
             return self._fetch(url, part, license, captions)
-        except Loss as loss:
+        except VideoError as loss:
             if loss.status == "blocked" and re.search(ABOUT_US, loss.reason, re.IGNORECASE):
                 self.refused[host] += 1
                 if self.refused[host] > limit:
@@ -108,8 +108,8 @@ class Site:
         """Fetches just the captions of a video: the file, whether a machine wrote them, and a complaint or ""."""
         try:
             return self._captions(self._info(url), part)
-        except (YoutubeDLError, Loss) as error:
-            return None, False, f"its captions did not come: {self._loss(error).reason}"
+        except (YoutubeDLError, VideoError) as error:
+            return None, False, f"its captions did not come: {self._video_error(error).reason}"
 
     # --- one video ---
 
@@ -126,8 +126,8 @@ class Site:
             pieced = continued or self.said.pieced
             final = last or not (pieced or not self.length_known)
             try:
-                remark = flaw(file, pieced, self.settings.time_limit)
-            except Loss as loss:
+                remark = find_damage(file, pieced, self.settings.time_limit)
+            except VideoError as loss:
                 if final:
                     raise
                 remark = loss.reason
@@ -135,7 +135,7 @@ class Site:
                 break
             shutil.rmtree(part)
         if remark and not self.length_known and len(set(sizes)) > 1:
-            raise Loss("transient", f"{remark}, and elsewhere each time")
+            raise VideoError("transient", f"{remark}, and elsewhere each time")
         captions, automatic, complaint = self._captions(info, part) if wanted else (None, False, "")
         remark = "; ".join(filter(None, [remark, complaint]))
         return Fetched(file, captions, automatic, info.get("title") or "", info.get("license") or "", remark)
@@ -152,11 +152,11 @@ class Site:
                 info = self._info(url)
                 found = True
                 if reason := unwanted(self.settings, info.get("duration"), license or info.get("license") or ""):
-                    raise Loss("unusable", reason)
-                with at_most(self.settings.time_limit):
+                    raise VideoError("unusable", reason)
+                with time_limited(self.settings.time_limit):
                     return info, self._transfer(info, part)
             except YoutubeDLError as error:
-                loss, wait = self._loss(error), retry_after(error)
+                loss, wait = self._video_error(error), retry_after(error)
                 if wait is None and loss.status == "transient" and not found:
                     wait = back_off(attempt)
                 # "Range not satisfiable": what lies there is whole already, or of another file.
@@ -167,7 +167,7 @@ class Site:
                 time.sleep(wait)
 
     def _info(self, url: str) -> dict[str, Any]:
-        with at_most(min(EXTRACTION, self.settings.time_limit)):
+        with time_limited(min(EXTRACTION, self.settings.time_limit)):
             return _one_video(self.yt_dlp.extract_info(url, download=False))
 
     def _transfer(self, info: dict[str, Any], part: Path) -> Path:
@@ -177,7 +177,7 @@ class Site:
         # A site's own skip raises nothing and gives nothing.
         files = [Path(done["filepath"]) for done in info.get("requested_downloads") or () if "filepath" in done]
         if not files or not files[0].is_file():
-            raise Loss(
+            raise VideoError(
                 "unusable", self.secrets.hide(f"yt-dlp reported no error and gave no file; it said: {self.said.last}")
             )
         return files[0]
@@ -198,13 +198,13 @@ class Site:
                     path.write_text(chosen["data"], encoding="utf-8", errors="replace", newline="")
                 else:
                     path.unlink(missing_ok=True)
-                    with at_most(min(EXTRACTION, self.settings.time_limit)):
+                    with time_limited(min(EXTRACTION, self.settings.time_limit)):
                         self.yt_dlp.dl(str(path), {"http_headers": info.get("http_headers"), **chosen}, subtitle=True)
                 if path.is_file() and path.stat().st_size:
                     return path, automatic, ""
                 return None, False, f"its captions ({tag}) are empty"
-            except (YoutubeDLError, OSError, ValueError, Loss) as error:
-                loss, wait = self._loss(error), retry_after(error)
+            except (YoutubeDLError, OSError, ValueError, VideoError) as error:
+                loss, wait = self._video_error(error), retry_after(error)
             if wait is None or wait > PATIENCE or attempt == self.settings.retries:
                 return None, False, f"its captions ({tag}) did not come: {loss.reason}"
             time.sleep(wait)
@@ -243,14 +243,14 @@ class Site:
             self.length_known = self.length_known and status.get("total_bytes") is not None
         size = max(status.get("total_bytes") or 0, status.get("downloaded_bytes") or 0)
         if size > self.most_bytes:
-            raise Loss("unusable", too_large(size, self.most_bytes))
+            raise VideoError("unusable", too_large(size, self.most_bytes))
 
-    def _loss(self, error: Exception) -> Loss:
-        loss = error if isinstance(error, Loss) else loss_of(error)
+    def _loss(self, error: Exception) -> VideoError:
+        loss = error if isinstance(error, VideoError) else video_error(error)
         reason = loss.reason
         if re.search(r"javascript|challenge", " ".join(self.said.warnings), re.IGNORECASE):
             reason = f"{reason}; {JAVASCRIPT}"
-        return Loss(loss.status, self.secrets.hide(reason))
+        return VideoError(loss.status, self.secrets.hide(reason))
 
 
 class _Said:
@@ -298,14 +298,14 @@ def _one_video(info: dict[str, Any] | None) -> dict[str, Any]:
     if info and info.get("_type") in ("playlist", "multi_video"):
         entries = [entry for entry in info["entries"] if entry]
         if len(entries) > 1:
-            raise Loss(
+            raise VideoError(
                 "unusable", "the URL shows several videos; list each by its own URL (videobert discover does it)"
             )
         info = entries[0] if entries else None
     if not info:
-        raise Loss("unusable", "yt-dlp found no video there")
+        raise VideoError("unusable", "yt-dlp found no video there")
     if info.get("is_live"):
-        raise Loss("unusable", "it is a live stream, which has no end")
+        raise VideoError("unusable", "it is a live stream, which has no end")
     return info
 
 

@@ -129,7 +129,7 @@ SECRET_OPTIONS = ("password", "twofactor", "videopassword", "ap_password", "clie
 SECRET_HEADERS = ("authorization", "proxy-authorization", "cookie")
 
 
-def taking(options: dict[str, Any]) -> dict[str, Any]:
+def selection_options(options: dict[str, Any]) -> dict[str, Any]:
     """Those of yt-dlp's options that decide what is taken."""
     return {name: value for name, value in sorted(options.items()) if name not in ASKING}
 

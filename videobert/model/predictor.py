@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from videobert.data.provenance import made
+from videobert.data.provenance import read_provenance
 from videobert.errors import UserError
-from videobert.model.sequences import lay_out, pad_inputs, shorten, vocabulary
+from videobert.model.sequences import lay_out, pad_inputs, read_vocabulary, shorten
 
 
-class Judge:
+class Predictor:
     """The model with its tokenizer, ready to answer batches of questions."""
 
     def __init__(self, folder: Path, batch_size: int, device: str, threads: int | None = None):
@@ -28,7 +28,7 @@ class Judge:
         self.model = VideoBertForPreTraining.from_pretrained(folder).eval().to(self.device)
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.tokenizer.encode_special_tokens = True  # a "[SEP]" that somebody writes is text, as in the tokens
-        self.words = vocabulary(folder / "tokenizer.json", self.model.config.visual_words)
+        self.vocabulary = read_vocabulary(folder / "tokenizer.json", self.model.config.visual_words)
         self.batch_size = batch_size
 
     def pieces(self, text: str) -> np.ndarray:
@@ -37,18 +37,18 @@ class Judge:
     def masked(self, text: str) -> np.ndarray:
         """The ids of a sentence with [MASK]s."""
         first, *others = (self.pieces(part) for part in text.split("[MASK]"))
-        return np.concatenate([first, *(np.append(self.words.mask, part) for part in others)])
+        return np.concatenate([first, *(np.append(self.vocabulary.mask, part) for part in others)])
 
     def sequence(self, text: np.ndarray, video: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(ids, token types) of text ids and joint video ids, cut to the model's length."""
-        return lay_out(*shorten(text, video, self.model.config.max_position_embeddings), self.words)
+        return lay_out(*shorten(text, video, self.model.config.max_position_embeddings), self.vocabulary)
 
     def read(self, sequences: list[tuple[np.ndarray, np.ndarray]]) -> Iterator[tuple[int, Any]]:
         """Yields (index of the first sequence of the batch, the model's output for the batch)."""
         import torch
 
         for first in range(0, len(sequences), self.batch_size):
-            batch = pad_inputs(sequences[first : first + self.batch_size], self.words)
+            batch = pad_inputs(sequences[first : first + self.batch_size], self.vocabulary)
             with torch.inference_mode():
                 yield first, self.model(**{name: tensor.to(self.device) for name, tensor in batch.items()})
 
@@ -64,7 +64,9 @@ class Judge:
         answers = []
         for first, output in self.read(sequences):
             for hidden, (ids, types) in zip(output.last_hidden_state, sequences[first:], strict=False):
-                where = torch.from_numpy(np.flatnonzero((ids == self.words.mask) & (types == type_))).to(self.device)
+                where = torch.from_numpy(np.flatnonzero((ids == self.vocabulary.mask) & (types == type_))).to(
+                    self.device
+                )
                 with torch.inference_mode():
                     answers.append(head(hidden[where]).float().log_softmax(-1).cpu().numpy())
         return answers
@@ -74,11 +76,14 @@ class Judge:
         return np.concatenate([output.alignment_logits.float().cpu().numpy() for _, output in self.read(sequences)])
 
 
-def same_codebook(tokens: Path, model: Path) -> None:
+def check_same_codebook(tokens: Path, model: Path) -> None:
     """Raises UserError when a tokens table is of another codebook than the model's."""
-    noted, used = made(tokens).get("codebook_sha256"), made(model).get("inputs", {}).get("codebook")
-    if noted != used:
+    recorded, used = (
+        read_provenance(tokens).get("codebook_sha256"),
+        read_provenance(model).get("inputs", {}).get("codebook"),
+    )
+    if recorded != used:
         raise UserError(
-            f"{model} was trained with codebook {str(used)[:12]}, but {tokens} was made with {str(noted)[:12]}: "
+            f"{model} was trained with codebook {str(used)[:12]}, but {tokens} was made with {str(recorded)[:12]}: "
             "run the stage pretrain again"
         )
