@@ -22,7 +22,8 @@ import torch
 from transformers import BertConfig, BertForMaskedLM, Trainer, TrainerCallback, TrainingArguments
 
 from videobert.model.examples import Examples
-from videobert.model.sequences import Segments, Vocabulary, pad_examples
+from videobert.model.processing_videobert import Vocabulary, pad_examples
+from videobert.model.sequences import Segments
 from videobert.model.training import make_trainer, training_arguments
 
 VISUAL_WORDS = 1728

@@ -1,20 +1,20 @@
-"""What a user who mistypes the configuration sees, and that every stage's section and command agree."""
+"""What a user who mistypes the configuration sees, and that everything made from the settings classes agrees with them."""
 
 import copy
-import importlib
-import inspect
+import json
 import re
 from pathlib import Path
 
 import pytest
 import yaml
 
-from videobert.__main__ import HOMES, STAGES, TOOLS
-from videobert.config import PLACE, check, flags
+from videobert.cli import parts
+from videobert.config import SECTIONS, Config, check, flags, tracked, untracked, written
 from videobert.errors import UserError
+from videobert.pipeline import STAGES, TOOLS, function
+from videobert.settings import Execution, Settings
 
 ROOT = Path(__file__).parents[1]
-SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 
 
@@ -28,22 +28,36 @@ def changed(key: str, value: object) -> dict:
     return config
 
 
-def test_the_shipped_configuration_is_valid():
-    check(CONFIG, SCHEMA)
+def overlaid(overlay: Path) -> dict:
+    config = copy.deepcopy(CONFIG)
+    for section, values in yaml.safe_load(overlay.read_text()).items():
+        config[section] = {**config[section], **values} if isinstance(values, dict) else values
+    return config
+
+
+def test_config_yaml_is_what_the_classes_say():
+    assert (ROOT / "config.yaml").read_text() == written(kitchen=True), "videobert config --kitchen > config.yaml"
+
+
+def test_the_configuration_for_own_videos_is_whole_and_inherits_nothing_from_the_kitchen():
+    config = yaml.safe_load(written())
+    assert check(config) == Config()
+    assert "kitchen" not in json.dumps({**config, "features": {**config["features"], "weights": ""}})
+    assert config["evaluate"]["annotations"] is None
 
 
 def test_every_overlay_is_valid_on_top_of_it():
     for overlay in (ROOT / "configs").glob("*.yaml"):
-        config = copy.deepcopy(CONFIG)
-        for section, values in yaml.safe_load(overlay.read_text()).items():
-            config[section] = {**config[section], **values} if isinstance(values, dict) else values
-        check(config, SCHEMA)
+        check(overlaid(overlay))
 
 
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
         ("frames.fps", 0, "frames.fps is 0, but must be at least 1"),
+        ("frames.fps", True, "frames.fps is True, but must be a whole number"),
+        ("frames.fps", "20", "frames.fps is '20', but must be a whole number"),
+        ("frames.size", 225, "frames.size is 225, but must be a multiple of 2"),
         ("codebook.branching", 1, "codebook.branching is 1, but must be at least 2"),
         ("corpus.videos", "", "corpus.videos is '', but must be not empty"),
         ("frames.fsp", 20, "frames.fsp is not a key of section frames; did you mean fps?"),
@@ -55,11 +69,15 @@ def test_every_overlay_is_valid_on_top_of_it():
         ),
         ("features.device", "gpu", "features.device is 'gpu', but must be one of auto, cpu, cuda"),
         ("transcribe.language", False, "transcribe.language is False, but must be text"),
+        ("vocabulary.tokenizer", 7, "vocabulary.tokenizer is 7, but must be text or null"),
+        ("download", [], "download is [], but must be a section of keys"),
+        ("evaluate.template", "cut the [MASK]", "evaluate.template was renamed: it is zero_shot.templates now"),
         (
             "pretrain.hidden_size",
             130,
             "pretrain.hidden_size is 130, but must be a multiple of pretrain.num_attention_heads",
         ),
+        ("pretrain.save_steps", 70, "pretrain.save_steps is 70, but must be a multiple of pretrain.logging_steps"),
         ("captioning.hidden_size", 130, "captioning.hidden_size is 130, but must be a multiple of"),
         ("captioning.template", "cut it", "must hold [MASK] at least once"),
         ("retrieval.template", "cut the [MASK]", "retrieval.template is 'cut the [MASK]', but must hold [MASK] twice"),
@@ -78,50 +96,66 @@ def test_every_overlay_is_valid_on_top_of_it():
 )
 def test_a_mistake_is_one_line_with_key_value_and_what_is_allowed(key, value, message):
     with pytest.raises(UserError) as error:
-        check(changed(key, value), SCHEMA)
+        check(changed(key, value))
     assert message in str(error.value)
     assert str(error.value).count("\n") == 0
 
 
-def test_a_missing_key_is_named():
-    config = copy.deepcopy(CONFIG)
-    del config["corpus"]["videos"]
-    with pytest.raises(UserError, match=r"corpus\.videos is missing"):
-        check(config, SCHEMA)
-
-
-def arguments(stage: str) -> set[str]:
-    return set(inspect.signature(getattr(importlib.import_module(f"videobert.{HOMES[stage]}"), stage)).parameters)
-
-
-def shared() -> set[str]:
-    """What the tasks of the evaluation take from its section beside their own."""
-    return set.union(*[arguments(task) - set(CONFIG[task]) for task in CONFIG["evaluate"]["tasks"]])
-
-
-@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "ledger"])
-def test_config_keys_are_the_commands_arguments(stage):
-    """One word everywhere: a key without an argument would be a flag that the command refuses."""
-    assert set(CONFIG[stage]) <= arguments(stage) | (shared() if stage == "evaluate" else set())
-    schema = yaml.safe_load(SCHEMA.read_text())["properties"][stage]
-    assert set(schema["properties"]) == set(schema["required"]) == set(CONFIG[stage])
-
-
-def test_every_key_is_explained():
-    lines = (ROOT / "config.yaml").read_text().splitlines()
-    bare = [
-        line
-        for before, line in zip(lines, lines[1:])
-        if re.match(r"  \w+:", line) and not before.lstrip().startswith("#") and not re.match(r"  \w+:", before)
+def test_several_mistakes_are_a_line_each():
+    config = changed("frames.fps", 0)
+    config["codebook"]["depth"] = "2"
+    with pytest.raises(UserError) as error:
+        check(config)
+    assert [line.split(" is ")[0] for line in str(error.value).split("\n")] == [
+        "config: frames.fps",
+        "config: codebook.depth",
     ]
-    assert not [line for line in bare if line.split(":")[0].strip() not in ("seed", "device", "threads", "batch_size")]
 
 
-def test_flags_leave_out_the_place_and_quote_the_rest():
-    assert flags({"device": "cuda", "threads": 8, "b": "$(rm -rf /); it's", "a": [1, "x"]}) == (
-        "--a='[1, \"x\"]' --b='$(rm -rf /); it'\"'\"'s'"
-    )
-    assert set(PLACE) == {"device", "threads"}
+@pytest.mark.parametrize("value", [float("nan"), {1, 2}, print])
+def test_what_cannot_be_written_the_same_way_twice_is_refused(value):
+    with pytest.raises(UserError):
+        check(changed("download.options", {"http_headers": value}))
+
+
+def test_a_key_that_is_left_out_has_its_default():
+    config = copy.deepcopy(CONFIG)
+    del config["corpus"]["videos"], config["report"]
+    assert check(config).corpus.videos == "videos.tsv" and check(config).report.words == 24
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_field_of_a_command_is_one_flag_and_is_explained(stage):
+    """One word everywhere: a name in two classes would be two flags of one name."""
+    classes = parts(function(stage)).values()
+    names = [name for class_ in classes for name in class_.model_fields]
+    assert names and len(names) == len(set(names))
+    assert not [name for class_ in classes for name, field in class_.model_fields.items() if not field.description]
+
+
+def test_every_settings_class_of_a_command_has_a_section():
+    known = {class_ for classes in SECTIONS.values() for class_ in classes}
+    for stage in STAGES:
+        for class_ in parts(function(stage)).values():
+            if issubclass(class_, (Settings, Execution)):
+                assert any(issubclass(own, class_) for own in known), class_
+
+
+def test_what_a_result_depends_on_is_tracked_and_the_rest_is_not():
+    config = check(changed("features.batch_size", 7))
+    assert "--batch_size=7" in untracked(config, "features")
+    assert tracked(config, "features") == "--clip_frames=30 --precision=float32 --weights=kitchen"
+    assert "--probe" not in tracked(config, "zero_shot") and "--folds=5" in tracked(config, "zero_shot")
+    assert "annotations" not in tracked(config, "objectives") and "--seed=0" in tracked(config, "objectives")
+
+
+def test_flags_are_sorted_and_quoted_for_the_shell():
+    assert flags({"b": "$(rm -rf /); it's", "a": [1, "x"]}) == "--a='[1, \"x\"]' --b='$(rm -rf /); it'\"'\"'s'"
+
+
+def test_the_schema_for_editors_knows_every_key():
+    schema = Config.model_json_schema()
+    assert set(schema["properties"]) == {"results", "upstream", *SECTIONS}
 
 
 def lock() -> dict[str, str]:

@@ -15,7 +15,8 @@ from videobert.errors import UserError
 from videobert.model.configuration_videobert import VideoBertConfig
 from videobert.model.initial_model import read, start
 from videobert.model.modeling_videobert import VideoBertForPreTraining, VideoBertModel
-from videobert.model.sequences import Vocabulary, read_vocabulary
+from videobert.model.processing_videobert import Vocabulary
+from videobert.model.sequences import read_vocabulary
 from videobert.model.tokenizer import pretrained
 from videobert.stages.pretrain import pretrain
 

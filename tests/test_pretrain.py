@@ -20,7 +20,8 @@ from synthetic import SCHEMA, world
 from videobert.data.provenance import read_provenance, write_table
 from videobert.errors import UserError
 from videobert.model.examples import Examples
-from videobert.model.sequences import IGNORE, Segments, Vocabulary, read_segments, read_vocabulary, token_files
+from videobert.model.processing_videobert import IGNORE, Vocabulary
+from videobert.model.sequences import Segments, read_segments, read_vocabulary, token_files
 from videobert.model.training import last_checkpoint
 from videobert.stages.pretrain import pretrain
 

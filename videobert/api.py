@@ -27,8 +27,9 @@ import numpy as np
 from videobert.data.provenance import read_provenance, read_table, sha256, write_table
 from videobert.errors import UserError, VideoError
 from videobert.evaluation.steps import clips_of_videos
+from videobert.layout import Layout, ModelFolder
 from videobert.model.predictor import Predictor, check_same_codebook
-from videobert.model.sequences import read_segments, token_files
+from videobert.model.sequences import open_tokens
 
 TEMPLATE = "now let me show you how to [MASK] the [MASK]"  # the paper's
 BATCH_SIZE = 64
@@ -90,11 +91,12 @@ class VideoBert:
 
         self.folder = folder
         self.predictor = Predictor(folder, BATCH_SIZE, device, threads)
-        path = folder / "preprocessing.json"
+        files = ModelFolder(folder)
+        path = Path(files.preprocessing)
         if not path.exists():
             raise UserError(f"{path} is missing: run the stage pretrain again, with this version")
         self.preprocessing: dict[str, Any] = json_.loads(path.read_text())
-        self.codebook = load(folder)
+        self.codebook = load(Path(files.centroids))
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, device: Device = "auto", threads: int | None = None) -> "VideoBert":
@@ -124,14 +126,14 @@ class VideoBert:
         if "[MASK]" not in text:
             raise UserError(f"the text has no [MASK] to fill: {text!r}; write for example {TEMPLATE!r}")
         ids = self.predictor.masked(text)
-        shown = np.empty(0, np.int64) if video is None else self._joint(self.clips(video, start, end).words)
+        words_given = np.empty(0, np.int64) if video is None else self._joint(self.clips(video, start, end).words)
         room = self._room(len(ids))
-        if len(shown) > room:
+        if len(words_given) > room:
             _say(
-                f"{video}: beside this text the model reads {room} clips, so the first {room} of {len(shown)}; "
+                f"{video}: beside this text the model reads {room} clips, so the first {room} of {len(words_given)}; "
                 "choose others with start and end"
             )
-        (answers,) = self.predictor.log_probabilities([self.predictor.sequence(ids, shown[:room])], 0)
+        (answers,) = self.predictor.log_probabilities([self.predictor.sequence(ids, words_given[:room])], 0)
         return [self._best(answer, top) for answer in answers]
 
     def forecast(
@@ -267,7 +269,7 @@ class VideoBert:
     def clips(self, video: str | Path, start: float | None = None, end: float | None = None) -> Clips:
         """A video's clips whose middle lies in [start, end), with features and visual words; the nearest when there is
         none. They lie where they lie in the whole video, so a cut has the visual words of the whole."""
-        from videobert.media.normalising import normalise
+        from videobert.media.normalising import FrameFormat, Span, normalise
         from videobert.vision.embedding import embed_video
         from videobert.vision.quantizer import assign
 
@@ -275,11 +277,12 @@ class VideoBert:
         first, last = self._span(video, start, end)
         with TemporaryDirectory() as scratch:
             frames = Path(scratch) / "frames.mp4"
-            span = [first * how["clip_frames"], None if last is None else last * how["clip_frames"]]
+            span = Span(first * how["clip_frames"], None if last is None else last * how["clip_frames"])
+            form = FrameFormat(how["fps"], how["size"], how["crf"])
             try:
-                facts = normalise(Path(video), frames, how["fps"], how["size"], how["crf"], *span)
-            except VideoError as loss:
-                raise UserError(f"{video}: {loss.reason}") from None
+                facts = normalise(Path(video), frames, form, span)
+            except VideoError as error:
+                raise UserError(f"{video}: {error.reason}") from None
             if facts["reason"]:
                 _say(f"{video}: {facts['reason']}")
             if facts["frames"] < how["clip_frames"]:
@@ -303,8 +306,8 @@ class VideoBert:
             )
         try:
             duration = probe(Path(video))["duration"]
-        except VideoError as loss:
-            raise UserError(f"{video}: {loss.reason}") from None
+        except VideoError as error:
+            raise UserError(f"{video}: {error.reason}") from None
         if duration and begin >= duration:
             raise UserError(f"start is {begin:g} s, but {video} is {duration:.1f} s long")
         first = max(0, int(np.ceil(begin / seconds - 0.5)))
@@ -338,12 +341,12 @@ class VideoBert:
 
     def _beside(self, task: str) -> Path:
         """What a task of the evaluation made for this model: in the folder itself, or where the pipeline puts it."""
-        own = self.folder / task
-        return own if own.exists() else self.folder.parent / "evaluate" / task
+        own, pipeline = map(Path, ModelFolder(self.folder).task(task))
+        return own if own.exists() else pipeline
 
     @cached_property
     def _hash(self) -> str:
-        return sha256(self.folder / "model.safetensors")
+        return sha256(Path(ModelFolder(self.folder).weights))
 
     def _joint(self, words: np.ndarray) -> np.ndarray:
         """Visual words as joint ids."""
@@ -378,16 +381,17 @@ class VideoBert:
                 yield str(place), clips.start, clips.end, clips.words
 
     def _of_results(self, results: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
-        tokens, manifest = results / "tokens", results / "corpus" / "manifest.parquet"
-        if not manifest.exists():
+        layout = Layout(results)
+        if not Path(layout.manifest).exists():
             raise UserError(
                 f"{results} is no results folder, having no corpus/manifest.parquet; give videos or results"
             )
-        files = token_files(tokens, manifest)
-        check_same_codebook(files[0], self.folder / "model.safetensors")
+        shards = sorted(set(read_table(Path(layout.manifest), ["shard"])["shard"].to_pylist()))
+        tokens = open_tokens([Path(layout.table("tokens", shard)) for shard in shards])
+        check_same_codebook(tokens.provenance, tokens.files[0], Path(ModelFolder(self.folder).weights))
         half = self.preprocessing["clip_seconds"] / 2
         for split in ("train", "validation", "test"):
-            for name, (middles, words) in clips_of_videos(read_segments(files, split)).items():
+            for name, (middles, words) in clips_of_videos(tokens.segments(split)).items():
                 yield name, middles - half, middles + half, words
 
 

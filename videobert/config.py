@@ -1,115 +1,209 @@
-"""Checks the configuration before anything runs, and turns a section into the flags of its command.
+"""The configuration: the settings of all stages, a section each; checked before anything runs.
 
-The schema (`workflow/schemas/config.schema.yaml`) says what each key may be. Messages name the key, the value that was
-given and what is allowed, one line for each mistake, since "1 is not valid under any of the given schemas" helps nobody.
+Everything here is made from the settings classes (videobert/settings.py): the checks, the flags of a stage's command, the
+commented `config.yaml` (`videobert config`), the JSON schema for editors and the reference in the documentation.
 """
 
 import json
 import shlex
-from collections.abc import Sequence
-from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
-from typing import Any
+from textwrap import wrap
+from typing import Any, Self
 
+from pydantic import BaseModel, ValidationError, create_model, model_validator
+
+from videobert.cli import parts
 from videobert.errors import UserError
-from videobert.web import options as web_settings
+from videobert.evaluation.forecasting import ForecastingSettings
+from videobert.evaluation.linear import ProbeSettings
+from videobert.evaluation.objectives import ObjectivesSettings
+from videobert.evaluation.retrieval import RetrievalSettings
+from videobert.evaluation.scaling import ScalingSettings
+from videobert.evaluation.task import EvaluateExecution, EvaluateSettings
+from videobert.evaluation.zero_shot import ZeroShotSettings
+from videobert.model.settings import CaptioningSettings, PretrainExecution, PretrainSettings
+from videobert.pipeline import function
+from videobert.report.page import ReportSettings
+from videobert.settings import Execution, Settings, Text, explain, in_words
+from videobert.stages.codebook import CodebookExecution, CodebookSettings
+from videobert.stages.corpus import CorpusSettings
+from videobert.stages.features import FeaturesExecution, FeaturesSettings
+from videobert.stages.frames import FramesSettings
+from videobert.stages.tokens import TokensSettings
+from videobert.stages.transcribe import TranscribeExecution, TranscribeSettings
+from videobert.stages.vocabulary import VocabularySettings
+from videobert.web.options import DownloadExecution, DownloadSettings
 
-# Where a stage runs and how many cores it takes: they decide its speed, not its meaning, so a change of them must not
-# make a thousand GPU hours stale. The rules pass them beside the tracked flags.
-PLACE = ("device", "threads")
-
-
-def check(config: dict[str, Any], schema: Path) -> None:
-    """Raises UserError with one line for each mistake in `config`."""
-    import yaml
-    from jsonschema import Draft202012Validator
-
-    errors = sorted(Draft202012Validator(yaml.safe_load(schema.read_text())).iter_errors(config), key=str)
-    lines = [line for error in errors for line in _explain(error)] or _misfits(config)
-    if lines:
-        raise UserError("config: " + "\nconfig: ".join(lines))
-
-
-def flags(section: dict[str, Any], without: Sequence[str] = PLACE) -> str:
-    """A section as command-line flags, in the section's own words, quoted for the shell; without those of PLACE."""
-    given = {key: value for key, value in section.items() if key not in without}
-    return " ".join(f"--{key}={shlex.quote(_text(value))}" for key, value in sorted(given.items()))
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-
-
-def _misfits(config: dict[str, Any]) -> list[str]:
-    """What no schema can say: keys that must fit together."""
-    model, decoder, forecasting = config["pretrain"], config["captioning"], config["forecasting"]
-    lines = web_settings.misfits(config["download"])
-    if model["save_steps"] % model["logging_steps"]:
-        lines.append(
-            f"pretrain.save_steps is {model['save_steps']}, but must be a multiple of pretrain.logging_steps, "
-            f"which is {model['logging_steps']}"
-        )
-    if model["hidden_size"] % model["num_attention_heads"]:
-        lines.append(
-            f"pretrain.hidden_size is {model['hidden_size']}, but must be a multiple of pretrain.num_attention_heads, "
-            f"which is {model['num_attention_heads']}"
-        )
-    templates = [("zero_shot.templates has", template) for template in config["zero_shot"]["templates"]]
-    for key, template in [*templates, ("retrieval.template is", config["retrieval"]["template"])]:
-        if template.count("[MASK]") != 2:
-            lines.append(f"{key} {template!r}, but must hold [MASK] twice: for the verb and for the object")
-    if decoder["hidden_size"] % decoder["num_attention_heads"]:
-        lines.append(
-            f"captioning.hidden_size is {decoder['hidden_size']}, but must be a multiple of "
-            f"captioning.num_attention_heads, which is {decoder['num_attention_heads']}"
-        )
-    if "[MASK]" not in decoder["template"]:
-        lines.append(f"captioning.template is {decoder['template']!r}, but must hold [MASK] at least once")
-    if forecasting["context"] + forecasting["horizon"] + 3 > model["max_length"]:
-        lines.append(
-            f"forecasting.context is {forecasting['context']} and forecasting.horizon {forecasting['horizon']}, but with "
-            f"[CLS], [>] and [SEP] they must fit in pretrain.max_length, which is {model['max_length']}"
-        )
-    return lines
+# The classes of each section, in the order of the pipeline.
+SECTIONS: dict[str, tuple[type[BaseModel], ...]] = {
+    "corpus": (CorpusSettings,),
+    "download": (DownloadSettings, DownloadExecution),
+    "transcribe": (TranscribeSettings, TranscribeExecution),
+    "frames": (FramesSettings,),
+    "features": (FeaturesSettings, FeaturesExecution),
+    "codebook": (CodebookSettings, CodebookExecution),
+    "vocabulary": (VocabularySettings,),
+    "tokens": (TokensSettings,),
+    "pretrain": (PretrainSettings, PretrainExecution),
+    "objectives": (ObjectivesSettings,),
+    "zero_shot": (ZeroShotSettings,),
+    "probe": (ProbeSettings,),
+    "retrieval": (RetrievalSettings,),
+    "captioning": (CaptioningSettings,),
+    "forecasting": (ForecastingSettings,),
+    "scaling": (ScalingSettings,),
+    "evaluate": (EvaluateSettings, EvaluateExecution),
+    "report": (ReportSettings,),
+}
+# Keys that have moved: what a configuration of an earlier version may still say.
+RENAMED = {"evaluate.template": "zero_shot.templates"}
+KITCHEN = Path(__file__).parent / "kitchen" / "config.yaml"
 
 
-def _explain(error: Any) -> list[str]:
-    key = ".".join(map(str, error.absolute_path))
-    rule, wanted, given = error.validator, error.validator_value, error.instance
-    if rule == "additionalProperties":
-        known = error.schema["properties"]
-        return [_unknown(key, name, list(known)) for name in given if name not in known]
-    if rule == "required":
-        return [f"{'.'.join(filter(None, [key, name]))} is missing" for name in wanted if name not in given]
-    if rule == "type":
-        types = {"integer": "a whole number", "number": "a number", "string": "text", "boolean": "true or false"}
-        types |= {"array": "a list", "object": "a section of keys", "null": "null"}
-        allowed = " or ".join(types[name] for name in ([wanted] if isinstance(wanted, str) else wanted))
-        hint = "; write it as 0.0001 or 1.0e-4" if isinstance(given, str) and _is_number(given) else ""
-        return [f"{key} is {given!r}, but must be {allowed}{hint}"]
-    phrases = {
-        "minimum": f"at least {wanted}",
-        "maximum": f"at most {wanted}",
-        "exclusiveMinimum": f"more than {wanted}",
-        "exclusiveMaximum": f"less than {wanted}",
-        "enum": f"one of {', '.join(map(str, wanted))}" if rule == "enum" else "",
-        "minLength": "not empty",
-        "minItems": f"a list of at least {wanted}",
-        "uniqueItems": "a list without doubles",
-    }
-    return [f"{key} is {given!r}, but must be {phrases[rule]}" if rule in phrases else f"{key}: {error.message}"]
+class _Base(Settings):
+    results: Text = "results"
+    """Where everything is written. Two configurations with two folders live beside each other, and run side by side."""
+    upstream: Text | None = None
+    """The results folder of a finished run, whose stages are used instead of made anew: those above the first one whose settings
+    or list differ from that run's. Nothing is written there. null: everything is made in `results`."""
+
+    @model_validator(mode="after")
+    def _sections_fit_together(self) -> Self:
+        context, horizon, most = self.forecasting.context, self.forecasting.horizon, self.pretrain.max_length
+        if context + horizon + 3 > most:
+            raise ValueError(
+                f"forecasting.context is {context} and forecasting.horizon {horizon}, but with [CLS], [>] and [SEP] they "
+                f"must fit in pretrain.max_length, which is {most}"
+            )
+        return self
 
 
-def _unknown(section: str, name: str, known: list[str]) -> str:
-    place = f"section {section}" if section else "the configuration"
-    near = get_close_matches(str(name), known, 1)
-    hint = f"did you mean {near[0]}?" if near else f"it has: {', '.join(known)}"
-    return f"{'.'.join(filter(None, [section, str(name)]))} is not a key of {place}; {hint}"
+def _section(name: str) -> Any:
+    """The class of a whole section: what the result depends on, then how the stage is executed, flat."""
+    classes = SECTIONS[name]
+    class_ = (
+        classes[0]
+        if len(classes) == 1
+        else create_model(f"{name}_section", __base__=classes[::-1], __doc__=classes[0].__doc__)
+    )
+    return class_, class_()
 
 
-def _is_number(text: str) -> bool:
+Config = create_model("Config", __base__=_Base, **{name: _section(name) for name in SECTIONS})
+
+
+def check(config: dict[str, Any]) -> "Config":
+    """The configuration as Snakemake has it, checked. Raises UserError with one line for each mistake."""
+    for key, new in RENAMED.items():
+        section, name = key.split(".")
+        if isinstance(config.get(section), dict) and name in config[section]:
+            raise UserError(f"config: {key} was renamed: it is {new} now")
     try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+        text = json.dumps(config, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"config: a value is of a kind that a configuration cannot hold: {error}") from None
+    try:
+        return Config.model_validate_json(text)
+    except ValidationError as error:
+        lines = [line for mistake in explain(error, Config) for line in mistake.split("\n")]
+        raise UserError("config: " + "\nconfig: ".join(lines)) from None
+
+
+def part(config: "Config", class_: type[BaseModel]) -> BaseModel:
+    """The settings of one class, from the section that has its fields."""
+    name = next(name for name, classes in SECTIONS.items() if any(issubclass(own, class_) for own in classes))
+    section = getattr(config, name)
+    return class_.model_construct(**{field: getattr(section, field) for field in class_.model_fields})
+
+
+def flags(values: dict[str, Any]) -> str:
+    """Values as command-line flags, sorted, quoted for the shell."""
+    texts = {
+        key: value if isinstance(value, str) else json.dumps(value, sort_keys=True) for key, value in values.items()
+    }
+    return " ".join(f"--{key}={shlex.quote(text)}" for key, text in sorted(texts.items()))
+
+
+def tracked(config: "Config", stage: str) -> str:
+    """The flags of a stage's command that its result depends on: when they change, Snakemake runs the stage again."""
+    return flags(_values(config, stage, Settings))
+
+
+def untracked(config: "Config", stage: str) -> str:
+    """The flags of a stage's command that say how it is executed: a change of them makes nothing out of date."""
+    return flags(_values(config, stage, Execution))
+
+
+def _values(config: "Config", stage: str, kind: type[BaseModel]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for class_ in parts(function(stage)).values():
+        if issubclass(class_, kind):
+            values |= part(config, class_).model_dump()
+    return values
+
+
+# The file -------------------------------------------------------------------------------------------------------------
+
+HEAD = """\
+# The configuration of the pipeline: a section for each stage, in the order in which they run. A change in a section
+# reruns its stage and the stages below it, nothing above. {which}
+# `videobert STAGE --help` explains the same keys. configs/paper.yaml holds the paper's settings.
+"""
+FOR_KITCHEN = """This file runs the built-in corpus; for your own
+# videos write an overlay with just the keys that differ and run
+#   snakemake --cores all report --configfile config.yaml mine.yaml
+# `videobert config` prints every key with the values for one's own videos. This file is written by
+# `videobert config --kitchen`: change the settings classes or videobert/kitchen/config.yaml, not it."""
+FOR_OWN = """These are the values for your own videos:
+#   snakemake --cores all report --configfile mine.yaml"""
+
+
+def config(kitchen: bool = False, schema: bool = False) -> None:
+    """Print a configuration with every setting, its default and what it does.
+
+    videobert config > mine.yaml
+
+    Args:
+        kitchen: with the values of the built-in corpus, as config.yaml has them.
+        schema: print the JSON schema instead, for editors that complete and check YAML.
+    """
+    print(json.dumps(Config.model_json_schema(), indent=1) if schema else written(kitchen), end="\n" if schema else "")
+
+
+def written(kitchen: bool = False) -> str:
+    """config.yaml as text."""
+    import yaml
+
+    values = Config().model_dump()
+    overlay = yaml.safe_load(KITCHEN.read_text()) if kitchen else {}
+    for section, changed in overlay.items():
+        values[section] |= changed
+    lines = [HEAD.format(which=FOR_KITCHEN if kitchen else FOR_OWN)]
+    fields = Config.model_json_schema()
+    for name in ("results", "upstream"):
+        lines += [*_comment(fields["properties"][name]["description"], ""), _line(name, values[name], ""), ""]
+    for name in SECTIONS:
+        class_ = Config.model_fields[name].annotation
+        lines += [*_comment(class_.__doc__ or "", ""), f"{name}:"]
+        for key, schema in class_.model_json_schema()["properties"].items():
+            text = f"{' '.join(schema.get('description', '').split())} ({in_words(schema)})"
+            lines += [*_comment(text, "  "), _line(key, values[name][key], "  ")]
+        lines.append("")
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _comment(text: str, indent: str) -> list[str]:
+    return [f"{indent}# {line}" for line in wrap(" ".join(text.split()), 116 - len(indent), break_on_hyphens=False)]
+
+
+def _line(key: str, value: Any, indent: str) -> str:
+    import yaml
+
+    text = yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True)
+    return f"{indent}{key}: {text.removesuffix(chr(10)).removesuffix(chr(10) + '...')}"
+
+
+@cache
+def section_names() -> tuple[str, ...]:
+    return tuple(SECTIONS)

@@ -1,9 +1,34 @@
 """The two kinds of bad news.
 
 A `UserError` stops a command: something the user can mend (a setting, a file, a missing weight). It is shown as one
-line that names the file or the key and the mend. A `Loss` concerns one video of thousands: it becomes a row of the
+line that names the file or the key and the mend. A `VideoError` concerns one video of thousands: it becomes a row of the
 stage's ledger, with a status that can be counted and a reason that can be read, and the work goes on.
 """
+
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """The words of the ledgers: what became of a video in a stage."""
+
+    OK = "ok"
+    # Of the list
+    DUPLICATE = "duplicate"
+    # Of the download
+    GONE = "gone"
+    BLOCKED = "blocked"
+    TRANSIENT = "transient"
+    UNUSABLE = "unusable"
+    # Of the stages below
+    NO_AUDIO = "no_audio"
+    NO_SPEECH = "no_speech"
+    NO_CAPTIONS = "no_captions"
+    OTHER_LANGUAGE = "other_language"
+    TOO_SHORT = "too_short"
+    EXCLUDED = "excluded"
+    EMPTY = "empty"
+    # What nobody foresaw
+    FAILED = "failed"
 
 
 class UserError(Exception):
@@ -13,7 +38,7 @@ class UserError(Exception):
 class VideoError(Exception):
     """One video is lost to a stage: `status` is a short class that is counted, `reason` a sentence."""
 
-    def __init__(self, status: str, reason: str):
+    def __init__(self, status: Status | str, reason: str):
         super().__init__(f"{status}: {reason}")
-        self.status = status
+        self.status = Status(status)
         self.reason = reason

@@ -1,4 +1,4 @@
-"""One workflow at a time in a folder, and no job that outlives it.
+"""One workflow at a time in a results folder, and no job that outlives it.
 
 A killed Snakemake leaves its lock behind, and jobs that go on writing. A machine that was switched off at night should
 take the same command in the morning, so instead of Snakemake's lock files (`nolock` in profiles/default) the workflow
@@ -6,8 +6,11 @@ holds a lock of the operating system, which ends with the process however it end
 whether the workflow that started it is still there.
 """
 
+import errno
 import fcntl
 import os
+import socket
+import sys
 import threading
 import time
 from pathlib import Path
@@ -15,13 +18,17 @@ from typing import TextIO
 
 from videobert.errors import UserError
 
+# What the system says where a disk has no locks.
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP)
 WORKFLOW = "VIDEOBERT_WORKFLOW"  # the process id of the Snakemake that started a job, in the job's environment
 
 
 def acquire_lock(path: Path) -> TextIO:
-    """Takes the lock of a working directory until the process ends (or the file is closed).
+    """Takes the lock of a results folder until the process ends (or the file is closed).
 
-    Raises UserError that names the holder when another workflow runs there.
+    Where the disk has no locks (Lustre without -o flock, some NFS), it says so and goes on without.
+
+    Raises UserError that names the holder (host, process, since when) when another workflow works there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     file = open(path, "a+")  # noqa: SIM115 (it stays open as long as the process lives)
@@ -30,9 +37,20 @@ def acquire_lock(path: Path) -> TextIO:
     except BlockingIOError:
         file.seek(0)
         holder = file.read().strip() or "unknown"
-        raise UserError(f"another snakemake (process {holder}) works in this folder: wait for it, or stop it") from None
+        file.close()
+        raise UserError(
+            f"another run works in {path.parent} ({holder}): wait for it, stop it, or set `results` to another folder"
+        ) from None
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        print(
+            f"{path.parent} lies on a disk without locks ({error.strerror}): see to it that one run at a time works there",
+            file=sys.stderr,
+        )
     file.truncate(0)
-    file.write(f"{os.getpid()}\n")
+    since = time.strftime("%Y-%m-%d %H:%M:%S")
+    file.write(f"process {os.getpid()} on {socket.gethostname()}, since {since}\n")
     file.flush()
     return file
 

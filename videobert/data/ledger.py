@@ -2,7 +2,7 @@
 
 The shard is the unit of a job, the video the unit of failure and of resumption. `each` calls `work` for one video after
 the other behind a progress bar. What a video gives (a row of facts, and for some stages a table) is kept in a journal,
-a hidden folder beside the output, so that a job that is killed goes on where it was. A `Loss` becomes a ledger row. So
+a hidden folder beside the output, so that a job that is killed goes on where it was. A `VideoError` becomes a ledger row. So
 does any other exception, with its traceback in the log, since one strange file must not cost the other 255; but when
 every video of a shard fails in a way nobody foresaw, the fault is ours or the machine's, and the job fails.
 
@@ -10,7 +10,6 @@ A ledger is a Parquet file with a row for each video of the shard: `video_id`, `
 loss), `reason` (a sentence), and what the stage adds.
 """
 
-import hashlib
 import json
 import shutil
 import sys
@@ -19,9 +18,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from videobert.data.provenance import atomic, read_table, write_table
+from videobert.data.provenance import atomic, provenance_key, read_table, write_table
 from videobert.data.text import one_line
-from videobert.errors import UserError, VideoError
+from videobert.errors import Status, UserError, VideoError
+from videobert.settings import Inputs, Outputs
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,10 +64,10 @@ def process_videos(
                 _write(table, journal / f"{video['video_id']}.parquet")
             with atomic(note) as temporary:
                 temporary.write_text(json.dumps(row))
-        unforeseen += row["status"] == "failed"
+        unforeseen += row["status"] == Status.FAILED
         rows.append(row)
         part = journal / f"{video['video_id']}.parquet"
-        if table_schema is not None and row["status"] == "ok":
+        if table_schema is not None and row["status"] == Status.OK:
             tables.append(read_table(part).cast(table_schema))
     if videos and unforeseen == len(videos):
         shutil.rmtree(journal)
@@ -84,31 +84,40 @@ def remove_journal(journal: Path) -> None:
 
 def completed(path: Path) -> list[dict[str, Any]]:
     """The rows of a ledger whose video went well."""
-    return [row for row in read_table(path).to_pylist() if row["status"] == "ok"]
+    return [row for row in read_table(path).to_pylist() if row["status"] == Status.OK]
 
 
-def ledger(results: Path, stage: str, manifest: Path, output: Path) -> None:
-    """Gather what became of each video in one stage, from the ledgers of its shards.
+class LedgerInputs(Inputs):
+    ledgers: list[Path]
+    """The ledgers of the stage's shards (Parquet), in the order of the shards."""
+    manifest: Path
+    """The manifest (Parquet), which says which shards there are."""
+    stage: str
+    """The stage."""
 
-    Args:
-        results: the results folder.
-        stage: the stage whose ledgers are gathered.
-        manifest: the manifest, which says which shards there are.
-        output: the Parquet file to write: shard, video_id, status, reason.
-    """
+
+class LedgerOutputs(Outputs):
+    ledger: Path
+    """What became of each video (Parquet): shard, video_id, status, reason."""
+
+
+def ledger(inputs: LedgerInputs, outputs: LedgerOutputs) -> None:
+    """Gather what became of each video in one stage, from the ledgers of its shards."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     parts = []
-    for shard in sorted(set(read_table(manifest, ["shard"])["shard"].to_pylist())):
-        part = read_table(path_of(results, stage, shard), ["video_id", "status", "reason"])
+    shards = sorted(set(read_table(inputs.manifest, ["shard"])["shard"].to_pylist()))
+    for shard, file in zip(shards, inputs.ledgers, strict=True):
+        part = read_table(file, ["video_id", "status", "reason"])
         parts.append(part.add_column(0, "shard", pa.array([shard] * len(part), pa.string())))
     table = pa.concat_tables(parts)
-    write_table(table, output, {"stage": stage})
+    write_table(table, outputs.ledger, {"stage": inputs.stage})
     counts = sorted(pc.value_counts(table["status"]).to_pylist(), key=lambda item: -item["counts"])
-    print(f"{stage}: " + ", ".join(f"{item['counts']} {item['values']}" for item in counts), file=sys.stderr)
-    again = [item["values"] for item in counts if item["values"] in ("blocked", "transient")]
-    if stage == "download" and again:
+    print(f"{inputs.stage}: " + ", ".join(f"{item['counts']} {item['values']}" for item in counts), file=sys.stderr)
+    again = [item["values"] for item in counts if item["values"] in (Status.BLOCKED, Status.TRANSIENT)]
+    if inputs.stage == "download" and again:
+        results = outputs.ledger.parents[1]
         print(
             f"To try the {' and '.join(again)} ones again: videobert retry {results} {' '.join(again)}, and this command "
             "once more (docs/your-own-videos.md says what helps).",
@@ -116,18 +125,8 @@ def ledger(results: Path, stage: str, manifest: Path, output: Path) -> None:
         )
 
 
-def path_of(results: Path, stage: str, shard: str) -> Path:
-    """Where the ledger of a stage's shard lies: with the media in its folder, else hidden from readers of the tables."""
-    folder = results / stage
-    return (
-        folder / shard / "ledger.parquet"
-        if stage in ("download", "frames")
-        else folder / "_ledger" / f"{shard}.parquet"
-    )
-
-
 def _open_journal(journal: Path, provenance: dict[str, Any]) -> None:
-    key = hashlib.sha256(json.dumps(provenance, sort_keys=True).encode()).hexdigest()
+    key = provenance_key(provenance)
     mark = journal / "provenance"
     if not mark.exists() or mark.read_text() != key:
         shutil.rmtree(journal, ignore_errors=True)
@@ -137,18 +136,18 @@ def _open_journal(journal: Path, provenance: dict[str, Any]) -> None:
 
 
 def _attempt(video: dict[str, Any], work: Callable[[dict[str, Any]], Result]) -> tuple[dict[str, Any], Any]:
-    row = {"video_id": video["video_id"], "status": "ok", "reason": ""}
+    row = {"video_id": video["video_id"], "status": Status.OK, "reason": ""}
     try:
         facts, table = work(video)
         return {**row, **facts}, table
-    except VideoError as loss:
-        print(one_line(f"{video['video_id']}: {loss}", longest=1000), file=sys.stderr)
-        return {**row, "status": loss.status, "reason": one_line(loss.reason)}, None
+    except VideoError as error:
+        print(one_line(f"{video['video_id']}: {error}", longest=1000), file=sys.stderr)
+        return {**row, "status": error.status, "reason": one_line(error.reason)}, None
     except UserError:
         raise
     except Exception as error:
         traceback.print_exc()
-        return {**row, "status": "failed", "reason": one_line(f"{type(error).__name__}: {error}")}, None
+        return {**row, "status": Status.FAILED, "reason": one_line(f"{type(error).__name__}: {error}")}, None
 
 
 def _write(table: "pa.Table", path: Path) -> None:

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, unquote, urlparse
 
 from videobert.data.provenance import read_table
 from videobert.data.text import one_line
-from videobert.errors import UserError
+from videobert.errors import Status, UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +46,9 @@ def plan(
         problem = _problem(row["source"])
         identity = identity_of(row["source"])
         if problem or identity in first:
-            status, reason = ("unusable", problem) if problem else ("duplicate", f"the same video as {first[identity]}")
+            status, reason = (
+                (Status.UNUSABLE, problem) if problem else (Status.DUPLICATE, f"the same video as {first[identity]}")
+            )
             source = one_line(row["source"], longest=1000)
             ledger.append({"video_id": f"row-{number}", "status": status, "reason": reason, "source": source})
             continue
@@ -69,7 +71,7 @@ def plan(
                 "license": one_line(row["license"]),
             }
         )
-        ledger.append({"video_id": video_id, "status": "ok", "reason": "", "source": row["source"]})
+        ledger.append({"video_id": video_id, "status": Status.OK, "reason": "", "source": row["source"]})
     if not any(_reachable(row["source"]) for row in manifest):
         reason = next((row["reason"] for row in ledger if row["reason"]), "none of the local files exists")
         raise UserError(
@@ -135,6 +137,11 @@ def digest(rows: list[dict[str, Any]]) -> str:
     """What decides whether a shard must be downloaded again: its sources, and size and time of local files."""
     facts = [[row["video_id"], row["source"], row["captions"], *_stamp(row["source"])] for row in rows]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+def list_digest(manifest: list[dict[str, Any]], ledger: list[dict[str, Any]]) -> str:
+    """What decides whether the manifest must be written again: all that it and its ledger say."""
+    return hashlib.sha256(json.dumps([manifest, ledger]).encode()).hexdigest()[:16]
 
 
 def split_of(video_id: str, test_fraction: float, seed: int) -> str:

@@ -83,6 +83,12 @@ def make_provenance(
     }
 
 
+def provenance_key(provenance: dict[str, Any]) -> str:
+    """A hash of what a result depends on: work under one key can go on under the same. How it was executed is not in it."""
+    known = {name: value for name, value in provenance.items() if name != "execution"}
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+
+
 def write_table(table: "pa.Table", path: Path, provenance: dict[str, Any]) -> None:
     """Writes a Parquet file with the note in its metadata."""
     import pyarrow.parquet as pq

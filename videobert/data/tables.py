@@ -1,14 +1,35 @@
-"""Reading tables of features."""
+"""Reading tables of features: a file for each shard, all made by one network."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from videobert.data.provenance import read_table
+from videobert.data.provenance import common_provenance, read_provenance, read_table
 from videobert.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class FeatureTables:
+    """Tables of features, checked to be of one network: `open_features` makes them."""
+
+    files: list[Path]
+    provenance: dict[str, Any]  # of the first; weights_sha256 and clip_seconds are those of all
+
+    def __iter__(self) -> Iterator[tuple["pa.Table", "np.ndarray"]]:
+        """Each shard's table without the features, and its features, float16 [rows, dimension]; one in memory at a time."""
+        return map(read_features, self.files)
+
+
+def open_features(files: list[Path]) -> FeatureTables:
+    """Raises UserError when a file is missing, or when two were made by different networks."""
+    for fact in ("weights_sha256", "clip_seconds"):
+        common_provenance(files, fact)
+    return FeatureTables(files, read_provenance(files[0]))
 
 
 def read_features(path: Path) -> tuple["pa.Table", "np.ndarray"]:

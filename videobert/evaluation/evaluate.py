@@ -7,54 +7,60 @@ come) and scaling (table 2: what more videos bring). Each writes `results/evalua
 summaries, and says by which protocol each was measured: version, seeds, label lists.
 """
 
+import json
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from videobert.data.provenance import make_provenance, read_provenance, sha256, write_json
 from videobert.errors import UserError
+from videobert.layout import ModelFolder
 from videobert.model.card import write_card
+from videobert.settings import Inputs, Outputs
 
 VERSION = 2
 
 
-def evaluate(
-    results: Path,
-    pretrain: Path,
-    output: Path,
-    tasks: list[Literal["objectives", "zero_shot", "probe", "retrieval", "captioning", "forecasting", "scaling"]],
-) -> None:
-    """Merge the tasks' figures, and write the model's card, README.md in its folder.
+class EvaluateInputs(Inputs):
+    figures: list[Path]
+    """The files of the tasks, TASK.json."""
+    model: Path
+    """model.safetensors; the rest of the model folder lies beside it."""
 
-    Args:
-        results: folder of the tasks' files, TASK.json.
-        pretrain: folder of the model.
-        output: metrics.json.
-        tasks: what was measured.
-    """
-    import json
 
+class EvaluateOutputs(Outputs):
+    metrics: Path
+    """The figures of all tasks (JSON)."""
+    card: Path
+    """The model's card, README.md of the model folder."""
+
+
+def evaluate(inputs: EvaluateInputs, outputs: EvaluateOutputs) -> None:
+    """Merge the tasks' figures, and write the model's card."""
     metrics: dict[str, Any] = {}
     protocol: dict[str, Any] = {}
-    files = {task: results / f"{task}.json" for task in tasks}
-    for task, file in files.items():
+    for file in inputs.figures:
         if not file.exists():
-            raise UserError(f"{file} is missing: run snakemake --cores all {task}")
-        task_result = json.loads(file.read_text())
-        note = task_result["provenance"]
-        metrics |= task_result["summary"]
-        protocol[task] = {"version": note["version"], **note["settings"]}
-        if "labels" in task_result:
-            protocol[task]["labels"] = task_result["labels"]
-    model = pretrain / "model.safetensors"
-    for task, file in files.items():
-        of = read_provenance(file).get("inputs", {})
-        if task == "scaling":  # its models are others; what can be asked is that they are of this one's tokens
-            if of.get("tokens") != read_provenance(model)["inputs"]["tokens"]:
-                raise UserError(f"{file} is of other tokens than {pretrain}: run snakemake --cores all scaling")
-        elif of.get("model") != sha256(model):
-            raise UserError(f"{file} was measured on another model than {pretrain}: run snakemake --cores all {task}")
-    write_card(pretrain, metrics)
-    print(f"evaluate: {', '.join(tasks)} in {output}", file=sys.stderr)
-    note = make_provenance("evaluate", VERSION, {"tasks": list(tasks)}, files)
-    write_json({**metrics, "protocol": protocol}, output, note)
+            raise UserError(f"{file} is missing: run snakemake --cores all {file.stem}")
+        result = json.loads(file.read_text())
+        provenance = result["provenance"]
+        _check_model(file, provenance, inputs.model)
+        metrics |= result["summary"]
+        protocol[provenance["stage"]] = {"version": provenance["version"], **provenance["settings"]}
+        if "labels" in result:
+            protocol[provenance["stage"]]["labels"] = result["labels"]
+    write_card(ModelFolder(inputs.model.parent), metrics, outputs.card)
+    print(f"evaluate: {', '.join(protocol)} in {outputs.metrics}", file=sys.stderr)
+    files: dict[str, Path | list[Path]] = dict(zip(protocol, inputs.figures, strict=True))
+    provenance = make_provenance("evaluate", VERSION, {"tasks": list(protocol)}, files)
+    write_json({**metrics, "protocol": protocol}, outputs.metrics, provenance)
+
+
+def _check_model(file: Path, provenance: dict[str, Any], model: Path) -> None:
+    """Raises UserError when a task measured another model."""
+    measured, task = provenance.get("inputs", {}), provenance["stage"]
+    if task == "scaling":  # its models are others; what can be asked is that they are of this one's tokens
+        if measured.get("tokens") != read_provenance(model)["inputs"]["tokens"]:
+            raise UserError(f"{file} is of other tokens than {model.parent}: run snakemake --cores all scaling")
+    elif measured.get("model") != sha256(model):
+        raise UserError(f"{file} was measured on another model than {model.parent}: run snakemake --cores all {task}")

@@ -9,17 +9,27 @@ Of a text: a sentence of a test video, [>], and a mask for each of its clips. Th
 sentence of another video: what is better than those was in the words.
 """
 
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from videobert.errors import UserError
 from videobert.evaluation.scoring import TOP, interval
-from videobert.evaluation.steps import row_of_another_video, test_segments
-from videobert.evaluation.task import inputs_of, write_task
+from videobert.evaluation.steps import row_of_another_video
+from videobert.evaluation.task import (
+    EvaluateExecution,
+    SeededSettings,
+    Task,
+    TaskInputs,
+    TaskOutputs,
+    open_task,
+    used_settings,
+    write_task,
+)
 from videobert.model.predictor import Predictor
-from videobert.model.sequences import Neighbours, Segments, read_segments, shorten, token_files
+from videobert.model.processing_videobert import shorten
+from videobert.model.sequences import Neighbours, Segments
+from videobert.settings import Count, Settings
 
 VERSION = 1
 
@@ -27,53 +37,40 @@ EXAMPLES = 48  # of each kind, spread evenly over the test videos
 SPECIAL = 3  # [CLS], [>], [SEP]
 
 
-def forecasting(
-    pretrain: Path,
-    tokens: Path,
-    manifest: Path,
-    output: Path,
-    context: int,
-    horizon: int,
-    batch_size: int,
-    seed: int,
-    threads: int,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
-) -> None:
-    """Rank the visual words that come next, and those of a sentence, on the test split.
+class ForecastingSettings(Settings):
+    """The visual words to come, and those of a sentence."""
 
-    Args:
-        pretrain: folder of the model.
-        tokens: folder of the token tables, one for each shard.
-        manifest: the manifest, which names the shards.
-        output: forecasting.json.
-        context: visual words that the model is given, at most.
-        horizon: clips ahead that it is asked for.
-        batch_size: sequences in a batch.
-        seed: seed of the shuffled sentences and of the intervals.
-        threads: CPU threads.
-        device: where to run; auto takes a GPU when there is one.
-    """
-    predictor = Predictor(pretrain, batch_size, device, threads)
+    context: Count = 12
+    """Visual words that the model is given, at most. Together with the horizon they should be no more than
+    tokens.segment_length, which is what it has seen in training, and must fit in pretrain.max_length."""
+    horizon: Count = 4
+    """Clips ahead that it is asked for."""
+
+
+def forecasting(
+    inputs: TaskInputs,
+    outputs: TaskOutputs,
+    settings: ForecastingSettings,
+    shared: SeededSettings,
+    execution: EvaluateExecution,
+) -> None:
+    """Rank the visual words that come next, and those of a sentence, on the test split."""
+    task = open_task(inputs, shared, execution)
+    predictor = task.predictor
+    context, horizon = settings.context, settings.horizon
     if context + horizon + SPECIAL > predictor.model.config.max_position_embeddings:
         raise UserError(
             f"forecasting.context ({context}) and forecasting.horizon ({horizon}) need {context + horizon + SPECIAL} positions, "
             f"but the model has {predictor.model.config.max_position_embeddings}: lower them, or raise pretrain.max_length"
         )
-    test = test_segments(predictor, pretrain, tokens, manifest)
-    train = _tracks(read_segments(token_files(tokens, manifest), "train"))
+    train = _tracks(task.tokens.segments("train"))
     seen = np.bincount(np.concatenate([np.empty(0, np.int64), *train]), minlength=predictor.vocabulary.visual_words)
     frequent = np.argsort(-seen, kind="stable")[:TOP]
-    next_, next_examples = _next(predictor, test, train, frequent, context, horizon, seed)
-    of_text, text_examples = _of_text(predictor, test, frequent, seed)
-    write_task(
-        "forecasting",
-        VERSION,
-        output,
-        {"forecasting": {"next": next_, "of_text": of_text}},
-        {"examples": {"next": next_examples, "of_text": text_examples}},
-        {"context": context, "horizon": horizon, "seed": seed},
-        inputs_of(pretrain, tokens, manifest, None),
-    )
+    next_, next_examples = _next(task, train, frequent, settings, shared.seed)
+    of_text, text_examples = _of_text(predictor, task.test, frequent, shared.seed)
+    provenance = task.provenance("forecasting", VERSION, used_settings(settings, shared))
+    summary = {"forecasting": {"next": next_, "of_text": of_text}}
+    write_task(outputs.figures, provenance, summary, {"examples": {"next": next_examples, "of_text": text_examples}})
 
 
 def _tracks(segments: Segments) -> list[np.ndarray]:
@@ -86,20 +83,15 @@ def _tracks(segments: Segments) -> list[np.ndarray]:
 
 
 def _next(
-    predictor: Predictor,
-    test: Segments,
-    train: list[np.ndarray],
-    frequent: np.ndarray,
-    context: int,
-    horizon: int,
-    seed: int,
+    task: Task, train: list[np.ndarray], frequent: np.ndarray, settings: ForecastingSettings, seed: int
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """(the figures of each way to foretell, examples of the model's)."""
-    tracks = _tracks(test)
+    """(the figures of each way to forecast, examples of the model's)."""
+    predictor, horizon = task.predictor, settings.horizon
+    tracks = _tracks(task.test)
     places = [(video, place) for video, track in enumerate(tracks) for place in range(1, len(track))]
     if not places:
         return {"skipped": "no test video has two clips"}, []
-    given = [tracks[video][max(0, place - context) : place] for video, place in places]
+    given = [tracks[video][max(0, place - settings.context) : place] for video, place in places]
     truth = np.full((len(places), horizon), -1)  # -1: the video is over
     for row, (video, place) in enumerate(places):
         ahead = tracks[video][place : place + horizon]
@@ -107,10 +99,9 @@ def _next(
     masks = np.full(horizon, predictor.vocabulary.mask)
     none = np.empty(0, np.int64)
     # All masks every time: who looks ahead does not know when the video ends.
-    asked = [
-        predictor.sequence(none, np.concatenate([words + predictor.vocabulary.vocab_size, masks])) for words in given
-    ]
-    answers = [_best(answer) for answer in _answers(predictor, asked)]
+    offset = predictor.vocabulary.vocab_size
+    sequences = [predictor.sequence(none, np.concatenate([words + offset, masks])) for words in given]
+    answers = [_best(answer) for answer in _answers(predictor, sequences)]
     last = np.array([words[-1] for words in given])
     ways = {
         "most_frequent": np.broadcast_to(frequent, (*truth.shape, len(frequent))),
@@ -120,17 +111,10 @@ def _next(
     }
     groups = np.array([video for video, _ in places])
     figures = {"chance": _chance(predictor)}
-    for name, ranked in ways.items():
-        by_distance = [
-            _accuracies(ranked[here, ahead], truth[here, ahead], groups[here], seed)
-            for ahead in range(horizon)
-            if (here := truth[:, ahead] >= 0).any()
-        ]
-        curves = {f"top{top}_by_distance": [row[f"top{top}"] for row in by_distance] for top in (1, TOP)}
-        figures[name] = by_distance[0] | curves
+    figures |= {name: _by_distance(ranked, truth, groups, seed) for name, ranked in ways.items()}
     examples = [
         {
-            "video_id": test.videos[places[row][0]],
+            "video_id": task.test.videos[places[row][0]],
             "clips": list(range(places[row][1] - len(given[row]), places[row][1])),
             "words": given[row].tolist(),
             "truth": truth[row][truth[row] >= 0].tolist(),
@@ -139,6 +123,16 @@ def _next(
         for row in _evenly(len(places))
     ]
     return figures, examples
+
+
+def _by_distance(ranked: np.ndarray, truth: np.ndarray, groups: np.ndarray, seed: int) -> dict[str, Any]:
+    """The accuracies of the next clip, and their curves over the distance, of words `ranked` (n, horizon, TOP)."""
+    rows = [
+        _accuracies(ranked[known, ahead], truth[known, ahead], groups[known], seed)
+        for ahead in range(truth.shape[1])
+        if (known := truth[:, ahead] >= 0).any()
+    ]
+    return rows[0] | {f"top{top}_by_distance": [row[f"top{top}"] for row in rows] for top in (1, TOP)}
 
 
 def _latest(words: np.ndarray) -> np.ndarray:
@@ -158,8 +152,8 @@ def _followers(train: list[np.ndarray], last: np.ndarray, ahead: int, frequent: 
     )
     table = {}
     for word in np.unique(last):
-        here = first == word
-        best = second[here][np.argsort(-counts[here], kind="stable")]
+        follows = first == word
+        best = second[follows][np.argsort(-counts[follows], kind="stable")]
         filled = list(dict.fromkeys([*best.tolist(), *frequent.tolist()]))[:TOP]
         table[word] = filled + [-1] * (TOP - len(filled))
     return np.array([table[word] for word in last])

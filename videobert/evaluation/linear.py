@@ -1,42 +1,41 @@
 """Linear classifiers on frozen vectors of steps, with regularisation chosen by cross-validation over videos."""
 
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
-from videobert.data.provenance import read_provenance, read_table, sha256
-from videobert.errors import UserError
+from videobert.data.tables import FeatureTables, rows_of_videos
 from videobert.evaluation.scoring import Ranked
 from videobert.evaluation.steps import Step, select_between
+from videobert.settings import Positive, Settings
 
 PACKAGES = ("torch", "transformers", "scikit-learn")
 
 
-def mean_features(features: Path, tokens: Path, manifest: Path, steps: list[Step]) -> tuple[np.ndarray, list[Path]]:
-    """(steps, dimension) float64: the mean S3D feature of each step's clips; and the files that were read.
+class ProbeSettings(Settings):
+    """Verbs and objects of annotated steps, learnt by linear classifiers from frozen features."""
 
-    Raises UserError when a file is not the one that its shard's tokens were made of: its clips would not be the clips
-    of the visual words.
-    """
-    from videobert.data.tables import read_features, rows_of_videos
+    regularisation: Annotated[list[Positive], Field(min_length=1)] = [0.001, 0.01, 0.1, 1.0]
+    """Inverse strengths of the classifiers' regularisation to choose from (scikit-learn's C). Add smaller ones when the
+    smallest is chosen, larger ones when the largest is: probe.json says which."""
+    folds: Annotated[int, Field(ge=2)] = 5
+    """Parts that the train videos are split in to choose one. More take longer and choose a little better."""
 
-    shards = dict(zip(*(read_table(manifest, [name])[name].to_pylist() for name in ("video_id", "shard")), strict=True))
+
+def mean_features(tables: FeatureTables, steps: list[Step]) -> np.ndarray:
+    """(steps, dimension) float64: the mean S3D feature of each step's clips."""
     wanted: dict[str, list[int]] = {}
     for index, step in enumerate(steps):
         wanted.setdefault(step.video_id, []).append(index)
     means: list[np.ndarray | None] = [None] * len(steps)
-    files = [features / f"{shard}.parquet" for shard in sorted({shards[name] for name in wanted})]
-    for file in files:
-        if read_provenance(tokens / file.name).get("inputs", {}).get("features") != sha256(file):
-            raise UserError(f"{tokens / file.name} was made of other features than {file}: run the stage tokens again")
-        table, vectors = read_features(file)
+    for table, vectors in tables:
         middles = (table["start"].to_numpy() + table["end"].to_numpy()) / 2
         for name, rows in rows_of_videos(table):
             for index in wanted.get(name, []):
                 inside = select_between(middles[rows], vectors[rows], steps[index].start, steps[index].end)
                 means[index] = inside.mean(0, dtype=np.float64)
-    return np.stack(means), files
+    return np.stack(means)
 
 
 def classify(

@@ -4,46 +4,46 @@ How many masked words are found with the video and without it, how many masked v
 (the same masks in both), and whether a text is told apart from another video's (section 3.2 of the paper).
 """
 
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from videobert.evaluation.scoring import interval
-from videobert.evaluation.steps import row_of_another_video, test_segments
-from videobert.evaluation.task import inputs_of, write_task
+from videobert.evaluation.steps import row_of_another_video
+from videobert.evaluation.task import (
+    EvaluateExecution,
+    SeededSettings,
+    TaskInputs,
+    TaskOutputs,
+    open_task,
+    used_settings,
+    write_task,
+)
 from videobert.model.predictor import Predictor
-from videobert.model.sequences import Segments, shorten
+from videobert.model.processing_videobert import shorten
+from videobert.model.sequences import Segments
+from videobert.settings import PositiveShare, Settings
 
 VERSION = 1
 
 
-def objectives(
-    pretrain: Path,
-    tokens: Path,
-    manifest: Path,
-    output: Path,
-    mask_probability: float,
-    batch_size: int,
-    seed: int,
-    threads: int,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
-) -> None:
-    """Measure masked accuracy in both modalities, and alignment, on the test split.
+class ObjectivesSettings(Settings):
+    """Masked accuracy and alignment on unseen videos."""
 
-    Args:
-        pretrain: folder of the model.
-        tokens: folder of the token tables, one for each shard.
-        manifest: the manifest, which names the shards.
-        output: objectives.json.
-        mask_probability: share of the tokens that are masked.
-        batch_size: sequences in a batch.
-        seed: seed of the masks and of the other videos.
-        threads: CPU threads.
-        device: where to run; auto takes a GPU when there is one.
-    """
-    predictor = Predictor(pretrain, batch_size, device, threads)
-    segments = test_segments(predictor, pretrain, tokens, manifest)
+    mask_probability: PositiveShare = 0.15
+    """Share of the tokens that are masked to be predicted: BERT's."""
+
+
+def objectives(
+    inputs: TaskInputs,
+    outputs: TaskOutputs,
+    settings: ObjectivesSettings,
+    shared: SeededSettings,
+    execution: EvaluateExecution,
+) -> None:
+    """Measure masked accuracy in both modalities, and alignment, on the test split."""
+    task = open_task(inputs, shared, execution)
+    predictor, segments, seed = task.predictor, task.test, shared.seed
     has_both = (np.diff(segments.text_offsets) > 0) & (np.diff(segments.video_offsets) > 0)
     pairs = np.flatnonzero(segments.paired & has_both)
     texts = [segments.text_of(row).astype(np.int64) for row in pairs]
@@ -55,21 +55,16 @@ def objectives(
         "video_given_text": (texts, videos, 1),
         "video_alone": ([none] * len(pairs), videos, 1),
     }
-    masked = {name: _masked(predictor, *question, mask_probability, seed) for name, question in questions.items()}
+    masked = {
+        name: _masked(predictor, *question, settings.mask_probability, seed) for name, question in questions.items()
+    }
     alignment = _alignment(predictor, segments, pairs, seed)
     summary = {
         "masked": {name: result["accuracy"] for name, result in masked.items()},
         "alignment": {name: alignment[name] for name in ("accuracy", "accuracy_interval") if name in alignment},
     }
-    write_task(
-        "objectives",
-        VERSION,
-        output,
-        summary,
-        {"masked": masked, "alignment": alignment},
-        {"mask_probability": mask_probability, "seed": seed},
-        inputs_of(pretrain, tokens, manifest, None),
-    )
+    provenance = task.provenance("objectives", VERSION, used_settings(settings, shared))
+    write_task(outputs.figures, provenance, summary, {"masked": masked, "alignment": alignment})
 
 
 def _masked(

@@ -13,17 +13,25 @@ over train videos.
 
 import copy
 from collections import Counter
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from videobert.evaluation.linear import PACKAGES, classify, mean_features
+from videobert.evaluation.linear import PACKAGES, ProbeSettings, classify, mean_features
 from videobert.evaluation.scoring import Ranked, accuracies, chance
-from videobert.evaluation.steps import Step, clips_of_videos, read_steps, select_between, test_segments, with_tokens
-from videobert.evaluation.task import NO_TRUTH, inputs_of, write_task
+from videobert.evaluation.steps import Step, select_between
+from videobert.evaluation.task import (
+    NO_TRUTH,
+    AnnotatedSettings,
+    EvaluateExecution,
+    FeatureInputs,
+    Task,
+    TaskOutputs,
+    open_task,
+    used_settings,
+    write_task,
+)
 from videobert.model.predictor import Predictor
-from videobert.model.sequences import read_segments, token_files
 
 if TYPE_CHECKING:
     from videobert.model.modeling_videobert import VideoBertForPreTraining
@@ -32,85 +40,55 @@ VERSION = 1
 
 
 def probe(
-    pretrain: Path,
-    tokens: Path,
-    features: Path,
-    manifest: Path,
-    output: Path,
-    annotations: str | None,
-    regularisation: list[float],
-    folds: int,
-    batch_size: int,
-    seed: int,
-    threads: int,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    inputs: FeatureInputs,
+    outputs: TaskOutputs,
+    settings: ProbeSettings,
+    shared: AnnotatedSettings,
+    execution: EvaluateExecution,
 ) -> None:
-    """Train linear classifiers of verbs and objects on frozen features of annotated steps.
-
-    Args:
-        pretrain: folder of the model.
-        tokens: folder of the token tables, one for each shard.
-        features: folder of the S3D features that the tokens were made of, a Parquet file for each shard.
-        manifest: the manifest, which names the shards and the videos' sources.
-        output: probe.json.
-        annotations: the steps: kitchen (the built-in corpus), or a TSV, CSV or Parquet file with the columns video_id,
-            start, end (seconds), verb and object; null leaves the task out.
-        regularisation: inverse strengths of the regularisation (scikit-learn's C) to choose from.
-        folds: parts that the train videos are split in to choose it.
-        batch_size: sequences in a batch.
-        seed: seed of the untrained weights and of the intervals.
-        threads: CPU threads.
-        device: where to run; auto takes a GPU when there is one.
-    """
-    predictor = Predictor(pretrain, batch_size, device, threads)
-    segments = test_segments(predictor, pretrain, tokens, manifest)
-    inputs = inputs_of(pretrain, tokens, manifest, annotations)
-    settings = {
-        "seed": seed,
-        "regularisation": regularisation,
-        "folds": folds,
-        "annotations": annotations and Path(annotations).name,
-    }
-    if annotations is None:
-        write_task("probe", VERSION, output, {"probe": {"skipped": NO_TRUTH}}, {}, settings, inputs)
-        return
-    every, _ = read_steps(annotations, manifest)
-    clips = clips_of_videos(segments)
-    test = with_tokens(every, clips, annotations)
-    clips_to_learn = clips_of_videos(read_segments(token_files(tokens, manifest), "train"))
-    train = [step for step in every if step.video_id in clips_to_learn]
-    clips |= clips_to_learn
+    """Train linear classifiers of verbs and objects on frozen features of annotated steps."""
+    task = open_task(inputs, shared, execution)
+    provenance = task.provenance("probe", VERSION, used_settings(settings, shared), PACKAGES)
+    if shared.annotations is None:
+        return write_task(outputs.figures, provenance, {"probe": {"skipped": NO_TRUTH}}, {})
+    clips, clips_to_learn = task.clips("test"), task.clips("train")
+    test = task.steps_with(clips)
+    train = [step for step in task.steps if step.video_id in clips_to_learn]
     if not train:
-        write_task("probe", VERSION, output, {"probe": {"skipped": NO_TRAIN_STEPS}}, {}, settings, inputs)
-        return
-
-    steps = train + test
-    words = [select_between(*clips[step.video_id], step.start, step.end) for step in steps]
-    vectors, inputs["features"] = mean_features(features, tokens, manifest, steps)
-    cls, mean = _outputs(predictor, predictor.model, words)
-    representations = {
-        "videobert_cls": cls,
-        "videobert_mean": mean,
-        "s3d": vectors,
-        "random_weights": _outputs(predictor, _untrained(predictor, seed), words)[1],
-        "visual_words": _counts(words, len(train)),
-    }
-    labels = {part: sorted({getattr(step, part) for step in every}) for part in ("verb", "object")}
+        return write_task(outputs.figures, provenance, {"probe": {"skipped": NO_TRAIN_STEPS}}, {})
+    labels = {part: sorted({getattr(step, part) for step in task.steps}) for part in ("verb", "object")}
     results: dict[str, Any] = {
         "chance": chance(labels),
-        "most_frequent": accuracies(test, _most_frequent(train, len(test)), seed),
+        "most_frequent": accuracies(test, _most_frequent(train, len(test)), shared.seed),
     }
     chosen = {}
-    for name, rows in representations.items():
-        ranked, chosen[name] = classify(rows[: len(train)], train, rows[len(train) :], regularisation, folds, threads)
-        results[name] = accuracies(test, ranked, seed)
+    for name, rows in _representations(task, train, test, clips | clips_to_learn, shared.seed).items():
+        learn, ask = rows[: len(train)], rows[len(train) :]
+        ranked, chosen[name] = classify(learn, train, ask, settings.regularisation, settings.folds, execution.threads)
+        results[name] = accuracies(test, ranked, shared.seed)
     details = {
         "labels": labels,
         "train_steps": len(train),
         "train_counts": {part: dict(Counter(getattr(step, part) for step in train)) for part in labels},
         "regularisation": chosen,
     }
-    write_task("probe", VERSION, output, {"probe": results}, details, settings, inputs, packages=PACKAGES)
+    return write_task(outputs.figures, provenance, {"probe": results}, details)
+
+
+def _representations(
+    task: Task, train: list[Step], test: list[Step], clips: dict[str, Any], seed: int
+) -> dict[str, Any]:
+    """By name, (steps, dimension): what the classifiers are given of the train steps and, after them, the test steps."""
+    steps, predictor = train + test, task.predictor
+    words = [select_between(*clips[step.video_id], step.start, step.end) for step in steps]
+    cls, mean = _outputs(predictor, predictor.model, words)
+    return {
+        "videobert_cls": cls,
+        "videobert_mean": mean,
+        "s3d": mean_features(task.features, steps),
+        "random_weights": _outputs(predictor, _untrained(predictor, seed), words)[1],
+        "visual_words": _counts(words, len(train)),
+    }
 
 
 NO_TRAIN_STEPS = "evaluate.annotations has no step of a train video with tokens: there is nothing to learn from"

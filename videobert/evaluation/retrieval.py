@@ -20,16 +20,24 @@ is a hit.
 
 import shutil
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Self
 
 import numpy as np
+from pydantic import model_validator
 
-from videobert.data.provenance import make_provenance
-from videobert.errors import UserError
 from videobert.evaluation.scoring import RESAMPLES, interval
-from videobert.evaluation.steps import clips_of_videos, read_steps, row_of_another_video, select_between, test_segments
-from videobert.evaluation.task import NO_TRUTH, inputs_of, write_task
+from videobert.evaluation.steps import row_of_another_video, select_between
+from videobert.evaluation.task import (
+    NO_TRUTH,
+    AnnotatedInputs,
+    AnnotatedSettings,
+    EvaluateExecution,
+    Task,
+    TaskOutputs,
+    open_task,
+    used_settings,
+    write_task,
+)
 from videobert.model.predictor import Predictor
 from videobert.model.projection import (
     Projection,
@@ -41,7 +49,8 @@ from videobert.model.projection import (
     text_vectors,
     video_vectors,
 )
-from videobert.model.sequences import Segments, read_segments, token_files
+from videobert.model.sequences import Segments
+from videobert.settings import Count, Settings, Text
 
 VERSION = 1
 PLACES = (1, 5, 10)
@@ -49,61 +58,62 @@ SAMPLE = 20_000
 NO_PAIRS = "no train video has both speech and pictures in one segment: transcribe more videos"
 
 
+class RetrievalSettings(Settings):
+    """The video for a text and the text for a video."""
+
+    template: Text = "now let me show you how to [MASK] the [MASK]"
+    """The sentence that looks for annotated steps: its first [MASK] is filled with the verb, its second with the object."""
+    candidates: Count = 100
+    """How many of the first stage's best the alignment head reads with the query and puts in order. More can find more, and cost
+    as many readings a query more."""
+
+    @model_validator(mode="after")
+    def _template_has_two_masks(self) -> Self:
+        if self.template.count("[MASK]") != 2:
+            raise ValueError(
+                f"retrieval.template is {self.template!r}, but must hold [MASK] twice: for the verb and for the object"
+            )
+        return self
+
+
 def retrieval(
-    pretrain: Path,
-    tokens: Path,
-    manifest: Path,
-    output: Path,
-    annotations: str | None,
-    template: str,
-    candidates: int,
-    batch_size: int,
-    seed: int,
-    threads: int,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    inputs: AnnotatedInputs,
+    outputs: TaskOutputs,
+    settings: RetrievalSettings,
+    shared: AnnotatedSettings,
+    execution: EvaluateExecution,
 ) -> None:
     """Find the video for a text and the text for a video, in two stages.
 
     Beside the output stands a folder of the same name with the first stage's projection, for `videobert search`.
-
-    Args:
-        pretrain: folder of the model.
-        tokens: folder of the token tables, one for each shard.
-        manifest: the manifest, which names the shards and the videos' sources.
-        output: retrieval.json.
-        annotations: the steps to find by action and object: kitchen (the built-in corpus), or a TSV, CSV or Parquet file
-            with the columns video_id, start, end (seconds), verb and object; null leaves this part out.
-        template: the sentence with two [MASK], for the verb and the object: filled, it is the query for a step.
-        candidates: how many of the first stage's best the alignment head puts in order.
-        batch_size: sequences in a batch.
-        seed: seed of the shuffled queries and of the intervals.
-        threads: CPU threads.
-        device: where to run; auto takes a GPU when there is one.
     """
-    if template.count("[MASK]") != 2:
-        raise UserError(f"retrieval.template must have [MASK] twice, for the verb and the object: {template!r}")
-    predictor = Predictor(pretrain, batch_size, device, threads)
-    segments = test_segments(predictor, pretrain, tokens, manifest)
-    inputs = inputs_of(pretrain, tokens, manifest, annotations)
-    settings = {"seed": seed, "template": template, "candidates": candidates}
-    settings["annotations"] = annotations and Path(annotations).name
-    train = read_segments(token_files(tokens, manifest), "train", predictor.model.config.lookahead)
-    shutil.rmtree(output.with_suffix(""), ignore_errors=True)  # of an earlier run, and perhaps not made again
+    task = open_task(inputs, shared, execution)
+    predictor, folder = task.predictor, outputs.figures.with_suffix("")
+    provenance = task.provenance("retrieval", VERSION, used_settings(settings, shared))
+    train = task.tokens.segments("train", predictor.model.config.lookahead)
+    shutil.rmtree(folder, ignore_errors=True)  # of an earlier run, and perhaps not made again
     pairs = _pairs(train)
     if len(pairs) < 2:
-        write_task("retrieval", VERSION, output, {"retrieval": {"skipped": NO_PAIRS}}, {}, settings, inputs)
-        return
-    projection = _projection(predictor, train, pairs, seed)
-    note = make_provenance("retrieval", VERSION, {"seed": seed}, inputs_of(pretrain, tokens, manifest, None))
-    save_projection(projection, output.with_suffix(""), note)
-    summary, details = _segments(predictor, projection, segments, candidates, seed)
-    if annotations is None:
+        return write_task(outputs.figures, provenance, {"retrieval": {"skipped": NO_PAIRS}}, {})
+    projection = _projection(predictor, train, pairs, shared.seed)
+    save_projection(projection, folder, task.provenance("retrieval", VERSION, {"seed": shared.seed}))
+    search = _Search(predictor, projection, settings.candidates, shared.seed)
+    summary, details = _segments(search, task.test)
+    if shared.annotations is None:
         summary["steps"] = {"skipped": NO_TRUTH}
     else:
-        summary["steps"], details["steps"] = _steps(
-            predictor, projection, segments, annotations, manifest, template, candidates, seed
-        )
-    write_task("retrieval", VERSION, output, {"retrieval": summary}, details, settings, inputs)
+        summary["steps"], details["steps"] = _steps(search, task, settings.template)
+    return write_task(outputs.figures, provenance, {"retrieval": summary}, details)
+
+
+@dataclass(frozen=True)
+class _Search:
+    """How is searched: the model, the first stage's projection, and how many of its best the second stage orders."""
+
+    predictor: Predictor
+    projection: Projection
+    candidates: int
+    seed: int
 
 
 # One vector for a text, one for a video -------------------------------------------------------------------------------
@@ -128,31 +138,28 @@ def _both(predictor: Predictor, segments: Segments, rows: np.ndarray) -> tuple[l
     return texts, [segments.video_of(row) + np.int64(predictor.vocabulary.vocab_size) for row in rows]
 
 
-def _segments(
-    predictor: Predictor, projection: Projection, segments: Segments, candidates: int, seed: int
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def _segments(search: _Search, segments: Segments) -> tuple[dict[str, Any], dict[str, Any]]:
     """(figures, each segment's ranks): a sentence looks for its own video and a video for its own sentence, among all
     segments of the test set, and among those of its video."""
+    predictor, projection = search.predictor, search.projection
     names = ["text_to_video", "video_to_text", "text_to_video_within", "video_to_text_within"]
     pairs = _pairs(segments)
     if not len(pairs):
         return {name: {"skipped": "no test segment has both speech and video"} for name in names}, {}
     texts, videos = _both(predictor, segments, pairs)
     rows, groups = np.arange(len(pairs)), segments.group[pairs]
-    said = Side(texts, text_vectors(projection, texts), rows, groups)
-    shown = Side(videos, video_vectors(predictor, projection, videos), rows, groups)
-    pools = [[(rows, rows)]] * 2 + [
-        [(own, own) for own in (np.flatnonzero(groups == one) for one in np.unique(groups))]
-    ] * 2
-    asked = {
-        name: (said, shown, pool) if name.startswith("text") else (shown, said, pool)
+    text_side = Side(texts, text_vectors(projection, texts), rows, groups)
+    video_side = Side(videos, video_vectors(predictor, projection, videos), rows, groups)
+    within = [(own, own) for own in (np.flatnonzero(groups == one) for one in np.unique(groups))]
+    pools = [[(rows, rows)]] * 2 + [within] * 2
+    questions = {
+        name: (text_side, video_side, pool) if name.startswith("text") else (video_side, text_side, pool)
         for name, pool in zip(names, pools)
     }
-    ranks = _two_stages(predictor, said, shown, asked, candidates, seed)
+    ranks = _two_stages(search, text_side, video_side, questions)
     sizes = [np.full(len(pairs), len(pairs))] * 2 + [np.bincount(groups)[groups]] * 2
     figures = {
-        name: _figures(ranks[name], size, np.ones_like(size), groups, candidates, seed)
-        for name, size in zip(names, sizes)
+        name: _figures(ranks[name], Odds(size, np.ones_like(size)), groups, search) for name, size in zip(names, sizes)
     }
     listed = [
         {
@@ -167,50 +174,28 @@ def _segments(
     return figures, {"segments": listed}
 
 
-def _steps(
-    predictor: Predictor,
-    projection: Projection,
-    segments: Segments,
-    annotations: str,
-    manifest: Path,
-    template: str,
-    candidates: int,
-    seed: int,
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _steps(search: _Search, task: Task, template: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """(figures, each action's ranks): the filled template looks for the steps with its verb and its object.
 
     Each step of the test set asks once, so an action counts as often as it is seen.
     """
-    clips = clips_of_videos(segments)
-    steps = [step for step in read_steps(annotations, manifest)[0] if step.video_id in clips]
-    if not steps:
-        raise UserError(
-            f"evaluate.annotations ({annotations}) has no step of a test video with tokens: name its videos as the "
-            "manifest's video_id does, or set annotations to null"
-        )
+    predictor, projection = search.predictor, search.projection
+    clips = task.clips("test")
+    steps = task.steps_with(clips)
     actions = sorted({(step.verb, step.object) for step in steps})
     labels = np.array([actions.index((step.verb, step.object)) for step in steps])
     sentences = [filled(template, verb, thing) for verb, thing in actions]
     texts = [predictor.pieces(sentence).astype(np.int64) for sentence in sentences]
-    videos = [
-        select_between(*clips[step.video_id], step.start, step.end) + predictor.vocabulary.vocab_size for step in steps
-    ]
+    offset = predictor.vocabulary.vocab_size
+    videos = [select_between(*clips[step.video_id], step.start, step.end) + offset for step in steps]
     groups = np.unique([step.video_id for step in steps], return_inverse=True)[1]
     rows, numbers = np.arange(len(steps)), np.arange(len(actions))
     queries = Side(texts, text_vectors(projection, texts), numbers, numbers)
-    shown = Side(videos, video_vectors(predictor, projection, videos), labels, groups)
-    ranks = _two_stages(predictor, queries, shown, {"steps": (queries, shown, [(numbers, rows)])}, candidates, seed)[
-        "steps"
-    ]
+    items = Side(videos, video_vectors(predictor, projection, videos), labels, groups)
+    ranks = _two_stages(search, queries, items, {"steps": (queries, items, [(numbers, rows)])})["steps"]
     relevant = np.bincount(labels)
-    figures = _figures(
-        {stage: found[labels] for stage, found in ranks.items()},
-        np.full(len(steps), len(steps)),
-        relevant[labels],
-        groups,
-        candidates,
-        seed,
-    )
+    odds = Odds(np.full(len(steps), len(steps)), relevant[labels])
+    figures = _figures({stage: found[labels] for stage, found in ranks.items()}, odds, groups, search)
     listed = [
         {
             "verb": verb,
@@ -247,19 +232,14 @@ Pools = list[tuple[np.ndarray, np.ndarray]]
 
 
 def _two_stages(
-    predictor: Predictor,
-    texts: Side,
-    videos: Side,
-    asked: dict[str, tuple[Side, Side, Pools]],
-    candidates: int,
-    seed: int,
+    search: _Search, texts: Side, videos: Side, questions: dict[str, tuple[Side, Side, Pools]]
 ) -> dict[str, dict[str, np.ndarray]]:
     """The rank of each query's first hit, for each question (queries, items, pools): of the first stage, of the first
     stage asked with the query of another video, and of the alignment head's order of the first stage's best."""
     ranks: dict[str, dict[str, np.ndarray]] = {}
     shortlists, pairs = {}, []
-    random = np.random.default_rng([seed, 4])
-    for name, (queries, items, pools) in asked.items():
+    random = np.random.default_rng([search.seed, 4])
+    for name, (queries, items, pools) in questions.items():
         ranks[name] = {"first_stage": _ranks(queries, items, pools)}
         if len(np.unique(queries.groups)) > 1:
             rows = np.arange(len(queries.groups))
@@ -267,22 +247,22 @@ def _two_stages(
             ranks[name]["shuffled"] = _ranks(replace(queries, vectors=queries.vectors[others]), items, pools)
         shortlists[name] = []
         for rows, among in pools:
-            found = among[nearest(queries.vectors[rows], items.vectors[among], candidates)[1]]
+            found = among[nearest(queries.vectors[rows], items.vectors[among], search.candidates)[1]]
             asking = np.broadcast_to(rows[:, None], found.shape)
             text, video = (asking, found) if queries is texts else (found, asking)
             shortlists[name].append((rows, found, text * len(videos.ids) + video))
             pairs.append(shortlists[name][-1][2].ravel())
     # Each pair is read once, whoever asks.
     numbers = np.unique(np.concatenate(pairs))
-    scores = alignments(predictor, texts.ids, videos.ids, np.stack(np.divmod(numbers, len(videos.ids)), 1))
-    for name, (queries, items, _) in asked.items():
+    scores = alignments(search.predictor, texts.ids, videos.ids, np.stack(np.divmod(numbers, len(videos.ids)), 1))
+    for name, (queries, items, _) in questions.items():
         ranks[name]["cross_encoder"] = ranks[name]["first_stage"].copy()
         for rows, found, pair in shortlists[name]:
             hits = items.labels[found] == queries.labels[rows, None]
             # What the first stage has left behind stays where it was.
-            there = hits.any(1)
+            found_any = hits.any(1)
             order = _first_hit(scores[np.searchsorted(numbers, pair)], hits)
-            ranks[name]["cross_encoder"][rows[there]] = order[there]
+            ranks[name]["cross_encoder"][rows[found_any]] = order[found_any]
     return ranks
 
 
@@ -302,22 +282,31 @@ def _first_hit(scores: np.ndarray, hits: np.ndarray) -> np.ndarray:
     return 1 + ((scores > best) & ~hits).sum(1) + ((scores == best) & ~hits).sum(1) / 2
 
 
+@dataclass(frozen=True)
+class Odds:
+    """What a query is up against: among how many items it searches, and how many of them are hits; (n,) each."""
+
+    sizes: np.ndarray
+    relevant: np.ndarray
+
+
 def _figures(
-    ranks: dict[str, np.ndarray],
-    sizes: np.ndarray,
-    relevant: np.ndarray,
-    groups: np.ndarray,
-    candidates: int,
-    seed: int,
+    ranks: dict[str, np.ndarray], odds: Odds, groups: np.ndarray, search: _Search
 ) -> dict[str, dict[str, Any]]:
-    rows: dict[str, dict[str, Any]] = {"chance": chance(sizes, relevant)}
+    rows: dict[str, dict[str, Any]] = {"chance": chance(odds.sizes, odds.relevant)}
     for stage, found in ranks.items():
         rows[stage] = {"count": len(found)}
         for place in PLACES:
             right = (found <= place).astype(float)
-            rows[stage] |= {f"r{place}": float(right.mean()), f"r{place}_interval": interval(right, groups, seed)}
-        rows[stage] |= {"median_rank": float(np.median(found)), "median_rank_interval": _of_median(found, groups, seed)}
-    rows["cross_encoder"]["candidates"] = int(min(candidates, sizes.max()))
+            rows[stage] |= {
+                f"r{place}": float(right.mean()),
+                f"r{place}_interval": interval(right, groups, search.seed),
+            }
+        rows[stage] |= {
+            "median_rank": float(np.median(found)),
+            "median_rank_interval": _of_median(found, groups, search.seed),
+        }
+    rows["cross_encoder"]["candidates"] = int(min(search.candidates, odds.sizes.max()))
     return rows
 
 

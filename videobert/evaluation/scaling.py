@@ -10,91 +10,89 @@ is their spread, beside it. The language prior asks the same without the video: 
 sight.
 """
 
+import json
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
-from videobert.data.provenance import read_provenance, sha256
+from videobert.data.provenance import make_provenance, read_provenance, sha256
 from videobert.errors import UserError
 from videobert.evaluation.ranking import rank_labels, without_video
-from videobert.evaluation.scoring import accuracies, chance, hits, means
-from videobert.evaluation.steps import clips_of_videos, read_steps, select_between, test_segments, with_tokens
-from videobert.evaluation.task import NO_TRUTH, write_task
-from videobert.model.predictor import Predictor
-from videobert.model.sequences import token_files
+from videobert.evaluation.scoring import Ranked, accuracies, chance, hits, means
+from videobert.evaluation.steps import Step, select_between
+from videobert.evaluation.task import (
+    NO_TRUTH,
+    PACKAGES,
+    AnnotatedInputs,
+    AnnotatedSettings,
+    EvaluateExecution,
+    Task,
+    TaskOutputs,
+    open_task,
+    used_settings,
+    write_task,
+)
+from videobert.layout import ModelFolder
+from videobert.settings import Inputs, NoDoubles, PositiveShare, Seed, Settings
 
 VERSION = 1
 
 AGAIN = "run snakemake --cores all scaling"
 
 
-def scaling(
-    models: list[Path],
-    tokens: Path,
-    manifest: Path,
-    output: Path,
-    shares: list[float],
-    seeds: list[int],
-    template: str,
-    annotations: str | None,
-    batch_size: int,
-    seed: int,
-    threads: int,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
-) -> None:
-    """Compare models of shares of the train videos by zero-shot classification.
+class ScalingSettings(Settings):
+    """What more videos bring: models of shares of them."""
 
-    Args:
-        models: folders of the models: of the first share with each seed, then of the second, and so on; none without
-            annotations.
-        tokens: folder of the token tables, one for each shard.
-        manifest: the manifest, which names the shards and the videos' sources.
-        output: scaling.json.
-        shares: shares of the train videos that the models were pretrained on.
-        seeds: seeds of the models of each share.
-        template: the sentence with two [MASK], for the verb and the object.
-        annotations: the steps: kitchen (the built-in corpus), or a TSV, CSV or Parquet file with the columns video_id,
-            start, end (seconds), verb and object; null leaves the task out.
-        batch_size: sequences in a batch.
-        seed: seed of the intervals.
-        threads: CPU threads.
-        device: where to run; auto takes a GPU when there is one.
-    """
-    settings = {"seed": seed, "shares": shares, "seeds": seeds, "template": template}
-    settings["annotations"] = annotations and Path(annotations).name
-    files = token_files(tokens, manifest)
-    inputs: dict[str, Path | list[Path]] = {"tokens": files}
-    if annotations is None:
-        write_task("scaling", VERSION, output, {"scaling": {"skipped": NO_TRUTH}}, {}, settings, inputs)
-        return
-    _check(models, shares, seeds, files)
-    inputs["models"] = [folder / "model.safetensors" for folder in models]
-    if annotations != "kitchen":
-        inputs["annotations"] = Path(annotations)
-    every, _ = read_steps(annotations, manifest)
-    labels = {part: sorted({getattr(step, part) for step in every}) for part in ("verb", "object")}
-    clips: dict[str, Any] = {}
+    shares: Annotated[list[PositiveShare], Field(min_length=1), NoDoubles] = [0.1, 0.25, 0.5, 1.0]
+    """Shares of the train videos. A model of each is pretrained with each of the seeds, each as long as pretrain does."""
+    seeds: Annotated[list[Seed], Field(min_length=1), NoDoubles] = [0, 1, 2]
+    """A seed draws the videos too: with one alone, luck looks like growth. They cost the number of shares times that of seeds in
+    pretrainings, less one, since the main model is not trained twice (here 11), and the task is not among those of evaluate:
+    `snakemake --cores all scaling` runs it, and evaluate.tasks puts it into the report."""
+
+
+class ScalingInputs(Inputs):
+    models: list[Path]
+    """model.safetensors of each model: of the first share with each seed, then of the second, and so on; the rest of each model
+    folder lies beside it."""
+    tokens: list[Path]
+    """The token tables (Parquet), one for each shard."""
+    manifest: Path
+    """The manifest (Parquet)."""
+    steps: list[Path] = []
+    """The annotated steps, as for zero_shot."""
+    template: str
+    """The sentence with two [MASK], for the verb and the object: zero_shot's first."""
+
+
+def scaling(
+    inputs: ScalingInputs,
+    outputs: TaskOutputs,
+    settings: ScalingSettings,
+    shared: AnnotatedSettings,
+    execution: EvaluateExecution,
+) -> None:
+    """Compare models of shares of the train videos by zero-shot classification."""
+    used = used_settings(settings, shared) | {"template": inputs.template}
+    if shared.annotations is None:
+        provenance = make_provenance("scaling", VERSION, used, {"tokens": inputs.tokens}, PACKAGES)
+        return write_task(outputs.figures, provenance, {"scaling": {"skipped": NO_TRUTH}}, {})
+    _check(inputs, settings)
     # For each condition and share, the hits with each seed.
     found: dict[str, dict[float, list[dict[str, np.ndarray]]]] = {"cross_modal": {}, "language_prior": {}}
-    details, videos_of = [], {}
-    for folder, (share, model_seed) in zip(models, product(shares, seeds), strict=True):
-        predictor = Predictor(folder, batch_size, device, threads)
-        clips = clips or clips_of_videos(test_segments(predictor, folder, tokens, manifest))
-        steps = with_tokens(every, clips, annotations)
-        videos = [
-            select_between(*clips[step.video_id], step.start, step.end) + predictor.vocabulary.vocab_size
-            for step in steps
-        ]
-        videos_of[share] = _trained_on(folder)
-        ranks = {
-            "cross_modal": rank_labels(predictor, template, labels, videos),
-            "language_prior": without_video(predictor, template, labels, len(steps)),
-        }
+    details, videos_of, steps, labels = [], {}, [], {}
+    for model, (share, model_seed) in zip(inputs.models, product(settings.shares, settings.seeds), strict=True):
+        files = {"model": model, "tokens": inputs.tokens, "manifest": inputs.manifest, "steps": inputs.steps}
+        task = open_task(AnnotatedInputs(**files), shared, execution)
+        labels = {part: sorted({getattr(step, part) for step in task.steps}) for part in ("verb", "object")}
+        steps, ranks = _rankings(task, labels, inputs.template)
+        videos_of[share] = _trained_on(model)
         for name, ranked in ranks.items():
             found[name].setdefault(share, []).append(hits(steps, ranked))
-        figures = {name: accuracies(steps, ranked, seed) for name, ranked in ranks.items()}
+        figures = {name: accuracies(steps, ranked, shared.seed) for name, ranked in ranks.items()}
         details.append({"share": share, "seed": model_seed, "videos": videos_of[share], **figures})
 
     results: dict[str, Any] = {"chance": chance(labels)}
@@ -102,37 +100,53 @@ def scaling(
         results[name] = {}
         for share, of_seeds in rows.items():
             mean = {figure: np.mean([right[figure] for right in of_seeds], axis=0) for figure in of_seeds[0]}
-            results[name][str(share)] = {"videos": videos_of[share], **means(steps, mean, seed), **_spread(of_seeds)}
-    write_task(
-        "scaling", VERSION, output, {"scaling": results}, {"labels": labels, "models": details}, settings, inputs
-    )
+            row = {"videos": videos_of[share], **means(steps, mean, shared.seed), **_spread(of_seeds)}
+            results[name][str(share)] = row
+    sources = {"tokens": inputs.tokens, "models": inputs.models, "annotations": inputs.steps}
+    provenance = make_provenance("scaling", VERSION, used, sources, PACKAGES, execution=execution.model_dump())
+    return write_task(outputs.figures, provenance, {"scaling": results}, {"labels": labels, "models": details})
 
 
-def _check(models: list[Path], shares: list[float], seeds: list[int], files: list[Path]) -> None:
+def _rankings(task: Task, labels: dict[str, list[str]], template: str) -> tuple[list[Step], dict[str, Ranked]]:
+    """The steps of the test videos, and the model's rankings of their labels with the video and without it."""
+    clips = task.clips("test")
+    steps, offset = task.steps_with(clips), task.predictor.vocabulary.vocab_size
+    videos = [select_between(*clips[step.video_id], step.start, step.end) + offset for step in steps]
+    return steps, {
+        "cross_modal": rank_labels(task.predictor, template, labels, videos),
+        "language_prior": without_video(task.predictor, template, labels, len(steps)),
+    }
+
+
+def _check(inputs: ScalingInputs, settings: ScalingSettings) -> None:
     """Raises UserError unless the models are those of the shares and seeds, and alike in all else."""
+    models, shares, seeds = inputs.models, settings.shares, settings.seeds
     if len(models) != len(shares) * len(seeds):
         raise UserError(
             f"{len(models)} models were given for {len(shares)} shares with {len(seeds)} seeds each: {AGAIN}"
         )
     alike: list[Any] = []
-    for folder, wanted in zip(models, product(shares, seeds), strict=True):
-        note = read_provenance(folder / "model.safetensors")
-        settings = note["settings"]
-        is_ = settings["share"], settings["seed"]
+    for model, wanted in zip(models, product(shares, seeds), strict=True):
+        provenance = read_provenance(model)
+        trained = provenance["settings"]
+        is_ = trained["share"], trained["seed"]
         if is_ != wanted:
-            raise UserError(f"{folder} has share and seed {is_}, but those of {wanted} are asked for: {AGAIN}")
-        alike.append((note["inputs"], {key: value for key, value in settings.items() if key not in ("share", "seed")}))
+            raise UserError(f"{model.parent} has share and seed {is_}, but those of {wanted} are asked for: {AGAIN}")
+        others = {key: value for key, value in trained.items() if key not in ("share", "seed")}
+        alike.append((provenance["inputs"], others))
         if alike[-1] != alike[0]:
-            raise UserError(f"{folder} was pretrained with other tokens or settings than {models[0]}: {AGAIN}")
-    if alike[0][0]["tokens"] != [sha256(file) for file in files]:
-        raise UserError(f"{files[0].parent} has other tokens than those that {models[0]} was trained on: {AGAIN}")
+            raise UserError(
+                f"{model.parent} was pretrained with other tokens or settings than {models[0].parent}: {AGAIN}"
+            )
+    if alike[0][0]["tokens"] != [sha256(file) for file in inputs.tokens]:
+        raise UserError(
+            f"{inputs.tokens[0].parent} has other tokens than those that {models[0].parent} was trained on: {AGAIN}"
+        )
 
 
-def _trained_on(folder: Path) -> int:
+def _trained_on(model: Path) -> int:
     """How many videos a model was trained on."""
-    import json
-
-    return json.loads((folder / "training.json").read_text())["corpus"]["videos"]
+    return json.loads(Path(ModelFolder(model.parent).training).read_text())["corpus"]["videos"]
 
 
 def _spread(of_seeds: list[dict[str, np.ndarray]]) -> dict[str, float]:

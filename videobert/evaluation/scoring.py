@@ -61,8 +61,8 @@ def resampled(parts: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
     _, numbers = np.unique(groups, return_inverse=True)
     sums = np.zeros((numbers.max() + 1, parts.shape[1]))
     np.add.at(sums, numbers, parts)
-    drawn = np.random.default_rng([seed, 9]).integers(len(sums), size=(RESAMPLES, len(sums)))
-    return sums[drawn].sum(1)
+    draws = np.random.default_rng([seed, 9]).integers(len(sums), size=(RESAMPLES, len(sums)))
+    return sums[draws].sum(1)
 
 
 def rounded(value: Any) -> Any:

@@ -8,21 +8,7 @@ import numpy as np
 
 from videobert.data.provenance import read_table
 from videobert.errors import UserError
-from videobert.model.predictor import Predictor, check_same_codebook
-from videobert.model.sequences import Segments, read_segments, token_files
-
-
-def test_segments(predictor: Predictor, pretrain: Path, tokens: Path, manifest: Path) -> Segments:
-    """The rows of the test split, with the clips that the model was trained to see."""
-    files = token_files(tokens, manifest)
-    check_same_codebook(files[0], pretrain / "model.safetensors")
-    segments = read_segments(files, "test", predictor.model.config.lookahead)
-    if not len(segments):
-        raise UserError(
-            "no token row belongs to the split test: raise corpus.test_fraction, or set the column split of some "
-            "videos to test in the list of videos"
-        )
-    return segments
+from videobert.model.sequences import Segments
 
 
 @dataclass(frozen=True)
@@ -37,34 +23,20 @@ class Step:
     sentence: str = ""  # "" in silent videos, and where the table has none
 
 
-def read_steps(annotations: str, manifest: Path) -> tuple[list[Step], dict[str, str]]:
-    """(all annotated steps of all splits, the split of each video id).
+def read_steps(files: list[Path], annotations: str) -> list[Step]:
+    """All annotated steps, of all splits. Raises UserError when a table cannot be read, or when there is no step.
 
     Args:
-        annotations: kitchen, or a TSV, CSV or Parquet file with the columns of `Step` (sentence may be missing).
-        manifest: the manifest.
+        files: TSV, CSV or Parquet files with the columns of `Step` (sentence may be missing).
+        annotations: the setting evaluate.annotations, for the error.
     """
-    rows = read_table(manifest, ["video_id", "source", "split"]).to_pylist()
-    steps = _kitchen_steps(rows) if annotations == "kitchen" else _listed_steps(Path(annotations))
-    return steps, {row["video_id"]: row["split"] for row in rows}
-
-
-def _kitchen_steps(rows: list[dict[str, Any]]) -> list[Step]:
-    from videobert.kitchen.script import script
-
-    steps = []
-    for row in rows:
-        if row["source"].startswith("kitchen:"):
-            shown = script(int(row["source"].removeprefix("kitchen:"))).steps
-            steps += [
-                Step(row["video_id"], step.start, step.end, step.verb, step.object, step.sentence) for step in shown
-            ]
-    if not steps:
+    steps = [step for file in files for step in _read_table(file)]
+    if not steps and annotations == "kitchen":
         raise UserError("evaluate.annotations is kitchen, but the manifest has no kitchen video: set it to null")
     return steps
 
 
-def _listed_steps(path: Path) -> list[Step]:
+def _read_table(path: Path) -> list[Step]:
     from pyarrow import csv
 
     columns = ["video_id", "start", "end", "verb", "object"]
@@ -91,17 +63,6 @@ def _listed_steps(path: Path) -> list[Step]:
         )
         for row in table.to_pylist()
     ]
-
-
-def with_tokens(steps: list[Step], clips: dict[str, Any], annotations: str) -> list[Step]:
-    """The steps of the test videos that have clips. Raises UserError when there is none."""
-    here = [step for step in steps if step.video_id in clips]
-    if not here:
-        raise UserError(
-            f"evaluate.annotations ({annotations}) has no step of a test video with tokens: name its videos as the "
-            "manifest's video_id does, or set annotations to null"
-        )
-    return here
 
 
 def clips_of_videos(segments: Segments) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -1,4 +1,4 @@
-"""What the evaluation's tasks share: the model that answers, the annotated steps, intervals, and a task's file.
+"""What the evaluation's tasks share: their settings, their inputs, opened and checked, and a task's file.
 
 A task measures on the test split alone. Its file, `results/evaluate/TASK.json`, holds a `summary`, which the stage
 evaluate merges into metrics.json, and the details behind it. Each figure that is a mean over the test set stands beside
@@ -6,47 +6,184 @@ its 95 % interval, by a bootstrap over videos: the segments of one video are no 
 """
 
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from videobert.data.provenance import make_provenance, write_json
+import numpy as np
+from pydantic import Field
+
+from videobert.data.provenance import make_provenance, read_provenance, read_table, sha256, write_json
+from videobert.data.tables import FeatureTables, open_features
+from videobert.errors import UserError
 from videobert.evaluation.scoring import rounded
-from videobert.model.sequences import token_files
+from videobert.evaluation.steps import Step, clips_of_videos, read_steps
+from videobert.model.predictor import Predictor, check_same_codebook
+from videobert.model.sequences import Segments, TokenTables, open_tokens
+from videobert.settings import Count, DeviceExecution, Inputs, Outputs, Seed, Settings, Text
 
-# The annotated steps --------------------------------------------------------------------------------------------------
-
-
-# Figures and files ----------------------------------------------------------------------------------------------------
-
-
-def inputs_of(pretrain: Path, tokens: Path, manifest: Path, annotations: str | None) -> dict[str, Path | list[Path]]:
-    """What a task's figures follow from, for its note."""
-    inputs: dict[str, Path | list[Path]] = {
-        "model": pretrain / "model.safetensors",
-        "tokens": token_files(tokens, manifest),
-    }
-    if annotations not in (None, "kitchen"):
-        inputs["annotations"] = Path(annotations)
-    return inputs
-
-
+TaskName = Literal["objectives", "zero_shot", "probe", "retrieval", "captioning", "forecasting", "scaling"]
+PACKAGES = ("torch", "transformers")
 NO_TRUTH = "evaluate.annotations is null: there is nothing to compare with"
 
 
-def write_task(
-    task: str,
-    version: int,
-    output: Path,
-    summary: dict[str, Any],
-    details: dict[str, Any],
-    settings: dict[str, Any],
-    inputs: dict[str, Path | list[Path]],
-    packages: tuple[str, ...] = ("torch", "transformers"),
-) -> None:
+class SeededSettings(Settings):
+    seed: Seed = 0
+    """Seed of the masks, of the shuffled pairs and of the bootstrap."""
+
+
+class AnnotatedSettings(SeededSettings):
+    annotations: Text | None = None
+    """The truth for the tasks that need one: kitchen (the built-in corpus knows its own), a TSV, CSV or Parquet file with the
+    columns video_id, start, end, verb, object and, for captioning, sentence; or null to leave those tasks out."""
+
+
+class EvaluateSettings(AnnotatedSettings):
+    """What the tasks of the evaluation share; each of them has a section and a target of its own."""
+
+    tasks: Annotated[list[TaskName], Field(min_length=1)] = [
+        "objectives",
+        "zero_shot",
+        "probe",
+        "retrieval",
+        "forecasting",
+    ]
+    """What is measured: objectives (masked accuracy and alignment), zero_shot (verbs and objects of annotated steps), probe
+    (the same, learnt by linear classifiers from frozen features), retrieval (the video for a text, the text for a video),
+    captioning (the steps' sentences; it trains for a minute or two), forecasting (the visual words to come) and scaling
+    (zero_shot by the number of train videos; it pretrains many models)."""
+
+
+class EvaluateExecution(DeviceExecution):
+    batch_size: Count = 64
+    """Sequences that the model reads at a time."""
+    threads: Count = 2
+    """CPU threads."""
+
+
+class TaskInputs(Inputs):
+    model: Path
+    """model.safetensors; the rest of the model folder lies beside it."""
+    tokens: list[Path]
+    """The token tables (Parquet), one for each shard."""
+    manifest: Path
+    """The manifest (Parquet)."""
+
+
+class AnnotatedInputs(TaskInputs):
+    steps: list[Path] = []
+    """The annotated steps (TSV, CSV or Parquet): video_id, start, end (seconds), verb, object and perhaps sentence."""
+
+
+class FeatureInputs(AnnotatedInputs):
+    features: list[Path]
+    """The tables of the features that the tokens were made of (Parquet), one for each shard."""
+
+
+class TaskOutputs(Outputs):
+    figures: Path
+    """The task's figures and details (JSON)."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a task works with: its inputs, opened and checked to fit together."""
+
+    predictor: Predictor
+    tokens: TokenTables
+    test: Segments  # the rows of the test split, with the clips that the model was trained to see
+    splits: dict[str, str]  # by video id
+    annotations: str | None = None
+    steps: list[Step] = field(default_factory=list)  # of all splits
+    features: FeatureTables | None = None
+    sources: dict[str, Path | list[Path]] = field(default_factory=dict)  # for the provenance
+    execution: dict[str, Any] = field(default_factory=dict)
+
+    def clips(self, split: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """For each video of a split, the middles of its clips (seconds) and their visual words."""
+        return clips_of_videos(self.test if split == "test" else self.tokens.segments(split))
+
+    def steps_with(self, clips: dict[str, Any]) -> list[Step]:
+        """The steps of the videos in `clips`. Raises UserError when there is none."""
+        found = [step for step in self.steps if step.video_id in clips]
+        if not found:
+            raise UserError(
+                f"evaluate.annotations ({self.annotations}) has no step of a test video with tokens: name its videos as "
+                "the manifest's video_id does, or set annotations to null"
+            )
+        return found
+
+    def provenance(
+        self, name: str, version: int, settings: dict[str, Any], packages: tuple[str, ...] = PACKAGES
+    ) -> dict[str, Any]:
+        return make_provenance(name, version, settings, self.sources, packages, execution=self.execution)
+
+
+def open_task(
+    inputs: TaskInputs, settings: SeededSettings, execution: EvaluateExecution, seeing: int | None = None
+) -> Task:
+    """Opens what the task reads, by its class of inputs.
+
+    Args:
+        seeing: clips after a sentence that belong to it; None: as many as the model was trained to see.
+
+    Raises UserError when a file is missing, when two do not fit together, or when no video is in the split test.
+    """
+    tokens = open_tokens(inputs.tokens)
+    check_same_codebook(tokens.provenance, inputs.tokens[0], inputs.model)
+    predictor = Predictor(inputs.model.parent, execution.batch_size, execution.device, execution.threads)
+    lookahead = predictor.model.config.lookahead if seeing is None else seeing
+    rows = read_table(inputs.manifest, ["video_id", "split"]).to_pylist()
+    sources: dict[str, Path | list[Path]] = {"model": inputs.model, "tokens": inputs.tokens}
+    annotations = getattr(settings, "annotations", None)
+    steps = read_steps(inputs.steps, annotations) if annotations is not None else []
+    if annotations is not None:
+        sources["annotations"] = inputs.steps
+    features = None
+    if isinstance(inputs, FeatureInputs):
+        features = open_features(inputs.features)
+        sources["features"] = inputs.features
+        _check_features(inputs)
+    return Task(
+        predictor=predictor,
+        tokens=tokens,
+        test=_test_segments(tokens, lookahead),
+        splits={row["video_id"]: row["split"] for row in rows},
+        annotations=annotations,
+        steps=steps,
+        features=features,
+        sources=sources,
+        execution=execution.model_dump() | {"device": predictor.device},
+    )
+
+
+def _test_segments(tokens: TokenTables, lookahead: int) -> Segments:
+    segments = tokens.segments("test", lookahead)
+    if not len(segments):
+        raise UserError(
+            "no token row belongs to the split test: raise corpus.test_fraction, or set the column split of some "
+            "videos to test in the list of videos"
+        )
+    return segments
+
+
+def _check_features(inputs: FeatureInputs) -> None:
+    """Raises UserError when features are not those that a shard's tokens were made of: clips would be others."""
+    for tokens, features in zip(inputs.tokens, inputs.features, strict=True):
+        if read_provenance(tokens).get("inputs", {}).get("features") != sha256(features):
+            raise UserError(f"{tokens} was made of other features than {features}: run the stage tokens again")
+
+
+def used_settings(settings: Settings, shared: SeededSettings) -> dict[str, Any]:
+    """A task's settings for its provenance; of a table of annotations the name, since its path is of this machine."""
+    used = shared.fingerprint() | settings.fingerprint()
+    return used | {"annotations": Path(used["annotations"]).name} if used.get("annotations") else used
+
+
+def write_task(figures: Path, provenance: dict[str, Any], summary: dict[str, Any], details: dict[str, Any]) -> None:
     """Writes a task's file: what goes into metrics.json, the details, and how they were made."""
-    note = make_provenance(task, version, settings, inputs, packages)
-    write_json(rounded({"summary": summary, **details}), output, note)
-    print(f"{task}: {in_words(summary)}", file=sys.stderr)
+    write_json(rounded({"summary": summary, **details}), figures, provenance)
+    print(f"{provenance['stage']}: {in_words(summary)}", file=sys.stderr)
 
 
 def in_words(summary: dict[str, Any]) -> str:

@@ -10,153 +10,201 @@ moves the figures, so several templates can be asked: the first one's are the fi
 spread over all.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Self
 
 import numpy as np
+from pydantic import Field, model_validator
 
 from videobert.errors import UserError
-from videobert.evaluation.linear import PACKAGES, classify, mean_features
+from videobert.evaluation.linear import PACKAGES, ProbeSettings, classify, mean_features
 from videobert.evaluation.ranking import rank_labels, without_video
-from videobert.evaluation.scoring import TOP, accuracies, chance
-from videobert.evaluation.steps import (
-    clips_of_videos,
-    read_steps,
-    row_of_another_video,
-    select_between,
-    test_segments,
-    with_tokens,
+from videobert.evaluation.scoring import TOP, Ranked, accuracies, chance
+from videobert.evaluation.steps import Step, row_of_another_video, select_between
+from videobert.evaluation.task import (
+    NO_TRUTH,
+    AnnotatedSettings,
+    EvaluateExecution,
+    FeatureInputs,
+    Task,
+    TaskOutputs,
+    open_task,
+    used_settings,
+    write_task,
 )
-from videobert.evaluation.task import NO_TRUTH, inputs_of, write_task
 from videobert.model.initial_model import load, sha256
 from videobert.model.predictor import Predictor
-from videobert.model.sequences import Vocabulary, read_segments, token_files
+from videobert.model.processing_videobert import Vocabulary
+from videobert.settings import Settings, Text
 
 VERSION = 3
 
 
-def zero_shot(
-    pretrain: Path,
-    tokens: Path,
-    features: Path,
-    manifest: Path,
-    output: Path,
-    annotations: str | None,
-    templates: list[str],
-    text_model: str | None,
-    regularisation: list[float],
-    folds: int,
-    batch_size: int,
-    seed: int,
-    threads: int,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
-) -> None:
-    """Classify the verb and the object of annotated steps without training for it.
+class ZeroShotSettings(Settings):
+    """Verbs and objects of annotated steps, named without training."""
 
-    Args:
-        pretrain: folder of the model.
-        tokens: folder of the token tables, one for each shard.
-        features: folder of the S3D features that the tokens were made of, for the supervised row.
-        manifest: the manifest, which names the shards and the videos' sources.
-        output: zero_shot.json.
-        annotations: the steps: kitchen (the built-in corpus), or a TSV, CSV or Parquet file with the columns video_id,
-            start, end (seconds), verb and object; null leaves the task out.
-        templates: sentences with two [MASK], for the verb and the object. The figures are of the first.
-        text_model: a BERT that has seen no video, with a head for masked words: a name on the model hub or a folder;
-            none: no such row.
-        regularisation: of the supervised row; see probe.
-        folds: of the supervised row; see probe.
-        batch_size: sequences in a batch.
-        seed: seed of the shuffled pairs and of the intervals.
-        threads: CPU threads.
-        device: where to run; auto takes a GPU when there is one.
-    """
-    for template in templates:
-        if template.count("[MASK]") != 2:
-            raise UserError(f"zero_shot.templates: each must have [MASK] twice, for verb and object: {template!r}")
-    predictor = Predictor(pretrain, batch_size, device, threads)
-    segments = test_segments(predictor, pretrain, tokens, manifest)
-    inputs = inputs_of(pretrain, tokens, manifest, annotations)
-    settings = {
-        "seed": seed,
-        "templates": templates,
-        "text_model": text_model and (Path(text_model).resolve().name if Path(text_model).is_dir() else text_model),
-        "regularisation": regularisation,
-        "folds": folds,
-        "annotations": annotations and Path(annotations).name,
-    }
-    if annotations is None:
-        write_task("zero_shot", VERSION, output, {"zero_shot": {"skipped": NO_TRUTH}}, {}, settings, inputs)
-        return
-    bert = TextBert(text_model, batch_size, predictor.device) if text_model else None
-    every, splits = read_steps(annotations, manifest)
-    labels = {part: sorted({getattr(step, part) for step in every}) for part in ("verb", "object")}
-    pairs = {(step.verb, step.object) for step in every if splits.get(step.video_id) == "train"}
-    clips = clips_of_videos(segments)
-    steps = with_tokens(every, clips, annotations)
-    videos = [
-        select_between(*clips[step.video_id], step.start, step.end) + predictor.vocabulary.vocab_size for step in steps
+    templates: Annotated[list[Text], Field(min_length=1)] = [
+        "now let me show you how to [MASK] the [MASK]",
+        "now we [MASK] the [MASK]",
+        "next, [MASK] the [MASK]",
     ]
-    groups = np.array([sorted(clips).index(step.video_id) for step in steps])
+    """Sentences whose first [MASK] ranks verbs and whose second ranks objects. The figures are those of the first, the paper's;
+    the others say how much they owe to its wording: mean and spread over all. Put words first that the narrators of your
+    videos would say."""
+    text_model: Text | None = None
+    """A BERT that has seen no video, asked for the same masks (the paper's first row): a name on the model hub
+    (bert-base-uncased) or a folder, with a head for masked words; null leaves the row out."""
+
+    @model_validator(mode="after")
+    def _templates_have_two_masks(self) -> Self:
+        for template in self.templates:
+            if template.count("[MASK]") != 2:
+                raise ValueError(
+                    f"zero_shot.templates has {template!r}, but must hold [MASK] twice: for the verb and for the object"
+                )
+        return self
+
+
+def zero_shot(
+    inputs: FeatureInputs,
+    outputs: TaskOutputs,
+    settings: ZeroShotSettings,
+    probe: ProbeSettings,
+    shared: AnnotatedSettings,
+    execution: EvaluateExecution,
+) -> None:
+    """Classify the verb and the object of annotated steps without training for it."""
+    task = open_task(inputs, shared, execution)
+    used = used_settings(settings, shared) | probe.fingerprint()
+    if settings.text_model and Path(settings.text_model).is_dir():  # provenance holds no folder of this machine
+        used["text_model"] = Path(settings.text_model).resolve().name
+    if shared.annotations is None:
+        provenance = task.provenance("zero_shot", VERSION, used)
+        return write_task(outputs.figures, provenance, {"zero_shot": {"skipped": NO_TRUTH}}, {})
+    bert = TextBert(settings.text_model, execution.batch_size, task.predictor.device) if settings.text_model else None
+    question = _question(task, shared.seed)
+    ranks = _rankings(question, task.predictor, settings.templates[0])
+    if supervised := _supervised(task, question, probe, execution.threads):
+        ranks["s3d_supervised"] = supervised
+
+    results: dict[str, Any] = {"chance": chance(question.labels)}
+    if bert:
+        used["text_model_sha256"] = bert.sha256
+        results["bert"] = _accuracies(question, without_video(bert, settings.templates[0], *question.alone))
+    results |= {name: _accuracies(question, ranking) for name, ranking in ranks.items()}
+    results |= _by_training(question, ranks)
+    wordings = _wordings(question, task.predictor, settings.templates, results)
+    if len(wordings) > 1:
+        for name in wordings[0]:
+            results[name] = results[name] | {"templates": _over_templates([wording[name] for wording in wordings])}
+    details = {
+        "labels": question.labels,
+        "results": results,
+        "templates": [
+            {"template": template} | rows for template, rows in zip(settings.templates, wordings, strict=True)
+        ],
+        "left_out": sum(task.splits.get(step.video_id) == "test" for step in task.steps) - len(question.steps),
+        "predictions": _predictions(question, ranks),
+    }
+    provenance = task.provenance("zero_shot", VERSION, used, PACKAGES)
+    return write_task(outputs.figures, provenance, {"zero_shot": results}, details)
+
+
+@dataclass(frozen=True)
+class _Question:
+    """The annotated steps of the test videos, and what is seen in each."""
+
+    steps: list[Step]
+    labels: dict[str, list[str]]
+    videos: dict[str, list[np.ndarray]]  # by condition, for each step the joint ids of the visual words
+    known: list[bool] | None  # which pairs of a verb and an object training showed; None without annotated train steps
+    seed: int
+
+    @property
+    def alone(self) -> tuple[dict[str, list[str]], int]:
+        """The labels, and how many steps ask for them."""
+        return self.labels, len(self.steps)
+
+
+def _question(task: Task, seed: int) -> _Question:
+    clips = task.clips("test")
+    steps = task.steps_with(clips)
+    offset = task.predictor.vocabulary.vocab_size
+    videos = [select_between(*clips[step.video_id], step.start, step.end) + offset for step in steps]
+    names = sorted(clips)
+    groups = np.array([names.index(step.video_id) for step in steps])
     conditions = {"cross_modal": videos}
     if len(np.unique(groups)) > 1:
         random = np.random.default_rng([seed, 3])
         others = [row_of_another_video(groups, np.arange(len(steps)), group, random) for group in groups]
         conditions["shuffled_video"] = [videos[other] for other in others]
-
-    ranks = {"language_prior": without_video(predictor, templates[0], labels, len(steps))}
-    ranks |= {name: rank_labels(predictor, templates[0], labels, words) for name, words in conditions.items()}
-    clips_to_learn = clips_of_videos(read_segments(token_files(tokens, manifest), "train"))
-    train = [step for step in every if step.video_id in clips_to_learn]
-    if train:
-        vectors, inputs["features"] = mean_features(features, tokens, manifest, train + steps)
-        learn, ask = vectors[: len(train)], vectors[len(train) :]
-        ranks["s3d_supervised"], _ = classify(learn, train, ask, regularisation, folds, threads)
-
-    results: dict[str, Any] = {"chance": chance(labels)}
-    if bert:
-        settings["text_model_sha256"] = bert.sha256
-        results["bert"] = accuracies(steps, without_video(bert, templates[0], labels, len(steps)), seed)
-    for name, ranking in ranks.items():
-        results[name] = accuracies(steps, ranking, seed)
+    pairs = {(step.verb, step.object) for step in task.steps if task.splits.get(step.video_id) == "train"}
     known = [(step.verb, step.object) in pairs for step in steps] if pairs else None
-    # What a classifier that was trained for it makes of the pairs never shown is the bound of what can be asked.
-    for row in ("cross_modal", "s3d_supervised") if known else ():
+    labels = {part: sorted({getattr(step, part) for step in task.steps}) for part in ("verb", "object")}
+    return _Question(steps, labels, conditions, known, seed)
+
+
+def _accuracies(question: _Question, ranking: Ranked) -> dict[str, Any]:
+    return accuracies(question.steps, ranking, question.seed)
+
+
+def _rankings(question: _Question, predictor: Predictor, template: str) -> dict[str, Ranked]:
+    """The model's rankings by row: without the video, with the step's own, and with another's."""
+    ranks = {"language_prior": without_video(predictor, template, *question.alone)}
+    for name, videos in question.videos.items():
+        ranks[name] = rank_labels(predictor, template, question.labels, videos)
+    return ranks
+
+
+def _supervised(task: Task, question: _Question, probe: ProbeSettings, threads: int) -> Ranked | None:
+    """The rankings of a linear classifier of S3D's features, trained for it; None without annotated train steps."""
+    clips = task.clips("train")
+    train = [step for step in task.steps if step.video_id in clips]
+    if not train:
+        return None
+    vectors = mean_features(task.features, train + question.steps)
+    learn, ask = vectors[: len(train)], vectors[len(train) :]
+    return classify(learn, train, ask, probe.regularisation, probe.folds, threads)[0]
+
+
+def _by_training(question: _Question, ranks: dict[str, Ranked]) -> dict[str, Any]:
+    """The accuracies on pairs that training showed together, and on those that it did not.
+
+    What a classifier that was trained for it makes of the pairs never shown is the bound of what can be asked.
+    """
+    results = {}
+    for row in ("cross_modal", "s3d_supervised") if question.known else ():
         for name, wanted in (("seen", True), ("held_out", False)):
-            chosen = [index for index, is_known in enumerate(known) if is_known == wanted]
+            chosen = [index for index, is_known in enumerate(question.known) if is_known == wanted]
             if chosen and row in ranks:
                 part = {label: [ranking[index] for index in chosen] for label, ranking in ranks[row].items()}
-                results[f"{row}_{name}"] = accuracies([steps[index] for index in chosen], part, seed)
+                steps = [question.steps[index] for index in chosen]
+                results[f"{row}_{name}"] = accuracies(steps, part, question.seed)
+    return results
+
+
+def _wordings(
+    question: _Question, predictor: Predictor, templates: list[str], results: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """For each template, the accuracies without the video and with it; those of the first are in `results`."""
     wordings = [{name: results[name] for name in ("language_prior", "cross_modal")}]
     for template in templates[1:]:
-        prior = accuracies(steps, without_video(predictor, template, labels, len(steps)), seed)
-        wordings.append(
-            {
-                "language_prior": prior,
-                "cross_modal": accuracies(steps, rank_labels(predictor, template, labels, videos), seed),
-            }
-        )
-    if len(templates) > 1:
-        for name in wordings[0]:
-            results[name] = results[name] | {"templates": _over_templates([wording[name] for wording in wordings])}
-    predictions = [
+        prior = without_video(predictor, template, *question.alone)
+        own = rank_labels(predictor, template, question.labels, question.videos["cross_modal"])
+        wordings.append({"language_prior": _accuracies(question, prior), "cross_modal": _accuracies(question, own)})
+    return wordings
+
+
+def _predictions(question: _Question, ranks: dict[str, Ranked]) -> list[dict[str, Any]]:
+    return [
         {
             **asdict(step),
-            **({"seen": known[index]} if known else {}),
+            **({"seen": question.known[index]} if question.known else {}),
             **{name: {label: ranked[index][:TOP] for label, ranked in ranks[name].items()} for name in ranks},
         }
-        for index, step in enumerate(steps)
+        for index, step in enumerate(question.steps)
     ]
-
-    details = {
-        "labels": labels,
-        "results": results,
-        "templates": [{"template": template} | rows for template, rows in zip(templates, wordings, strict=True)],
-        "left_out": sum(splits.get(step.video_id) == "test" for step in every) - len(steps),
-        "predictions": predictions,
-    }
-    write_task("zero_shot", VERSION, output, {"zero_shot": results}, details, settings, inputs, packages=PACKAGES)
 
 
 class TextBert(Predictor):

@@ -13,7 +13,7 @@ from pathlib import Path
 from signal import Signals
 from typing import Any
 
-from videobert.errors import VideoError
+from videobert.errors import Status, VideoError
 
 
 def call_isolated(function: Callable[..., Any], path: Path, *arguments: Any, seconds: float, memory: int) -> Any:
@@ -21,19 +21,19 @@ def call_isolated(function: Callable[..., Any], path: Path, *arguments: Any, sec
 
     Its arguments (the path first, as text) and its result are such as JSON knows.
 
-    Raises the Loss that it raises, and Loss("unusable") when it crashes or breaks a bound.
+    Raises the VideoError that it raises, and VideoError("unusable") when it crashes or breaks a bound.
     """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folder or os.getcwd() for folder in sys.path)}
     program = "import sys; from videobert.media.bounded import answer; answer(*sys.argv[1:])"
     call = [function.__module__, function.__qualname__, json.dumps([str(path), *arguments])]
-    code, said = run_bounded([sys.executable, "-c", program, *call], seconds, memory, environment)
+    code, lines = run_bounded([sys.executable, "-c", program, *call], seconds, memory, environment)
     if code < 0:
-        raise VideoError("unusable", f"not a readable media file: the demuxer ended by {Signals(-code).name}")
+        raise VideoError(Status.UNUSABLE, f"not a readable media file: the demuxer ended by {Signals(-code).name}")
     if code:
-        raise RuntimeError("\n".join(said))
-    answer = json.loads(said[-1])
-    if "loss" in answer:
-        raise VideoError(*answer["loss"])
+        raise RuntimeError("\n".join(lines))
+    answer = json.loads(lines[-1])
+    if "error" in answer:
+        raise VideoError(*answer["error"])
     return answer["result"]
 
 
@@ -41,10 +41,10 @@ def answer(module: str, function: str, arguments: str) -> None:
     """`apart`, from within: prints what the function gives, or why it gives nothing."""
     try:
         answer = {"result": getattr(importlib.import_module(module), function)(*json.loads(arguments))}
-    except VideoError as loss:
-        answer = {"loss": [loss.status, loss.reason]}
+    except VideoError as error:
+        answer = {"error": [error.status, error.reason]}
     except MemoryError:
-        answer = {"loss": ["unusable", "not a readable media file: it asks for too much memory"]}
+        answer = {"error": [Status.UNUSABLE, "not a readable media file: it asks for too much memory"]}
     print(json.dumps(answer))
 
 
@@ -56,7 +56,7 @@ def run_bounded(
     Returns its exit code (negative: the signal that ended it) and what it said: of endless complaints just the first
     and the last lines.
 
-    Raises Loss("unusable") when it takes longer than `seconds`.
+    Raises VideoError("unusable") when it takes longer than `seconds`.
     """
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     with subprocess.Popen(command, env=environment, **pipes) as process:
@@ -64,7 +64,7 @@ def run_bounded(
         clock = threading.Timer(seconds, process.kill)
         clock.start()
         try:
-            said = [*islice(process.stdout, 25), *deque(process.stdout, maxlen=25)]
+            lines = [*islice(process.stdout, 25), *deque(process.stdout, maxlen=25)]
             process.wait()
         except BaseException:
             process.kill()
@@ -73,8 +73,8 @@ def run_bounded(
             late = not clock.is_alive()
             clock.cancel()
     if late and process.returncode < 0:
-        raise VideoError("unusable", f"it was not done with after {seconds:.0f} s")
-    return process.returncode, [line.decode(errors="replace").rstrip() for line in said]
+        raise VideoError(Status.UNUSABLE, f"it was not done with after {seconds:.0f} s")
+    return process.returncode, [line.decode(errors="replace").rstrip() for line in lines]
 
 
 def _bound_memory(process: int, memory: int) -> None:

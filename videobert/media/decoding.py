@@ -4,7 +4,7 @@ A downloaded file may be cut off, mislabelled or hostile: a playlist named `.mp4
 files of this machine, or call a server; a kilobyte can ask for gigabytes. So every file is opened by the `file:`
 protocol alone and as one of the containers that videos come in; playlists, concatenation scripts and the like are
 refused. Pictures are looked at in processes of their own, with bounds of time and memory (`guarded`). What cannot be
-opened is a `Loss`.
+opened is a `VideoError`.
 
 Time zero is the start of the container, for sound as for pictures: a sound track that begins late is preceded by
 silence, so that the seconds of a sentence and the seconds of a clip are the same seconds.
@@ -12,9 +12,9 @@ silence, so that the seconds of a sentence and the seconds of a clip are the sam
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from videobert.errors import VideoError
+from videobert.errors import Status, VideoError
 
 if TYPE_CHECKING:
     import av
@@ -40,7 +40,7 @@ def audio(path: Path, seconds: int) -> "Iterator[tuple[int, np.ndarray]]":
     Yields (place of the first sample, counted from the container's start; float32 [samples] in [-1, 1]). A window begins
     where the one before it ended, unless the track has a hole longer than a window: only one is in memory at a time.
 
-    Raises Loss("no_audio") when there is no track or nothing of it decodes, Loss("unusable") when the file does not
+    Raises VideoError("no_audio") when there is no track or nothing of it decodes, VideoError("unusable") when the file does not
     open; both before the first window.
     """
     import av
@@ -48,7 +48,7 @@ def audio(path: Path, seconds: int) -> "Iterator[tuple[int, np.ndarray]]":
 
     with open_media(path) as container:
         if not container.streams.audio:
-            raise VideoError("no_audio", "no sound stream")
+            raise VideoError(Status.NO_AUDIO, "no sound stream")
         start, longest = (container.start_time or 0) / av.time_base, (container.duration or 0) / av.time_base
         # 16 bits, as Whisper's own loader has it: mixing down to floats would leave stereo 3 dB too loud.
         resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
@@ -71,7 +71,7 @@ def audio(path: Path, seconds: int) -> "Iterator[tuple[int, np.ndarray]]":
                 position += sound.samples
                 heard = True
         if not heard:
-            raise VideoError("no_audio", "nothing of the sound stream decodes")
+            raise VideoError(Status.NO_AUDIO, "nothing of the sound stream decodes")
         yield begin, _floats(window + [sound.to_ndarray()[0] for sound in resampler.resample(None)])
 
 
@@ -96,7 +96,7 @@ def _decode(packets: "Iterator[av.Packet]") -> "Iterator[av.AudioFrame]":
 
 
 def count_frames(path: Path) -> int:
-    """The number of pictures in a video file of ours, without decoding it. Raises Loss("unusable")."""
+    """The number of pictures in a video file of ours, without decoding it. Raises VideoError("unusable")."""
     with open_media(path) as container:
         return sum(packet.size > 0 for packet in container.demux(video=0)) if container.streams.video else 0
 
@@ -109,6 +109,31 @@ def pictures(path: Path) -> "Iterator[np.ndarray]":
             yield frame.to_ndarray(format="rgb24")
 
 
+def pictures_at(path: str | Path, seconds: list[float]) -> list[Any]:
+    """The pictures that a video of ours shows at these seconds, as PIL images. Raises VideoError("unusable")."""
+    import av
+
+    try:
+        with open_media(path) as container:
+            return [_picture_at(container, second).to_image() for second in seconds]
+    except (av.FFmpegError, OSError, IndexError, EOFError) as error:
+        raise VideoError(Status.UNUSABLE, f"not readable: {error}") from None
+
+
+def _picture_at(container: "av.container.InputContainer", second: float) -> "av.VideoFrame":
+    """The picture shown at `second`: from the key frame before it on, the last that has begun."""
+    stream = container.streams.video[0]
+    container.seek(max(0, int(second / stream.time_base)), stream=stream)
+    current = None
+    for frame in container.decode(stream):
+        if current is not None and frame.time > second:
+            break
+        current = frame
+    if current is None:
+        raise EOFError("no picture from there on")
+    return current
+
+
 def picture_stream(container: "av.container.InputContainer") -> "av.stream.Stream | None":
     """The first stream of moving pictures; a cover picture in a sound file is none."""
     from av.stream import Disposition
@@ -118,11 +143,11 @@ def picture_stream(container: "av.container.InputContainer") -> "av.stream.Strea
 
 
 def open_media(path: str | Path) -> "av.container.InputContainer":
-    """A file as one of the `CONTAINERS`, and nothing that it points at. Raises Loss("unusable")."""
+    """A file as one of the `CONTAINERS`, and nothing that it points at. Raises VideoError("unusable")."""
     import av
 
     try:
         options = {"max_pixels": str(MAX_PIXELS)}
         return av.open(f"file:{path}", options=options, container_options=SAFE, metadata_errors="replace")
     except av.FFmpegError as error:
-        raise VideoError("unusable", f"not a readable media file: {error.strerror}") from None
+        raise VideoError(Status.UNUSABLE, f"not a readable media file: {error.strerror}") from None

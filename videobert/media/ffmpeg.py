@@ -15,5 +15,5 @@ def ffmpeg_binary() -> str:
 
 def ffmpeg_version() -> str:
     """The version of `ffmpeg_binary`, which shapes what it encodes."""
-    said = subprocess.run([ffmpeg_binary(), "-version"], capture_output=True, text=True, check=True).stdout
-    return said.split()[2]  # "ffmpeg version N ..."
+    output = subprocess.run([ffmpeg_binary(), "-version"], capture_output=True, text=True, check=True).stdout
+    return output.split()[2]  # "ffmpeg version N ..."

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from videobert.errors import VideoError
+from videobert.errors import Status, VideoError
 from videobert.media.bounded import call_isolated
 from videobert.media.decoding import DECODE_MEMORY, open_media, picture_stream
 
@@ -11,7 +11,7 @@ def find_damage(path: Path, everything: bool, seconds: float) -> str:
     """What of a video does not decode, in a few words; "" when all is well.
 
     Reads all packets, and decodes the key frames; `everything`, which costs 25 times as much, when one of those is amiss.
-    Raises Loss("unusable") when not one picture decodes, or when it takes longer than `seconds`.
+    Raises VideoError("unusable") when not one picture decodes, or when it takes longer than `seconds`.
     """
     return call_isolated(_flaw, path, everything, seconds=seconds, memory=DECODE_MEMORY)
 
@@ -21,7 +21,7 @@ def _flaw(path: str, everything: bool) -> str:
     if not everything and (broken or not pictures):
         pictures, wanted, broken, end, duration = _decoded(path, everything=True)
     if not pictures:
-        raise VideoError("unusable", "not one picture decodes")
+        raise VideoError(Status.UNUSABLE, "not one picture decodes")
     words = []
     if broken:
         words.append(f"{broken} of {wanted} packets do not decode")
@@ -39,7 +39,7 @@ def _decoded(path: str, everything: bool) -> tuple[int, int, int, float, float]:
     with open_media(path) as container:
         stream = picture_stream(container)
         if stream is None:
-            raise VideoError("unusable", "it has no video stream")
+            raise VideoError(Status.UNUSABLE, "it has no video stream")
         start, duration = (container.start_time or 0) / av.time_base, (container.duration or 0) / av.time_base
         streams = [stream, *container.streams.audio[:1]]
         for each in streams:

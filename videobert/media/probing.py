@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from videobert.errors import VideoError
+from videobert.errors import Status, VideoError
 from videobert.media.bounded import call_isolated
 from videobert.media.decoding import LONGEST, MAX_PIXELS, open_media, picture_stream
 
@@ -28,13 +28,13 @@ def probe(path: Path) -> dict[str, Any]:
     demuxer hides them (see `frames`), `interlaced`, `promised`, the seconds that an index counts (0.0 without one), and
     `gap`, about the longest time without a new picture, in seconds.
 
-    Raises Loss("unusable") when it is no media file, holds neither pictures nor sound, or asks for more than a video
+    Raises VideoError("unusable") when it is no media file, holds neither pictures nor sound, or asks for more than a video
     needs (`MAX_PIXELS`, `MAX_RATE`, `LONGEST`).
     """
     try:
         seconds = 60 + path.stat().st_size / 5e6  # it is read once, perhaps from a slow disk
     except OSError as error:
-        raise VideoError("unusable", f"not a readable media file: {error.strerror}") from None
+        raise VideoError(Status.UNUSABLE, f"not a readable media file: {error.strerror}") from None
     return call_isolated(_facts, path, seconds=seconds, memory=PROBE_MEMORY)
 
 
@@ -44,14 +44,16 @@ def _facts(path: str) -> dict[str, Any]:
     with open_media(path) as container:
         video, sound = picture_stream(container), next(iter(container.streams.audio), None)
         if video is None and sound is None:
-            raise VideoError("unusable", "neither pictures nor sound that can be opened")
+            raise VideoError(Status.UNUSABLE, "neither pictures nor sound that can be opened")
         if container.duration is not None:
             duration = container.duration / av.time_base
         else:
             stream = video or sound
             duration = float(stream.duration * stream.time_base) if stream.duration else 0.0
         if duration > LONGEST:
-            raise VideoError("unusable", f"it says that it lasts {duration / 3600:.1f} h; more than 12 h are refused")
+            raise VideoError(
+                Status.UNUSABLE, f"it says that it lasts {duration / 3600:.1f} h; more than 12 h are refused"
+            )
         return {
             "duration": max(duration, 0.0),
             "width": video.codec_context.width if video else 0,
@@ -69,7 +71,8 @@ def _picture_facts(container: "av.container.InputContainer", video: "av.stream.S
     width, height = video.codec_context.width, video.codec_context.height
     if width * height > MAX_PIXELS:
         raise VideoError(
-            "unusable", f"pictures of {width}x{height} pixels; more than {MAX_PIXELS / 1e6:.0f} million are refused"
+            Status.UNUSABLE,
+            f"pictures of {width}x{height} pixels; more than {MAX_PIXELS / 1e6:.0f} million are refused",
         )
     late = 0.0
     # ffmpeg takes the first picture for time zero in formats whose clocks may jump: MPEG's transport and program streams.
@@ -80,7 +83,7 @@ def _picture_facts(container: "av.container.InputContainer", video: "av.stream.S
         promised = float(video.frames / video.average_rate)
     rate, gap = _rhythm(container, video)
     if rate > MAX_RATE:
-        raise VideoError("unusable", f"{rate:.0f} pictures a second; more than {MAX_RATE} are refused")
+        raise VideoError(Status.UNUSABLE, f"{rate:.0f} pictures a second; more than {MAX_RATE} are refused")
     interlaced = video.codec_context.field_order > 1
     return {"late": max(late, 0.0), "interlaced": interlaced, "promised": promised, "gap": gap}
 

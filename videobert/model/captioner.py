@@ -9,6 +9,8 @@ import numpy as np
 from videobert.data.provenance import atomic, read_provenance, sha256, with_provenance
 from videobert.errors import UserError
 from videobert.model.predictor import Predictor
+from videobert.model.processing_videobert import IGNORE
+from videobert.model.settings import CaptioningSettings
 
 if TYPE_CHECKING:
     import torch
@@ -41,8 +43,8 @@ def caption(predictor: Predictor, decoder: "CaptionDecoder", videos: list[np.nda
     Returns:
         A sentence for each video.
     """
-    shown = model_outputs(predictor, decoder.config.template, [np.asarray(video, np.int64) for video in videos])
-    return write_captions(predictor, decoder, memories_of(shown, ROWS[SAVED]))
+    outputs = model_outputs(predictor, decoder.config.template, [np.asarray(video, np.int64) for video in videos])
+    return write_captions(predictor, decoder, memories_of(outputs, ROWS[SAVED]))
 
 
 def read_decoder(folder: Path, pretrain: Path) -> "CaptionDecoder":
@@ -63,14 +65,16 @@ def model_outputs(predictor: Predictor, template: str, videos: list[np.ndarray])
     videos = [video[: room_for_clips(predictor, text)] + predictor.vocabulary.vocab_size for video in videos]
     joint = [predictor.sequence(text, video) for video in videos]
     alone = [predictor.sequence(none, video) for video in videos]
-    shown: dict[str, list[np.ndarray]] = {"video": [], "masks": []}
+    outputs: dict[str, list[np.ndarray]] = {"video": [], "masks": []}
     for ids, hidden in _outputs(predictor, joint):
         clips = hidden[ids >= predictor.vocabulary.vocab_size]
-        shown["video"].append(clips)
+        outputs["video"].append(clips)
         # One vector for all masks, in each clip's.
-        shown["masks"].append(np.tile(hidden[ids == predictor.vocabulary.mask].reshape(1, -1), (len(clips), 1)))
-    shown["video_only"] = [hidden[ids >= predictor.vocabulary.vocab_size] for ids, hidden in _outputs(predictor, alone)]
-    return shown
+        outputs["masks"].append(np.tile(hidden[ids == predictor.vocabulary.mask].reshape(1, -1), (len(clips), 1)))
+    outputs["video_only"] = [
+        hidden[ids >= predictor.vocabulary.vocab_size] for ids, hidden in _outputs(predictor, alone)
+    ]
+    return outputs
 
 
 def room_for_clips(predictor: Predictor, text: np.ndarray) -> int:
@@ -93,12 +97,12 @@ def template_ids(predictor: Predictor, template: str) -> np.ndarray:
     )
 
 
-def memories_of(shown: dict[str, list[np.ndarray]], parts: tuple[str, ...]) -> list[np.ndarray]:
+def memories_of(outputs: dict[str, list[np.ndarray]], parts: tuple[str, ...]) -> list[np.ndarray]:
     """For each step, its clips' vectors, float32 (clips, size): the parts side by side; one zero if there are none."""
     if not parts:
         # Not one for each clip: their number tells how long the step takes.
-        return [np.zeros((1, 1), np.float32) for _ in shown["video"]]
-    return [np.concatenate(vectors, axis=1) for vectors in zip(*(shown[part] for part in parts), strict=True)]
+        return [np.zeros((1, 1), np.float32) for _ in outputs["video"]]
+    return [np.concatenate(vectors, axis=1) for vectors in zip(*(outputs[part] for part in parts), strict=True)]
 
 
 def write_captions(predictor: Predictor, decoder: "CaptionDecoder", memories: list[np.ndarray]) -> list[str]:
@@ -141,3 +145,76 @@ def save_decoder(decoder: "CaptionDecoder", folder: Path, note: dict[str, Any]) 
         data = with_provenance(weights.read_bytes(), note)
         weights.unlink()  # safetensors' own file is for its owner only
         weights.write_bytes(data)
+
+
+def train_decoder(
+    memories: list[np.ndarray],
+    sentences: list[np.ndarray],
+    predictor: Predictor,
+    settings: CaptioningSettings,
+    seed: int,
+) -> "CaptionDecoder":
+    """A decoder trained to write each sentence from its memory; the same seed, order and steps for every row."""
+    import torch
+    from transformers import get_linear_schedule_with_warmup
+
+    decoder = _decoder(memories, predictor, settings, seed)
+    targets = [
+        np.concatenate([[predictor.vocabulary.cls], ids[: settings.max_length - 2], [predictor.vocabulary.sep]])
+        for ids in sentences
+    ]
+    optimizer = torch.optim.AdamW(decoder.parameters(), lr=settings.learning_rate)
+    steps, size = settings.max_steps, settings.train_batch_size
+    schedule = get_linear_schedule_with_warmup(optimizer, steps // 10, steps)
+    random = np.random.default_rng([seed, 4])
+    order = np.concatenate([random.permutation(len(targets)) for _ in range(-(-steps * size // len(targets)))])
+    decoder.train()
+    for step in range(steps):
+        rows = order[step * size : (step + 1) * size]
+        ids = padded([targets[row] for row in rows], predictor.vocabulary.pad).to(predictor.device)
+        mask = padded([np.ones(len(targets[row]), np.int64) for row in rows], 0).to(predictor.device)
+        labels = ids.masked_fill(mask == 0, IGNORE)
+        seen = decoder.look(*pad_memories([memories[row] for row in rows], predictor.device))
+        loss = decoder(ids, attention_mask=mask, labels=labels, **seen).loss
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+    return decoder.eval()
+
+
+def _decoder(
+    memories: list[np.ndarray], predictor: Predictor, settings: CaptioningSettings, seed: int
+) -> "CaptionDecoder":
+    """A decoder that knows nothing but the mean and the scale of what it will be shown."""
+    import torch
+
+    from videobert.model.caption_decoder import CaptionDecoder, CaptionDecoderConfig
+
+    torch.manual_seed(seed)
+    sizes = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+    words = predictor.vocabulary
+    config = CaptionDecoderConfig(
+        vocab_size=words.vocab_size,
+        max_position_embeddings=settings.max_length,
+        hidden_dropout_prob=settings.dropout,
+        attention_probs_dropout_prob=settings.dropout,
+        pad_token_id=words.pad,
+        bos_token_id=words.cls,
+        eos_token_id=words.sep,
+        is_decoder=True,
+        add_cross_attention=True,
+        memory_size=memories[0].shape[1],
+        template=settings.template,
+        # As in pretraining: a narrow network that starts with BERT's 0.02 needs many steps before it attends to anything.
+        initializer_range=round(0.02 * (1024 / settings.hidden_size) ** 0.5, 6),
+        **{name: getattr(settings, name) for name in sizes},
+    )
+    decoder = CaptionDecoder(config)
+    decoder.generation_config.num_beams = settings.num_beams
+    decoder.generation_config.max_length = settings.max_length
+    clips = np.concatenate(memories).astype(np.float64)
+    decoder.mean.copy_(torch.from_numpy(clips.mean(0)))
+    decoder.scale.copy_(torch.from_numpy(clips.std(0) + 1e-3))  # a number that never moves is no news, and no infinity
+    return decoder.to(predictor.device)

@@ -11,25 +11,27 @@ from typing import Any
 
 from videobert.data.provenance import atomic, sha256
 from videobert.errors import UserError
+from videobert.layout import ModelFolder
 
 
-def write_card(pretrain: Path, metrics: dict[str, Any]) -> None:
-    """Writes README.md in the model's folder.
+def write_card(model: ModelFolder, metrics: dict[str, Any], card: Path) -> None:
+    """Writes the card.
 
     Args:
-        pretrain: folder of the model.
+        model: the model's folder.
         metrics: the tasks' summaries, as in metrics.json.
+        card: the file to write.
 
     Raises UserError when a file of the model is missing.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    def read(name: str) -> dict[str, Any]:
-        if not (pretrain / name).exists():
-            raise UserError(f"{pretrain / name} is missing: run the stage pretrain again")
-        return json.loads((pretrain / name).read_text())
+    def read(path: str) -> dict[str, Any]:
+        if not Path(path).exists():
+            raise UserError(f"{path} is missing: run the stage pretrain again")
+        return json.loads(Path(path).read_text())
 
-    training, note = read("training.json"), read("provenance.json")["provenance"]
+    training, provenance = read(model.training), read(model.provenance)["provenance"]
     corpus = training["corpus"]
     kitchen = corpus["kitchen_videos"] == corpus["videos"]
     environment = Environment(
@@ -39,15 +41,15 @@ def write_card(pretrain: Path, metrics: dict[str, Any]) -> None:
         license="apache-2.0" if kitchen else "other",
         kitchen=kitchen,
         corpus=corpus,
-        settings=note["settings"],
-        steps=note["settings"]["max_steps"],
+        settings=provenance["settings"],
+        steps=provenance["settings"]["max_steps"],
         loss=training["curve"][-1]["loss"] if training["curve"] else "none was noted",
-        config=read("config.json"),
-        how=read("preprocessing.json"),
+        config=read(model.config),
+        how=read(model.preprocessing),
         tables=[_table(name, figures) for name, figures in metrics.items()],
-        sha256=sha256(pretrain / "model.safetensors"),
+        sha256=sha256(Path(model.weights)),
     )
-    with atomic(pretrain / "README.md") as temporary:
+    with atomic(card) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

@@ -11,17 +11,9 @@ from typing import Any
 import numpy as np
 
 from videobert.errors import UserError
-from videobert.model.sequences import (
-    IGNORE,
-    Neighbours,
-    Segments,
-    Vocabulary,
-    lay_out,
-    lay_out_labels,
-    mask_tokens,
-    pad_examples,
-    shorten,
-)
+from videobert.model.processing_videobert import IGNORE, Vocabulary, lay_out, lay_out_labels, pad_examples, shorten
+from videobert.model.sequences import Neighbours, Segments, mask_tokens
+from videobert.model.settings import PretrainSettings
 
 PAIR, OWN, OTHER, TEXT_ONLY, VIDEO_ONLY = range(5)
 
@@ -29,7 +21,7 @@ PAIR, OWN, OTHER, TEXT_ONLY, VIDEO_ONLY = range(5)
 class Examples:
     """The whole run's examples, as a map-style data set: example i is a pure function of (seed, i)."""
 
-    def __init__(self, segments: Segments, vocabulary: Vocabulary, settings: dict[str, Any]):
+    def __init__(self, segments: Segments, vocabulary: Vocabulary, settings: PretrainSettings):
         self.segments = segments
         self.vocabulary = vocabulary
         self.choices = vocabulary.choices()
@@ -40,19 +32,19 @@ class Examples:
         texts = np.flatnonzero(segments.paired & has_text)
         windows = np.flatnonzero(~segments.paired & has_video)
         visits = []
-        if settings["text_video_weight"]:
+        if settings.text_video_weight:
             visits += [(PAIR, self.pairs)] * 2
-        if settings["alignment_weight"] and len(np.unique(segments.group[self.pairs])) > 1:
+        if settings.alignment_weight and len(np.unique(segments.group[self.pairs])) > 1:
             visits += [(OWN, self.pairs), (OTHER, self.pairs)]
-        if settings["concatenation"]:
+        if settings.concatenation:
             self.neighbours = Neighbours(segments)
             self.joinable = self.pairs[self.neighbours.next[self.pairs] >= 0]
             # A joined text is shown with a joined video, its own or another's: if only true pairs were joined, their
             # length would give them away.
             self.others_join = len(np.unique(segments.group[self.joinable])) > 1
-        if settings["text_weight"]:
+        if settings.text_weight:
             visits.append((TEXT_ONLY, texts))
-        if settings["video_weight"]:
+        if settings.video_weight:
             visits.append((VIDEO_ONLY, windows))
         self.rows = np.concatenate([rows for _, rows in visits] or [[]]).astype(np.int64)
         self.kinds = np.concatenate([np.full(len(rows), kind) for kind, rows in visits] or [[]]).astype(np.int8)
@@ -64,11 +56,11 @@ class Examples:
         self._epoch, self._order = -1, np.empty(0, np.int64)
 
     def __len__(self) -> int:
-        return self.settings["max_steps"] * self.settings["batch_size"]
+        return self.settings.max_steps * self.settings.batch_size
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
         """(joint ids, token types, labels, alignment) of one example."""
-        random = np.random.default_rng([self.settings["seed"], 1, index])
+        random = np.random.default_rng([self.settings.seed, 1, index])
         visit = self._visit(index)
         kind, row = self.kinds[visit], self.rows[visit]
         join = self._joins(kind, row, random)
@@ -85,9 +77,9 @@ class Examples:
         else:
             video = video[: own + random.integers(len(video) - own + 1)]
         if len(video):
-            stride = random.integers(1, self.settings["video_stride"] + 1)
+            stride = random.integers(1, self.settings.video_stride + 1)
             video = video[random.integers(min(stride, len(video))) :: stride]
-        text, video = shorten(text, video + self.vocabulary.vocab_size, self.settings["max_length"])
+        text, video = shorten(text, video + self.vocabulary.vocab_size, self.settings.max_length)
         if kind in (OWN, OTHER):
             # Compared as they are: with the verb masked nobody could tell, and nothing is to be predicted from a wrong
             # partner, which would teach the model to ignore the other modality.
@@ -95,27 +87,27 @@ class Examples:
             return ids, types, np.full(len(ids), IGNORE), int(kind == OWN)
         text_labels, video_labels = text, video
         if len(text):
-            probability = self.settings["mask_probability"]
+            probability = self.settings.mask_probability
             text, text_labels = mask_tokens(text, probability, self.choices[0], self.vocabulary.mask, random)
         if len(video):
-            probability = self.settings["video_mask_probability"]
+            probability = self.settings.video_mask_probability
             video, video_labels = mask_tokens(video, probability, self.choices[1], self.vocabulary.mask, random)
         return *lay_out(text, video, self.vocabulary), lay_out_labels(text_labels, video_labels), IGNORE
 
     def _visit(self, index: int) -> int:
         epoch, place = divmod(index, len(self.rows))
         if epoch != self._epoch:
-            self._order = np.random.default_rng([self.settings["seed"], 0, epoch]).permutation(len(self.rows))
+            self._order = np.random.default_rng([self.settings.seed, 0, epoch]).permutation(len(self.rows))
             self._epoch = epoch
         return self._order[place]
 
     def _joins(self, kind: int, row: int, random: np.random.Generator) -> bool:
         """Whether this example is joined with the next sentence. Draws no number where none could be."""
-        if not self.settings["concatenation"] or kind not in (PAIR, OWN, OTHER) or self.neighbours.next[row] < 0:
+        if not self.settings.concatenation or kind not in (PAIR, OWN, OTHER) or self.neighbours.next[row] < 0:
             return False
         if kind in (OWN, OTHER) and not self.others_join:
             return False
-        return random.random() < self.settings["concatenation"]
+        return random.random() < self.settings.concatenation
 
     def _of_another_video(self, row: int, rows: np.ndarray, random: np.random.Generator) -> int:
         while True:

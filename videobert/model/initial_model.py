@@ -9,11 +9,10 @@ alignment.
 
 import hashlib
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videobert.errors import UserError
-from videobert.model.sequences import Vocabulary
+from videobert.model.processing_videobert import Vocabulary
 from videobert.model.special_tokens import SEPARATOR
 
 if TYPE_CHECKING:
@@ -27,12 +26,12 @@ SHAPE = ("hidden_act", "layer_norm_eps", "initializer_range")
 HEAD = "cls.predictions."
 
 
-def read(initial_model: str, tokenizer: Path, max_length: int) -> tuple["BertForMaskedLM", bool]:
+def read(initial_model: str, tokenizer_json: str, max_length: int) -> tuple["BertForMaskedLM", bool]:
     """The checkpoint, and whether it has a head for masked words. UserError when it is not there or does not fit.
 
     Args:
         initial_model: name on the model hub, or folder.
-        tokenizer: tokenizer.json of the text vocabulary.
+        tokenizer_json: the text vocabulary, as in tokenizer.json.
         max_length: longest sequence.
     """
     from tokenizers import Tokenizer
@@ -44,7 +43,7 @@ def read(initial_model: str, tokenizer: Path, max_length: int) -> tuple["BertFor
             f"pretrain.max_length is {max_length}, but {initial_model} knows {bert.config.max_position_embeddings} "
             "positions: set max_length to that at most"
         )
-    ours, words = Tokenizer.from_file(str(tokenizer)).get_vocab(), theirs.get_vocab()
+    ours, words = Tokenizer.from_str(tokenizer_json).get_vocab(), theirs.get_vocab()
     for vocabulary in (ours, words):
         vocabulary.pop(SEPARATOR, None)
     if ours != words or len(words) > bert.config.vocab_size:

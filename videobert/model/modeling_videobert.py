@@ -31,7 +31,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.bert.modeling_bert import BertEncoder, BertPredictionHeadTransform
 from transformers.utils import ModelOutput
 
-from videobert.model.configuration_videobert import VideoBertConfig
+from .configuration_videobert import VideoBertConfig
 
 TEXT, VIDEO = 0, 1
 IGNORE = -100
@@ -71,11 +71,13 @@ class Layout:
     """
 
     def __init__(self, attention_mask: torch.Tensor):
-        here = attention_mask.bool()
-        self.shape = here.shape
-        self.rows, self.columns = here.nonzero(as_tuple=True)
+        is_token = attention_mask.bool()
+        self.shape = is_token.shape
+        self.rows, self.columns = is_token.nonzero(as_tuple=True)
         # (batch, 1, 1, length), to be added to scores of attention.
-        self.bias = torch.zeros(here.shape, device=here.device).masked_fill_(~here, -torch.inf)[:, None, None]
+        self.bias = torch.zeros(is_token.shape, device=is_token.device).masked_fill_(~is_token, -torch.inf)[
+            :, None, None
+        ]
 
     def unpad(self, padded: torch.Tensor) -> torch.Tensor:
         """(batch, length, ...) to (tokens, ...)."""
@@ -99,8 +101,8 @@ def drop(numbers: torch.Tensor, probability: float) -> torch.Tensor:
     cut = round(256 * probability)
     if not numbers.is_cpu or not 0 < cut < 256:
         return F.dropout(numbers, probability)
-    drawn = torch.empty((numbers.numel() + 7) // 8, dtype=torch.int64).random_(-(2**63), None).view(torch.uint8)
-    kept = drawn[: numbers.numel()].view(numbers.shape) >= cut
+    noise = torch.empty((numbers.numel() + 7) // 8, dtype=torch.int64).random_(-(2**63), None).view(torch.uint8)
+    kept = noise[: numbers.numel()].view(numbers.shape) >= cut
     return numbers * (kept.to(numbers.dtype) * (256 / (256 - cut)))
 
 

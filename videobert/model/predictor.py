@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from videobert.data.provenance import read_provenance
+from videobert.devices import resolve_device
 from videobert.errors import UserError
-from videobert.model.sequences import lay_out, pad_inputs, read_vocabulary, shorten
+from videobert.model.processing_videobert import lay_out, pad_inputs, shorten
+from videobert.model.sequences import read_vocabulary
 
 
 class Predictor:
@@ -24,7 +26,7 @@ class Predictor:
             raise UserError(f"{folder}/model.safetensors is missing: the stage pretrain has not run")
         if threads:
             torch.set_num_threads(threads)
-        self.device = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = resolve_device(device)
         self.model = VideoBertForPreTraining.from_pretrained(folder).eval().to(self.device)
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.tokenizer.encode_special_tokens = True  # a "[SEP]" that somebody writes is text, as in the tokens
@@ -76,14 +78,11 @@ class Predictor:
         return np.concatenate([output.alignment_logits.float().cpu().numpy() for _, output in self.read(sequences)])
 
 
-def check_same_codebook(tokens: Path, model: Path) -> None:
-    """Raises UserError when a tokens table is of another codebook than the model's."""
-    recorded, used = (
-        read_provenance(tokens).get("codebook_sha256"),
-        read_provenance(model).get("inputs", {}).get("codebook"),
-    )
+def check_same_codebook(tokens: dict[str, Any], table: Path, model: Path) -> None:
+    """Raises UserError when tokens, by the provenance of their `table`, are of another codebook than the model's."""
+    recorded, used = tokens.get("codebook_sha256"), read_provenance(model).get("inputs", {}).get("codebook")
     if recorded != used:
         raise UserError(
-            f"{model} was trained with codebook {str(used)[:12]}, but {tokens} was made with {str(recorded)[:12]}: "
+            f"{model} was trained with codebook {str(used)[:12]}, but {table} was made with {str(recorded)[:12]}: "
             "run the stage pretrain again"
         )

@@ -11,36 +11,15 @@ import json
 import math
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from videobert.data.provenance import atomic, common_provenance, read_provenance, read_table, sha256
 from videobert.errors import UserError
+from videobert.model.processing_videobert import IGNORE, Vocabulary
 
-if TYPE_CHECKING:
-    import torch
-
-IGNORE = -100
 COLUMNS = ["video_id", "split", "kind", "start", "end", "text_ids", "video_ids", "clips"]
-
-
-@dataclass(frozen=True)
-class Vocabulary:
-    """The ids of the special tokens and the sizes of the two vocabularies."""
-
-    pad: int
-    cls: int
-    sep: int
-    mask: int
-    video: int  # [>], which opens the video
-    vocab_size: int  # V, size of the text vocabulary with its special tokens
-    visual_words: int  # K
-
-    def choices(self) -> tuple[np.ndarray, np.ndarray]:
-        """Joint ids that may stand in for a word, and for a visual word: no special tokens."""
-        special = [self.pad, self.cls, self.sep, self.mask, self.video]
-        return np.setdiff1d(np.arange(self.vocab_size), special), self.vocab_size + np.arange(self.visual_words)
 
 
 def read_vocabulary(tokenizer: Path, visual_words: int) -> Vocabulary:
@@ -86,25 +65,34 @@ class Segments:
         return self.clips[self.video_offsets[row] : self.video_offsets[row + 1]]
 
 
-def token_files(tokens: Path, manifest: Path) -> list[Path]:
-    """The token tables of all shards of the manifest, which must be of one codebook and one vocabulary."""
-    shards = sorted(set(read_table(manifest, ["shard"])["shard"].to_pylist()))
-    files = [tokens / f"{shard}.parquet" for shard in shards]
+@dataclass(frozen=True)
+class TokenTables:
+    """Tables of tokens, checked to be of one codebook and one vocabulary: `open_tokens` makes them."""
+
+    files: list[Path]
+    provenance: dict[str, Any]  # of the first; codebook_sha256 and vocabulary_sha256 are those of all
+
+    def check_made_with(self, fact: str, file: Path) -> None:
+        """Raises UserError when the tokens were made with another file than `file`, by the hash in their provenance."""
+        recorded = self.provenance.get(fact)
+        if recorded is not None and recorded != sha256(file):
+            raise UserError(f"{self.files[0]} was made with another {file}: run the stage tokens again")
+
+    def segments(self, split: str, lookahead: int = 0, share: float = 1.0, seed: int | None = None) -> Segments:
+        """The rows of one split; see `read_segments`."""
+        return read_segments(self.files, split, lookahead, share, seed)
+
+
+def open_tokens(files: list[Path]) -> TokenTables:
+    """Raises UserError when a file is missing, or when two are of different codebooks or vocabularies."""
     if not files:
-        raise UserError(f"{manifest} lists no video: name some in the list of videos and run again")
+        raise UserError("there is no table of tokens: name some videos in the list of videos and run again")
     for file in files:
         if not file.exists():
             raise UserError(f"{file} is missing: the stage tokens has not run for this shard, or the file was deleted")
     common_provenance(files, "codebook_sha256")
     common_provenance(files, "vocabulary_sha256")
-    return files
-
-
-def fits(files: list[Path], fact: str, file: Path) -> None:
-    """Raises UserError when the tokens were made with another file than `file`, by the hash in their note."""
-    recorded = read_provenance(files[0]).get(fact)
-    if recorded is not None and recorded != sha256(file):
-        raise UserError(f"{files[0]} was made with another {file}: run the stage tokens again")
+    return TokenTables(files, read_provenance(files[0]))
 
 
 def read_segments(
@@ -122,7 +110,7 @@ def read_segments(
     parts = [read_table(file, COLUMNS) for file in files]
     table = pa.concat_tables([part.filter(pc.equal(part["split"], split)) for part in parts]).combine_chunks()
     if share < 1:
-        kept = drawn(pc.unique(table["video_id"]).to_pylist(), share, seed)
+        kept = sample_videos(pc.unique(table["video_id"]).to_pylist(), share, seed)
         table = table.filter(pc.is_in(table["video_id"], pa.array(kept))).combine_chunks()
 
     def flat(name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -154,7 +142,7 @@ def read_segments(
     )
 
 
-def drawn(videos: list[str], share: float, seed: int | None) -> list[str]:
+def sample_videos(videos: list[str], share: float, seed: int | None) -> list[str]:
     """A share of the videos, at least one: the first ones by a hash, so a smaller share of a seed lies in its larger ones."""
     order = sorted(videos, key=lambda video: hashlib.sha256(f"{seed} {video}".encode()).digest())
     # Rounded, since 0.07 * 100 is a little more than 7.
@@ -262,64 +250,3 @@ def mask_tokens(
     swapped = chosen & (fate >= 0.9)
     corrupted[swapped] = choices[random.integers(len(choices), size=swapped.sum())]
     return corrupted, np.where(chosen, ids, IGNORE)
-
-
-def shorten(text: np.ndarray, video: np.ndarray, max_length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cuts text and video to what fits with the special tokens; each modality may use what the other leaves."""
-    room = max_length - 3
-    half = room // 2
-    text = text[: max(half, room - len(video))]
-    return text, video[: room - len(text)]
-
-
-def lay_out(text: np.ndarray, video: np.ndarray, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray]:
-    """Joint ids of text and video (either may be empty, not both) to (ids, token types) with the special tokens."""
-    if not len(video):
-        ids = np.concatenate([[vocabulary.cls], text, [vocabulary.sep]])
-        return ids, np.zeros(len(ids), np.int64)
-    ids = np.concatenate([[vocabulary.cls], text, [vocabulary.video], video, [vocabulary.sep]])
-    types = np.zeros(len(ids), np.int64)
-    types[len(text) + 2 :] = 1
-    return ids, types
-
-
-def lay_out_labels(text: np.ndarray, video: np.ndarray) -> np.ndarray:
-    """The labels' layout for `lay_out(text, video)`: nothing is predicted at the special tokens."""
-    gap = [IGNORE]
-    return np.concatenate([gap, text, gap] if not len(video) else [gap, text, gap, video, gap])
-
-
-def pad_inputs(rows: list[tuple[np.ndarray, ...]], vocabulary: Vocabulary) -> dict[str, "torch.Tensor"]:
-    """Pads (ids, token types, ...) rows to the batch's longest: the model's inputs."""
-    import torch
-
-    here = _here(rows)
-    return {
-        "input_ids": _padded(rows, 0, vocabulary.pad, here),
-        "attention_mask": torch.from_numpy(here.astype(np.int64)),
-        "token_type_ids": _padded(rows, 1, 0, here),
-    }
-
-
-def pad_examples(rows: list[tuple[np.ndarray, np.ndarray, np.ndarray, int]], vocabulary: Vocabulary) -> dict[str, Any]:
-    """Pads (ids, token types, labels, alignment) rows: the model's inputs and targets."""
-    import torch
-
-    targets = {
-        "labels": _padded(rows, 2, IGNORE, _here(rows)),
-        "alignment": torch.tensor([alignment for *_, alignment in rows]),
-    }
-    return pad_inputs(rows, vocabulary) | targets
-
-
-def _here(rows: list[tuple[np.ndarray, ...]]) -> np.ndarray:
-    lengths = np.array([len(row[0]) for row in rows])
-    return np.arange(lengths.max()) < lengths[:, None]
-
-
-def _padded(rows: list[tuple[np.ndarray, ...]], column: int, filler: int, here: np.ndarray) -> "torch.Tensor":
-    import torch
-
-    array = np.full(here.shape, filler, np.int64)
-    array[here] = np.concatenate([row[column] for row in rows])
-    return torch.from_numpy(array)

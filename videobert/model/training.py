@@ -1,16 +1,16 @@
 """Training with transformers' Trainer: its arguments, the loss of each objective in the log, and whole checkpoints."""
 
-import hashlib
-import json
 import os
 import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from videobert.data.provenance import atomic
+from videobert.data.provenance import atomic, provenance_key
+from videobert.devices import resolve_device
 from videobert.errors import UserError
 from videobert.model.examples import Examples
+from videobert.model.settings import PretrainExecution, PretrainSettings
 
 if TYPE_CHECKING:
     from transformers import Trainer, TrainingArguments
@@ -24,9 +24,9 @@ WHOLE = "whole"
 
 
 def last_checkpoint(folder: Path, provenance: dict[str, Any], clean: bool = True) -> Path | None:
-    """The last whole checkpoint of a run with this note. With `clean`, removes broken ones and those of other runs."""
+    """The last whole checkpoint of a run with this provenance. With `clean`, removes broken ones and those of other runs."""
     mark = folder / "provenance"
-    key = hashlib.sha256(json.dumps(provenance, sort_keys=True).encode()).hexdigest()
+    key = provenance_key(provenance)
     if clean:
         if list(folder.glob("checkpoint-*")) and (not mark.exists() or mark.read_text() != key):
             print(f"pretrain: settings or inputs have changed, so {folder} is thrown away", file=sys.stderr)
@@ -42,31 +42,32 @@ def last_checkpoint(folder: Path, provenance: dict[str, Any], clean: bool = True
     )
 
 
-def training_arguments(output: Path, settings: dict[str, Any], save_steps: int, device: str) -> "TrainingArguments":
-    import torch
+def training_arguments(folder: Path, settings: PretrainSettings, execution: PretrainExecution) -> "TrainingArguments":
+    """transformers' TrainingArguments; checkpoints come to `folder`/checkpoints."""
     from transformers import TrainingArguments
 
+    device = resolve_device(execution.device, "pretrain.device")
     processes = int(os.environ.get("WORLD_SIZE", 1))
-    if settings["batch_size"] % processes:
-        size = settings["batch_size"]
+    if settings.batch_size % processes:
+        size = settings.batch_size
         raise UserError(f"pretrain.batch_size ({size}) must be a multiple of the {processes} processes")
     arguments = TrainingArguments(
-        output_dir=str(output / "checkpoints"),
-        max_steps=settings["max_steps"],
-        per_device_train_batch_size=settings["batch_size"] // processes,
-        learning_rate=settings["learning_rate"],
-        warmup_steps=settings["warmup_steps"],
-        weight_decay=settings["weight_decay"],
+        output_dir=str(folder / "checkpoints"),
+        max_steps=settings.max_steps,
+        per_device_train_batch_size=settings.batch_size // processes,
+        learning_rate=settings.learning_rate,
+        warmup_steps=settings.warmup_steps,
+        weight_decay=settings.weight_decay,
         lr_scheduler_type="linear",
-        logging_steps=settings["logging_steps"],
-        save_steps=save_steps,
+        logging_steps=execution.logging_steps,
+        save_steps=execution.save_steps,
         save_total_limit=2,
-        seed=settings["seed"],
-        bf16=settings["bf16"],
-        use_cpu=device == "cpu" or not torch.cuda.is_available(),
+        seed=settings.seed,
+        bf16=settings.bf16,
+        use_cpu=device == "cpu",
         train_sampling_strategy="sequential",
         remove_unused_columns=False,
-        dataloader_pin_memory=torch.cuda.is_available() and device != "cpu",
+        dataloader_pin_memory=device == "cuda",
         report_to="none",
     )
     # Several GPUs are used through torchrun; without it the Trainer would wrap the model in DataParallel, which
@@ -76,9 +77,7 @@ def training_arguments(output: Path, settings: dict[str, Any], save_steps: int, 
     return arguments
 
 
-def make_trainer(
-    model: Any, arguments: "TrainingArguments", examples: Examples, runs: Path, provenance: dict[str, Any]
-) -> "Trainer":
+def make_trainer(model: Any, arguments: "TrainingArguments", examples: Examples, runs: Path) -> "Trainer":
     import torch
     from torch.utils.tensorboard import SummaryWriter
     from transformers import Trainer, TrainerCallback
@@ -99,8 +98,8 @@ def make_trainer(
             nothing = torch.zeros((), device=output.loss.device)
             parts = [output.get(name) for name in PARTS]
             values = [nothing if part is None else part.detach().float() for part in parts]
-            here = inputs["targets"] > 0 if "targets" in inputs else [part is not None for part in parts]
-            row = torch.stack([*values, *[nothing + one for one in here]])
+            present = inputs["targets"] > 0 if "targets" in inputs else [part is not None for part in parts]
+            row = torch.stack([*values, *[nothing + one for one in present]])
             self.sums = row if self.sums is None else self.sums + row
             return (output.loss, output) if return_outputs else output.loss
 
@@ -127,3 +126,13 @@ def make_trainer(
     if arguments.process_index == 0:
         callbacks.append(TensorBoardCallback(SummaryWriter(str(runs))))
     return ByObjective(model, arguments, data_collator=examples.collate, train_dataset=examples, callbacks=callbacks)
+
+
+def training_curve(trainer: "Trainer") -> list[dict[str, Any]]:
+    """The points of the training curve: step, losses and learning rate."""
+    keys = ("loss", *PARTS, "learning_rate")
+    return [
+        {"step": entry["step"], **{key: round(entry[key], 6) for key in keys if key in entry}}
+        for entry in trainer.state.log_history
+        if "loss" in entry
+    ]

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videobert.data.provenance import read_table
+from videobert.errors import VideoError
+from videobert.layout import Layout
+from videobert.media.decoding import pictures_at
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,12 +23,12 @@ GREY, BLUE, ORANGE, GREEN, PURPLE, GOLD = "#8a8f98", "#3f83d1", "#dd7f2b", "#3d9
 # Files ----------------------------------------------------------------------------------------------------------------
 
 
-def optional_table(path: Path, columns: list[str] | None = None) -> "pa.Table | None":
-    return read_table(path, columns) if path.exists() else None
+def optional_table(path: str, columns: list[str] | None = None) -> "pa.Table | None":
+    return read_table(Path(path), columns) if Path(path).exists() else None
 
 
-def optional_json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text()) if path.exists() else {}
+def optional_json(path: str) -> dict[str, Any]:
+    return json.loads(Path(path).read_text()) if Path(path).exists() else {}
 
 
 # Numbers and tables ---------------------------------------------------------------------------------------------------
@@ -102,10 +105,6 @@ def cell(figures: dict[str, Any], key: str, form: Callable[[float | None], str] 
 # Pictures -------------------------------------------------------------------------------------------------------------
 
 
-def video_of(results: Path, shard: str, video_id: str) -> Path:
-    return results / "frames" / shard / f"{video_id}.mp4"
-
-
 def moments(start: float, end: float, number: int) -> list[float]:
     """The middles of `number` equal parts of the time from start to end."""
     return [start + (end - start) * (place + 0.5) / number for place in range(number)]
@@ -115,18 +114,16 @@ def evenly(steps: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
     return [steps[round(place)] for place in moments(-0.5, len(steps) - 0.5, min(most, len(steps)))]
 
 
-def strip(video: Path, seconds: list[float], side: int = SIDE) -> str | None:
+def strip(video: str, seconds: list[float], side: int = SIDE) -> str | None:
     """The frames at these seconds side by side, a JPEG as data URI; None when the video is not there or not readable."""
     import base64
     import io
 
-    import av
     from PIL import Image
 
     try:
-        with av.open(f"file:{video}") as container:
-            frames = [_frame(container, second) for second in seconds]
-    except (av.FFmpegError, OSError, IndexError, EOFError):
+        frames = pictures_at(video, seconds)
+    except VideoError:
         return None
     sheet = Image.new("RGB", (side * len(frames), side))
     for place, frame in enumerate(frames):
@@ -136,25 +133,11 @@ def strip(video: Path, seconds: list[float], side: int = SIDE) -> str | None:
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def _frame(container: Any, second: float) -> Any:
-    """The picture shown at `second`: from the key frame before it on, the last that has begun."""
-    stream = container.streams.video[0]
-    container.seek(max(0, int(second / stream.time_base)), stream=stream)
-    shown = None
-    for frame in container.decode(stream):
-        if shown is not None and frame.time > second:
-            break
-        shown = frame
-    if shown is None:
-        raise EOFError("no picture from there on")
-    return shown.to_image()
-
-
 class Films:
     """Pictures of clips of the videos, by clip or by visual word."""
 
-    def __init__(self, results: Path, shard_of: dict[str, str], titles: dict[str, str]):
-        self.results, self.shard_of, self.titles = results, shard_of, titles
+    def __init__(self, layout: Layout, shard_of: dict[str, str], titles: dict[str, str]):
+        self.layout, self.shard_of, self.titles = layout, shard_of, titles
 
     def title(self, video_id: str) -> str:
         return self.titles.get(video_id) or video_id
@@ -164,14 +147,14 @@ class Films:
         return self.at(step["video_id"], moments(step["start"], step["end"], 4))
 
     def at(self, video_id: str, seconds: list[float]) -> str | None:
-        return strip(video_of(self.results, self.shard_of.get(video_id, ""), video_id), seconds)
+        return strip(self.layout.frames_video(self.shard_of.get(video_id, ""), video_id), seconds)
 
     def times(self, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], tuple[float, float]]:
         """The times (seconds) of clips, each (video_id, number); those that are not there are left out."""
         wanted = set(wanted)
         found = {}
         for shard in sorted({self.shard_of[video] for video, _ in wanted if video in self.shard_of}):
-            clips = optional_table(self.results / "features" / f"{shard}.parquet", ["video_id", "clip", "start", "end"])
+            clips = optional_table(self.layout.table("features", shard), ["video_id", "clip", "start", "end"])
             for row in [] if clips is None else clips.to_pylist():
                 if (row["video_id"], row["clip"]) in wanted:
                     found[row["video_id"], row["clip"]] = (row["start"], row["end"])
@@ -180,7 +163,7 @@ class Films:
     def of_words(self, words: set[int]) -> dict[int, tuple[str, int]]:
         """A train clip of each visual word, (video_id, number): the nearest to its centroid where the atlas has the
         word, which it has for those used most, else the first in the train videos."""
-        atlas = optional_table(self.results / "codebook" / "atlas.parquet")
+        atlas = optional_table(self.layout.atlas)
         rows = [] if atlas is None else atlas.to_pylist()
         found = {
             row["word"]: (row["video_id"], row["clip"]) for row in rows if row["rank"] == 0 and row["word"] in words
@@ -188,9 +171,7 @@ class Films:
         for shard in sorted(set(self.shard_of.values())):
             if not words - found.keys():
                 break
-            tokens = optional_table(
-                self.results / "tokens" / f"{shard}.parquet", ["video_id", "split", "video_ids", "clips"]
-            )
+            tokens = optional_table(self.layout.table("tokens", shard), ["video_id", "split", "video_ids", "clips"])
             for row in [] if tokens is None else tokens.to_pylist():
                 if row["split"] == "train":
                     for word, clip in zip(row["video_ids"], row["clips"]):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from videobert.data.text import sanitized
-from videobert.errors import VideoError
+from videobert.errors import Status, VideoError
 
 LARGEST = 8_000_000  # bytes; an hour of automatic captions with the time of each word takes less than one million
 MOST = 1_000_000  # words, with all that is repeated; a day of speech without a pause
@@ -46,7 +46,7 @@ def caption_words(path: Path, duration: float) -> tuple[list[tuple[str, float, f
     """The words of a WebVTT or SubRip file as (text, start, end), in order of time; and how many cues were malformed.
 
     A cue is malformed when its times cannot be read, run backwards or lie beyond the video's `duration` (0: unknown), or
-    when it is too long to be one (`LONGEST_CUE`, `LONGEST_TIME`). Raises Loss("unusable") when the file is too large or
+    when it is too long to be one (`LONGEST_CUE`, `LONGEST_TIME`). Raises VideoError("unusable") when the file is too large or
     holds no cue at all.
     """
     cues, malformed = read_cues(path)
@@ -54,7 +54,7 @@ def caption_words(path: Path, duration: float) -> tuple[list[tuple[str, float, f
         within = [cue._replace(end=min(cue.end, duration)) for cue in cues if cue.start <= duration]
         cues, malformed = within, malformed + len(cues) - len(within)
     if malformed and not cues:
-        raise VideoError("unusable", f"its captions hold no cue that can be used: {malformed} malformed")
+        raise VideoError(Status.UNUSABLE, f"its captions hold no cue that can be used: {malformed} malformed")
     cues = sorted(cues, key=lambda cue: cue[:2])
     stamped = any(time is not None for cue in cues for _, time in cue.words)
     cues = _without_repeats(cues, stamped)
@@ -69,7 +69,7 @@ def caption_words(path: Path, duration: float) -> tuple[list[tuple[str, float, f
 def read_cues(path: Path) -> tuple[list[Cue], int]:
     """The cues of a file as they stand in it, those without words left out, and the number of malformed ones."""
     if path.stat().st_size > LARGEST:
-        raise VideoError("unusable", f"its captions are larger than {LARGEST // 1_000_000} MB")
+        raise VideoError(Status.UNUSABLE, f"its captions are larger than {LARGEST // 1_000_000} MB")
     cues, count, malformed, found = [], 0, 0, False
     for times, text in _blocks(path):
         found = True
@@ -80,11 +80,11 @@ def read_cues(path: Path) -> tuple[list[Cue], int]:
             cues.append(Cue(start, end, words))
             count += len(words)
         if count > MOST:
-            raise VideoError("unusable", f"its captions hold more than {MOST:,} words")
+            raise VideoError(Status.UNUSABLE, f"its captions hold more than {MOST:,} words")
     if not found:
         with open(path, "rb") as file:
             if not file.read(20).lstrip(b"\xef\xbb\xbf").startswith(b"WEBVTT"):
-                raise VideoError("unusable", "its captions are neither WebVTT nor SubRip")
+                raise VideoError(Status.UNUSABLE, "its captions are neither WebVTT nor SubRip")
     return cues, malformed
 
 

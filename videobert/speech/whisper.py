@@ -7,10 +7,11 @@ window by itself: sampling and carried-over text would make a transcript depend 
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from videobert.errors import UserError
 from videobert.media.decoding import SAMPLE_RATE
@@ -31,23 +32,22 @@ SHORTEST = 250  # milliseconds of a voice; a chord's onset passes for one for le
 
 def transcribe_windows(
     windows: "Iterator[tuple[int, np.ndarray]]",
-    detect: "Callable[[np.ndarray], tuple[str, float]] | None",
-    listen: "Callable[[np.ndarray, str], Heard]",
+    engine: "Engine",
     language: str,
     dropped: Counter,
 ) -> Iterator[Word]:
-    """The words that are believed: of each window the parts with speech, end to end, go to `listen`."""
+    """The words that are believed: of each window the parts with speech, end to end, go to the engine."""
     import numpy as np
     from faster_whisper.vad import SpeechTimestampsMap
 
     for begin, sound, parts in voiced(windows):
         speech = np.concatenate([sound[part["start"] : part["end"]] for part in parts])
-        spoken, probability = detect(speech) if detect else ("en", None)
+        spoken, probability = engine.detect(speech) if engine.detect else ("en", None)
         if probability is not None and (probability < 0.5 or language not in ("auto", spoken)):
             dropped["improbable" if probability < 0.5 else "language"] += 1
             continue
         times = SpeechTimestampsMap(parts, SAMPLE_RATE, time_precision=3)
-        for segment, words in listen(speech, spoken):
+        for segment, words in engine.listen(speech, spoken):
             if reason := doubt(segment):
                 dropped[reason] += 1
                 continue
@@ -89,85 +89,112 @@ def voiced(windows: "Iterator[tuple[int, np.ndarray]]") -> "Iterator[tuple[int, 
         begin += len(sound) - len(held)
 
 
+@dataclass(frozen=True)
+class Whisper:
+    """Which Whisper, and how it decodes: all that a loaded network is of."""
+
+    engine: str  # faster-whisper or openai-whisper
+    weights: Path
+    model: str
+    language: str
+    beam_size: int
+    device: str
+    compute_type: str
+    threads: int
+
+
+class Engine(NamedTuple):
+    """A loaded network as two functions: the language of sound (None: it knows English only), and what is spoken."""
+
+    detect: "Callable[[np.ndarray], tuple[str, float]] | None"
+    listen: "Callable[[np.ndarray, str], Heard]"
+
+
+# Whisper's own bounds are off, since what they drop is not counted: see `doubt`.
+DECODING = {
+    "temperature": 0.0,
+    "condition_on_previous_text": False,
+    "word_timestamps": True,
+    "compression_ratio_threshold": None,
+    "no_speech_threshold": None,
+}
+
+
 @cache
-def load_engine(
-    engine: str,
-    weights: Path,
-    model: str,
-    language: str,
-    beam_size: int,
-    device: str,
-    compute_type: str,
-    threads: int,
-) -> "tuple[Callable[[np.ndarray], tuple[str, float]] | None, Callable[[np.ndarray, str], Heard]]":
-    """The loaded network as two functions: the language of sound (None: it knows English only), and what is said."""
-    # Whisper's own bounds are off, since what they drop is not counted: see `doubt`.
-    options = {"temperature": 0.0, "condition_on_previous_text": False, "word_timestamps": True}
-    options |= {"compression_ratio_threshold": None, "no_speech_threshold": None}
-    if engine == "faster-whisper":
-        from faster_whisper import WhisperModel
+def load_engine(whisper: Whisper) -> Engine:
+    """The network, loaded once in a process."""
+    return (_faster_whisper if whisper.engine == "faster-whisper" else _openai_whisper)(whisper)
 
-        network = WhisperModel(str(weights), device=device, compute_type=compute_type, cpu_threads=threads)
-        _check_language(model, language, network.supported_languages)
-        multilingual = network.model.is_multilingual
 
-        def detect(audio: "np.ndarray") -> tuple[str, float]:
-            return network.detect_language(audio)[:2]
+def _faster_whisper(whisper: Whisper) -> Engine:
+    from faster_whisper import WhisperModel
 
-        def listen(audio: "np.ndarray", spoken: str) -> Heard:
-            segments, _ = network.transcribe(
-                audio, language=spoken, beam_size=beam_size, log_prob_threshold=None, **options
+    network = WhisperModel(
+        str(whisper.weights),
+        device=whisper.device,
+        compute_type=whisper.compute_type,
+        cpu_threads=whisper.threads,
+    )
+    _check_language(whisper.model, whisper.language, network.supported_languages)
+
+    def detect(audio: "np.ndarray") -> tuple[str, float]:
+        return network.detect_language(audio)[:2]
+
+    def listen(audio: "np.ndarray", language: str) -> Heard:
+        segments, _ = network.transcribe(
+            audio, language=language, beam_size=whisper.beam_size, log_prob_threshold=None, **DECODING
+        )
+        for found in segments:
+            segment = Segment(language, None, found.avg_logprob, found.no_speech_prob, found.compression_ratio)
+            words = found.words
+            yield (
+                segment,
+                [
+                    Word(word.word, float(word.start), float(word.end), float(word.probability), segment)
+                    for word in words
+                ],
             )
-            for said in segments:
-                segment = Segment(spoken, None, said.avg_logprob, said.no_speech_prob, said.compression_ratio)
-                yield (
-                    segment,
-                    [
-                        Word(word.word, float(word.start), float(word.end), float(word.probability), segment)
-                        for word in said.words
-                    ],
-                )
 
-    else:
-        import numpy as np
-        import torch
-        import whisper
-        from whisper.timing import dtw_cpu
+    return Engine(detect if network.model.is_multilingual else None, listen)
 
-        # The first call of this function, compiled by numba, gives the OpenMP that torch shares a thread for each core
-        # of the machine: it is made here, before the number that was asked for is set.
-        dtw_cpu(np.zeros((1, 1)))
-        torch.set_num_threads(threads)
-        # By its name, a network also gets the attention heads known to follow the words best.
-        name = model if model in whisper.available_models() else str(weights)
-        network = whisper.load_model(name, device=device, download_root=str(weights.parent))
-        multilingual = network.is_multilingual
-        _check_language(model, language, list(whisper.tokenizer.LANGUAGES) if multilingual else ["en"])
-        half = compute_type == "float16"
 
-        def detect(audio: "np.ndarray") -> tuple[str, float]:
-            sound = whisper.log_mel_spectrogram(whisper.pad_or_trim(audio), network.dims.n_mels).to(network.device)
-            probabilities = network.detect_language(sound.half() if half else sound)[1]
-            return max(probabilities.items(), key=lambda item: item[1])
+def _openai_whisper(whisper_: Whisper) -> Engine:
+    import numpy as np
+    import torch
+    import whisper
+    from whisper.timing import dtw_cpu
 
-        def listen(audio: "np.ndarray", spoken: str) -> Heard:
-            beams = beam_size if beam_size > 1 else None  # None is greedy
-            result = network.transcribe(
-                audio, language=spoken, beam_size=beams, logprob_threshold=None, fp16=half, **options
-            )
-            for said in result["segments"]:
-                segment = Segment(spoken, None, said["avg_logprob"], said["no_speech_prob"], said["compression_ratio"])
-                yield (
-                    segment,
-                    [
-                        Word(
-                            word["word"], float(word["start"]), float(word["end"]), float(word["probability"]), segment
-                        )
-                        for word in said["words"]
-                    ],
-                )
+    # The first call of this function, compiled by numba, gives the OpenMP that torch shares a thread for each core of the
+    # machine: it is made here, before the number that was asked for is set.
+    dtw_cpu(np.zeros((1, 1)))
+    torch.set_num_threads(whisper_.threads)
+    # By its name, a network also gets the attention heads known to follow the words best.
+    name = whisper_.model if whisper_.model in whisper.available_models() else str(whisper_.weights)
+    network = whisper.load_model(name, device=whisper_.device, download_root=str(whisper_.weights.parent))
+    known = list(whisper.tokenizer.LANGUAGES) if network.is_multilingual else ["en"]
+    _check_language(whisper_.model, whisper_.language, known)
+    half = whisper_.compute_type == "float16"
 
-    return detect if multilingual else None, listen
+    def detect(audio: "np.ndarray") -> tuple[str, float]:
+        sound = whisper.log_mel_spectrogram(whisper.pad_or_trim(audio), network.dims.n_mels).to(network.device)
+        probabilities = network.detect_language(sound.half() if half else sound)[1]
+        return max(probabilities.items(), key=lambda item: item[1])
+
+    def listen(audio: "np.ndarray", language: str) -> Heard:
+        beams = whisper_.beam_size if whisper_.beam_size > 1 else None  # None is greedy
+        result = network.transcribe(
+            audio, language=language, beam_size=beams, logprob_threshold=None, fp16=half, **DECODING
+        )
+        for found in result["segments"]:
+            figures = (found["avg_logprob"], found["no_speech_prob"], found["compression_ratio"])
+            segment = Segment(language, None, *figures)
+            words = [
+                Word(word["word"], float(word["start"]), float(word["end"]), float(word["probability"]), segment)
+                for word in found["words"]
+            ]
+            yield segment, words
+
+    return Engine(detect if network.is_multilingual else None, listen)
 
 
 def doubt(segment: Segment) -> str | None:

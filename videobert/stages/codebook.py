@@ -15,18 +15,19 @@ import hashlib
 import math
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
 
 from videobert.data.provenance import (
-    common_provenance,
     make_provenance,
-    read_provenance,
     read_table,
     write_json,
     write_table,
 )
-from videobert.data.tables import read_features, rows_of_videos
+from videobert.data.tables import FeatureTables, open_features, rows_of_videos
 from videobert.errors import UserError
+from videobert.settings import Count, Execution, Inputs, Outputs, Seed, Settings
 from videobert.vision.atlas import atlas_table, nearest_clips
 from videobert.vision.quantizer import Codebook, assign, fit, save, squared_distances
 from videobert.vision.sampling import Reservoir, hash_number, mix
@@ -40,61 +41,74 @@ VERSION = 1
 CLIPS_PER_WORD = 8  # what an error message suggests; fewer make poor clusters
 
 
+class CodebookSettings(Settings):
+    """Features of the train videos to visual words, by a tree of k-means."""
+
+    branching: Annotated[int, Field(ge=2, le=1024)] = 12
+    """Children of each node of the tree. branching ** depth visual words, which must be fewer than the train clips. The
+    paper: 12 and 4, 20,736 words, for 23,000 hours. As a rule, 10 to 50 clips a word."""
+    depth: Annotated[int, Field(ge=1, le=8)] = 3
+    """Levels of the tree."""
+    sample: Count = 2_000_000
+    """At most so many train clips are clustered, drawn at random (memory: 4 KB a clip at 1,024 dimensions)."""
+    batch_size: Count = 1024
+    """Clips in a batch of MiniBatchKMeans."""
+    seed: Seed = 0
+    """Seed of the sample and of the clustering."""
+
+
+class CodebookExecution(Execution):
+    threads: Count = 1
+    """Nodes of the tree that are clustered side by side; the result does not depend on it."""
+
+
+class CodebookInputs(Inputs):
+    features: list[Path]
+    """The tables of features (Parquet), one for each shard."""
+    manifest: Path
+    """The manifest (Parquet): which videos there are, and which are for training."""
+
+
+class CodebookOutputs(Outputs):
+    centroids: Path
+    """The codebook (safetensors)."""
+    statistics: Path
+    """Statistics of the visual words (JSON)."""
+    atlas: Path
+    """The train clips nearest to the words used most (Parquet)."""
+
+
 def codebook(
-    features: Path,
-    manifest: Path,
-    output: Path,
-    branching: int,
-    depth: int,
-    sample: int,
-    batch_size: int,
-    seed: int,
-    threads: int,
+    inputs: CodebookInputs, outputs: CodebookOutputs, settings: CodebookSettings, execution: CodebookExecution
 ) -> None:
-    """Cluster the features of the train videos into branching ** depth visual words.
-
-    Writes statistics.json, atlas.parquet and, last, centroids.safetensors.
-
-    Args:
-        features: folder of the features, a Parquet file for each shard.
-        manifest: the manifest (Parquet): which videos are there, and which are for training.
-        output: folder to write.
-        branching: children of each node (the paper: 12).
-        depth: levels of the tree (the paper: 4).
-        sample: train clips to fit on, at most; memory is about sample x dimension x 4 bytes.
-        batch_size: clips in a mini-batch of k-means.
-        seed: seed of the sample and of the clustering.
-        threads: nodes of the tree clustered side by side; the result does not depend on it.
-    """
-    if branching < 2 or depth < 1:
-        raise UserError(f"codebook.branching: {branching} and codebook.depth: {depth}: at least 2 and 1 are needed")
+    """Cluster the features of the train videos into branching ** depth visual words."""
     from threadpoolctl import threadpool_limits
 
-    videos = read_table(manifest, ["video_id", "shard", "split"]).to_pylist()
-    splits = {video["video_id"]: video["split"] for video in videos}
-    files = [features / f"{shard}.parquet" for shard in sorted({video["shard"] for video in videos})]
+    videos = {row["video_id"]: row for row in read_table(inputs.manifest, ["video_id", "shard", "split"]).to_pylist()}
+    splits = {video: row["split"] for video, row in videos.items()}
+    tables = open_features(inputs.features)
     with threadpool_limits(1):
-        vectors, digest, clips = _sample(files, splits, sample, seed)
-        _check_size(clips, sample, branching, depth, splits, files)
-        tree = fit(vectors, branching, depth, batch_size, seed, threads)
-        statistics, atlas = _describe(tree, files, splits, vectors.mean(axis=0, dtype="float64"))
-    settings = {"branching": branching, "depth": depth, "sample": sample, "batch_size": batch_size, "seed": seed}
-    network = read_provenance(files[0])  # all agree
-    note = make_provenance(
+        vectors, digest, clips = _sample(tables, splits, settings)
+        _check_size(clips, splits, settings)
+        tree = fit(vectors, settings.branching, settings.depth, settings.batch_size, settings.seed, execution.threads)
+        statistics, atlas = _describe(tree, tables, videos, vectors.mean(axis=0, dtype="float64"))
+    provenance = make_provenance(
         "codebook",
         VERSION,
-        settings,
+        settings.fingerprint(),
         {},
         ("scikit-learn",),
-        weights_sha256=network.get("weights_sha256"),
-        clip_seconds=network.get("clip_seconds"),
+        execution=execution.model_dump(),
+        settings_sha256=settings.sha256(),
+        weights_sha256=tables.provenance.get("weights_sha256"),
+        clip_seconds=tables.provenance.get("clip_seconds"),
         dimension=tree.dimension,
         words=tree.words,
     )
-    note["inputs"]["train features"] = digest  # of what was read of them, so that no test video is in it
-    write_json({"fitted_on": len(vectors), **statistics}, output / "statistics.json", note)
-    write_table(atlas, output / "atlas.parquet", note)
-    save(tree, output, note)
+    provenance["inputs"]["train features"] = digest  # of what was read of them, so that no test video is in it
+    write_json({"fitted_on": len(vectors), **statistics}, outputs.statistics, provenance)
+    write_table(atlas, outputs.atlas, provenance)
+    save(tree, outputs.centroids, provenance)
     shares = statistics["quantisation_error"]
     print(
         f"{statistics['used_words']} of {tree.words} words used by {clips} train clips, perplexity "
@@ -104,32 +118,29 @@ def codebook(
     )
 
 
-def _sample(files: list[Path], splits: dict[str, str], size: int, seed: int) -> tuple["np.ndarray", str, int]:
-    """A seeded sample of the train clips, at most `size`; a digest of all train features; their number."""
+def _sample(tables: FeatureTables, splits: dict[str, str], settings: CodebookSettings) -> tuple["np.ndarray", str, int]:
+    """A seeded sample of the train clips; a digest of all train features; their number."""
     import numpy as np
 
     reservoir = None
     digests: dict[str, bytes] = {}
     clips = 0
-    for path in files:
-        table, features = read_features(path)
-        for fact in ("weights_sha256", "clip_seconds"):
-            common_provenance([files[0], path], fact)
+    for table, features in tables:
         if reservoir is None:
-            reservoir = Reservoir(size, features.shape[1])
+            reservoir = Reservoir(settings.sample, features.shape[1])
         index = table["clip"].to_numpy().astype(np.uint64)
         for video, rows in rows_of_videos(table):
             if splits.get(video) == "train":
                 digests[video] = hashlib.sha256(features[rows].tobytes()).digest()
                 clips += len(features[rows])
-                reservoir.add(features[rows], mix(hash_number(f"{seed}:{video}") + index[rows]))
+                reservoir.add(features[rows], mix(hash_number(f"{settings.seed}:{video}") + index[rows]))
     digest = hashlib.sha256(b"".join(video.encode() + digests[video] for video in sorted(digests))).hexdigest()
     return (reservoir.result() if reservoir else np.empty((0, 0), np.float16)), digest, clips
 
 
-def _check_size(clips: int, sample: int, branching: int, depth: int, splits: dict[str, str], files: list[Path]) -> None:
+def _check_size(clips: int, splits: dict[str, str], settings: CodebookSettings) -> None:
     """Refuses a codebook that cannot be: no clips, or more words than clips to make them of."""
-    words = branching**depth
+    words = settings.branching**settings.depth
     if not clips:
         train = sum(split == "train" for split in splits.values())
         if not train:
@@ -139,19 +150,19 @@ def _check_size(clips: int, sample: int, branching: int, depth: int, splits: dic
             )
         raise UserError(
             f"no train clips: none of the {train} train videos has features; the ledgers of download, frames and "
-            f"features (beside {files[0]}) say why"
+            "features say why"
         )
     if words > clips:
-        fewer_branches, fewer_levels = _smaller(clips, branching, depth)
+        fewer_branches, fewer_levels = _smaller(clips, settings.branching, settings.depth)
         if not fewer_levels:
             raise UserError(f"{words} words but only {clips} train clip: add videos")
         raise UserError(
             f"branching ** depth = {words} words but only {clips} train clips: "
             f"set codebook.branching: {fewer_branches} and codebook.depth: {fewer_levels} or fewer, or add videos"
         )
-    if words > sample:
+    if words > settings.sample:
         raise UserError(
-            f"branching ** depth = {words} words but codebook.sample: {sample} clips to make them of: "
+            f"branching ** depth = {words} words but codebook.sample: {settings.sample} clips to make them of: "
             f"set codebook.sample: {words * CLIPS_PER_WORD}"
         )
 
@@ -165,32 +176,50 @@ def _smaller(clips: int, branching: int, depth: int) -> tuple[int, int]:
 
 
 def _describe(
-    tree: Codebook, files: list[Path], splits: dict[str, str], mean: "np.ndarray"
+    tree: Codebook, tables: FeatureTables, videos: dict[str, dict[str, Any]], mean: "np.ndarray"
 ) -> tuple[dict[str, Any], "pa.Table"]:
     """Statistics of the words, and the atlas: the train clips nearest to the words used most.
 
     A second pass over all features. Sums are taken video by video and then exactly, so that shards do not matter.
     """
     import numpy as np
+    import pyarrow as pa
 
     counts = np.zeros(tree.words, np.int64)
     sums: dict[str, list[tuple[int, float, float]]] = {}
     nearest = None
-    for path in files:
-        table, features = read_features(path)
+    for table, features in tables:
         words = assign(features, tree)
         error = squared_distances(features, tree.centroids[-1], words)
         spread = squared_distances(features, mean[None].astype(np.float32), np.zeros_like(words))
         for video, rows in rows_of_videos(table):
-            split = splits.get(video)
+            split = videos[video]["split"] if video in videos else ""
             sums.setdefault(split, []).append((len(words[rows]), error[rows].sum(), spread[rows].sum()))
-        train = np.array([splits.get(video) == "train" for video in table["video_id"].to_pylist()], bool)
+        names = table["video_id"].to_pylist()
+        train = np.array([name in videos and videos[name]["split"] == "train" for name in names], bool)
         counts += np.bincount(words[train], minlength=tree.words)
-        nearest = nearest_clips(nearest, table, path.stem, words, error, train)
+        table = table.append_column(
+            "shard", pa.array([videos[name]["shard"] if name in videos else "" for name in names], pa.string())
+        )
+        nearest = nearest_clips(nearest, table, words, error, train)
+    return _statistics(tree, counts, sums), atlas_table(nearest, counts)
+
+
+def _statistics(
+    tree: Codebook, counts: "np.ndarray", sums: dict[str, list[tuple[int, float, float]]]
+) -> dict[str, Any]:
+    """How the words are used by train clips, and what of the features' variance they leave over, by split.
+
+    Args:
+        counts: (words,) train clips of each word.
+        sums: for each split, the videos' (clips, squared error, squared distance to the mean).
+    """
+    import numpy as np
+
     totals = {split: [math.fsum(column) for column in zip(*rows, strict=True)] for split, rows in sums.items() if split}
     share = counts[counts > 0] / counts.sum()
     entropy = float(-(share * np.log2(share)).sum())
-    statistics = {
+    return {
         "words": tree.words,
         "living_words": int(tree.alive[-1].sum()),
         "used_words": int((counts > 0).sum()),
@@ -200,4 +229,3 @@ def _describe(
         "quantisation_error": {split: total[1] / total[2] if total[2] else 0.0 for split, total in totals.items()},
         "counts": counts.tolist(),
     }
-    return statistics, atlas_table(nearest, counts)

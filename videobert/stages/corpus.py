@@ -14,43 +14,59 @@ would cost seconds for each thousand jobs); the stage `corpus` writes the same p
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated
+
+from pydantic import Field
 
 from videobert.data.manifest import SPLITS, identity_of, plan, read_register, shards
 from videobert.data.provenance import make_provenance, write_table
-
-if TYPE_CHECKING:
-    pass
+from videobert.errors import Status
+from videobert.settings import Count, Outputs, Seed, Settings, Text
 
 VERSION = 1
 
 
-def corpus(
-    videos: Path, output: Path, ledger: Path, register: Path, shard_size: int, test_fraction: float, seed: int
-) -> None:
-    """Read the list of videos and write the manifest: a row for each video, with id, shard and split.
+class CorpusSettings(Settings):
+    """The list of videos: ids, shards, and the split into train and test."""
 
-    Args:
-        videos: the list: TSV, CSV or Parquet with a column `source` (URL, local path or kitchen:N).
-        output: the manifest to write (Parquet).
-        ledger: the ledger to write (Parquet): what became of each row of the list.
-        register: which source has which id and shard; kept from run to run, so that sharding is stable.
-        shard_size: videos in a shard, the unit of a job.
-        test_fraction: share of the videos held out for testing, where the list gives no split.
-        seed: seed of the split.
-    """
+    videos: Text = "videos.tsv"
+    """Your list of videos: a TSV, CSV or Parquet file with a column `source` (a URL, a local path, or kitchen:N), and if you
+    like `id`, `split` (train, validation, test), `captions` (a .vtt or .srt file), `title`, `license`."""
+    shard_size: Count = 32
+    """Videos in a shard, the unit of a job: a few hundred for a large corpus (aim at 100 to 2,000 shards), few when the
+    corpus is small, so that all cores have work. A change makes everything anew."""
+    test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """Share of the videos held out for testing where the list gives no split."""
+    seed: Seed = 0
+    """Seed of that choice. A change moves videos between train and test: the stages from the codebook on run again."""
+
+
+class CorpusOutputs(Outputs):
+    manifest: Path
+    """The manifest (Parquet): a row for each video, with id, shard and split."""
+    ledger: Path
+    """The ledger (Parquet): what became of each row of the list."""
+    id_register: Path
+    """Which source has which id and shard (Parquet); kept from run to run, so that sharding is stable."""
+
+
+def corpus(outputs: CorpusOutputs, settings: CorpusSettings) -> None:
+    """Read the list of videos and write the manifest: a row for each video, with id, shard and split."""
     import pyarrow as pa
 
-    manifest, rows = plan(videos, register, shard_size, test_fraction, seed)
-    settings = {"shard_size": shard_size, "test_fraction": test_fraction, "seed": seed}
-    provenance = make_provenance("corpus", VERSION, settings, {"videos": videos})
+    videos, shard_size, register = Path(settings.videos), settings.shard_size, outputs.id_register
+    manifest, rows = plan(videos, register, shard_size, settings.test_fraction, settings.seed)
+    used = {
+        name: value for name, value in settings.fingerprint().items() if name != "videos"
+    }  # no path of this machine
+    provenance = make_provenance("corpus", VERSION, used, {"videos": videos})
     remembered = read_register(register, shard_size)
     remembered.update({identity_of(row["source"]): (row["video_id"], row["shard"]) for row in manifest})
     known = [{"identity": key, "video_id": value[0], "shard": value[1]} for key, value in remembered.items()]
     write_table(pa.Table.from_pylist(known), register, {"stage": "corpus", "settings": {"shard_size": shard_size}})
-    write_table(pa.Table.from_pylist(rows), ledger, provenance)
-    write_table(pa.Table.from_pylist(manifest), output, provenance)
-    lost = sum(row["status"] != "ok" for row in rows)
+    write_table(pa.Table.from_pylist(rows), outputs.ledger, provenance)
+    write_table(pa.Table.from_pylist(manifest), outputs.manifest, provenance)
+    lost = sum(row["status"] != Status.OK for row in rows)
     splits = {split: sum(row["split"] == split for row in manifest) for split in SPLITS}
     print(
         f"{len(manifest)} videos in {len(shards(manifest))} shards ({lost} rows set aside); "

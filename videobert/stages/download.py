@@ -19,155 +19,113 @@ all that lies below it from running: there would be no model in the morning of 3
 no in one shard. What was not tried stands in the ledger, on the screen and in the report, with what to do about it.
 """
 
+import csv
 import hashlib
 import json
 import os
 import re
 import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videobert.data.ledger import process_videos, remove_journal
 from videobert.data.manifest import local_path, rows_of
-from videobert.data.provenance import make_provenance, read_provenance, read_table, write_table
+from videobert.data.provenance import atomic, make_provenance, read_provenance, read_table, write_table
 from videobert.data.text import one_line
-from videobert.errors import UserError, VideoError
+from videobert.errors import Status, UserError, VideoError
+from videobert.layout import KEPT_LEDGER
 from videobert.media.probing import probe
-from videobert.web.options import MANNERS, Settings, misfits, selection_options, too_long, unwanted
+from videobert.settings import Count, Inputs, Outputs
+from videobert.web.options import DownloadExecution, DownloadSettings, too_long, unwanted
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from videobert.web.fetch import Site
 
 VERSION = 2
 
-KEPT = ".ledger.parquet"  # the hidden copy of the ledger
-LOST_FOR_GOOD = ("gone", "unusable")
+LOST_FOR_GOOD = (Status.GONE, Status.UNUSABLE)
 CAPTIONS_REMARK = "its captions"  # how the remark on a video begins whose captions did not come
+STEP_COLUMNS = ("video_id", "start", "end", "verb", "object", "sentence")
+
+
+class DownloadInputs(Inputs):
+    videos: Path
+    """The list of videos, as for the stage corpus."""
+    id_register: Path
+    """Which source has which shard, as for the stage corpus."""
+    shard_size: Count
+    """Videos in a shard, as for the stage corpus."""
+    shard: str
+    """The shard to fetch ("0000")."""
+
+
+class DownloadOutputs(Outputs):
+    ledger: Path
+    """The ledger (Parquet); the media are written beside it, as {video_id}.{ext}."""
+    steps: Path
+    """The annotated steps that came with the videos (TSV): those of kitchen videos, which know their own."""
 
 
 def download(
-    videos: Path,
-    register: Path,
-    shard_size: int,
-    shard: str,
-    output: Path,
-    format: str,
-    captions: list[str],
-    automatic_captions: bool,
-    max_duration: float | None,
-    max_filesize: int,
-    license: str | None,
-    cookies: Path | None,
-    proxy: str | None,
-    ratelimit: int | None,
-    sleep_interval: float,
-    retries: int,
-    time_limit: float,
-    max_blocked: float,
-    options: dict[str, Any],
+    inputs: DownloadInputs, outputs: DownloadOutputs, settings: DownloadSettings, execution: DownloadExecution
 ) -> None:
-    """Fetches one shard's videos, local files and kitchen videos.
-
-    Args:
-        videos: the list of videos, as for the stage corpus.
-        register: which source has which shard, as for the stage corpus.
-        shard_size: videos in a shard, as for the stage corpus.
-        shard: the shard to fetch ("0000").
-        output: the ledger to write; the media come to its folder, as {video_id}.{ext}.
-        format: which of a site's formats to take, in yt-dlp's language ("bv*[height<=480]+ba/b[height<=480]").
-        captions: languages of the captions to fetch, best first, as patterns ("en", "en.*"); with none, no captions are
-            fetched.
-        automatic_captions: where nobody wrote captions, take those of the platform's speech recognition.
-        max_duration: longer videos, in seconds, are left out; one whose duration nobody knows is taken.
-        max_filesize: larger files from the web, in bytes, are left out.
-        license: a pattern that a web video's license must match ("creative commons"); null takes all. The license is
-            what the list says, else what the site says; a video without either is left out.
-        cookies: a file of cookies in Netscape's format, as browsers export it, for sites that want a login. It is read,
-            never written.
-        proxy: the proxy to go through, http:// or socks5://; null takes the environment's (HTTPS_PROXY). A password
-            belongs into the environment: http://user:${PASSWORD}@host:3128.
-        ratelimit: bytes a second that this job takes at most.
-        sleep_interval: seconds to wait before each download.
-        retries: how often a video is tried again after a failure that may pass, after 1, 2, 4, ... seconds, or as many
-            as the server says.
-        time_limit: seconds that a video may take.
-        max_blocked: when a larger share than this of the shard's videos from one site is refused, the others from there
-            are not asked for; 1 asks for all.
-        options: other options of yt-dlp, in the words of its Python interface ({"socket_timeout": 40}).
-    """
+    """Fetch one shard's videos: URLs, local files, the built-in kitchen."""
     import pyarrow as pa
 
-    settings = Settings(
-        format=format,
-        captions=captions,
-        automatic_captions=automatic_captions,
-        max_duration=max_duration,
-        max_filesize=max_filesize,
-        license=license,
-        cookies=cookies,
-        proxy=proxy,
-        ratelimit=ratelimit,
-        sleep_interval=sleep_interval,
-        retries=retries,
-        time_limit=time_limit,
-        max_blocked=max_blocked,
-        options=options,
-    )
-    if lines := misfits(vars(settings)):
-        raise UserError("; ".join(lines))
-    rows = rows_of(shard, videos, register, shard_size)
+    rows = rows_of(inputs.shard, inputs.videos, inputs.id_register, inputs.shard_size)
     if not rows:
-        raise UserError(f"{videos} has no shard {shard!r}")
-    schema = pa.schema(
-        {
-            "source": pa.string(),
-            "path": pa.string(),
-            "captions": pa.string(),
-            "automatic_captions": pa.bool_(),
-            "duration": pa.float64(),
-            "has_audio": pa.bool_(),
-            "width": pa.int32(),
-            "height": pa.int32(),
-            "title": pa.string(),
-            "license": pa.string(),
-        }
-    )
-    # The rows themselves, not the manifest's hash: another shard's news must not fetch this one again.
-    identity = [[row[key] for key in ("video_id", "source", "captions", "title", "license")] for row in rows]
-    provenance = make_provenance(
-        "download",
-        VERSION,
-        {name: value for name, value in vars(settings).items() if name not in MANNERS}
-        | {"options": selection_options(options)},
-        {},
-        _packages(rows),
-        rows_sha256=hashlib.sha256(json.dumps(identity).encode()).hexdigest(),
-    )
-    folder, journal = output.parent, output.parent / ".journal"
-    before, site = _before(folder, provenance), _site(settings, rows)
+        raise UserError(f"{inputs.videos} has no shard {inputs.shard!r}")
+    folder = outputs.ledger.parent
+    provenance = _provenance(rows, settings, execution)
+    shard = _Shard(folder, settings, execution, _before(folder, provenance), rows)
 
     def work(row: dict[str, Any]) -> tuple[dict[str, Any], None]:
-        return _again(row, before, folder, settings, site) or _bring(row, folder, settings, site), None
+        return shard.fetched_before(row) or shard.fetch(row), None
 
     try:
-        ledger, _ = process_videos(rows, work, journal, provenance, schema)
+        ledger, _ = process_videos(rows, work, folder / ".journal", provenance, _schema())
     finally:
-        if site:
-            site.close()
+        shard.close()
     sources = pa.array([row["source"] for row in rows], pa.string())  # of lost videos too
     ledger = ledger.set_column(ledger.schema.get_field_index("source"), "source", sources)
     _sweep(folder, ledger.to_pylist())
-    write_table(ledger, folder / KEPT, provenance)
-    write_table(ledger, output, provenance)
-    remove_journal(journal)
+    _write_steps(rows, outputs.steps)
+    write_table(ledger, folder / KEPT_LEDGER, provenance)
+    write_table(ledger, outputs.ledger, provenance)
+    remove_journal(folder / ".journal")
 
 
-def _packages(rows: list[dict[str, Any]]) -> tuple[str, ...]:
-    """The packages that shaped the media: a corpus of local files does not change with yt-dlp."""
+def _provenance(rows: list[dict[str, Any]], settings: DownloadSettings, execution: DownloadExecution) -> dict[str, Any]:
+    # The rows themselves, not the manifest's hash: another shard's news must not fetch this one again.
+    identity = [[row[key] for key in ("video_id", "source", "captions", "title", "license")] for row in rows]
     kinds = {_kind(row["source"]) for row in rows}
-    return ("av", *("hibari-tts",) * ("kitchen" in kinds), *("yt-dlp",) * ("web" in kinds))
+    # The packages that shaped the media: a corpus of local files does not change with yt-dlp.
+    packages = ("av", *("hibari-tts",) * ("kitchen" in kinds), *("yt-dlp",) * ("web" in kinds))
+    used = settings.fingerprint() | {"options": execution.selection()}
+    digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+    return make_provenance(
+        "download", VERSION, used, {}, packages, settings_sha256=settings.sha256(), rows_sha256=digest
+    )
+
+
+def _schema() -> "pa.Schema":
+    """Of the facts in the ledger."""
+    import pyarrow as pa
+
+    text = dict.fromkeys(("source", "path", "captions"), pa.string())
+    size = {"width": pa.int32(), "height": pa.int32()}
+    return pa.schema(
+        text
+        | {"automatic_captions": pa.bool_(), "duration": pa.float64(), "has_audio": pa.bool_()}
+        | size
+        | {"title": pa.string(), "license": pa.string()}
+    )
 
 
 def _kind(source: str) -> str:
@@ -178,76 +136,164 @@ def _kind(source: str) -> str:
     return "unknown" if local_path(source) is None else "file"
 
 
-def _site(settings: Settings, rows: list[dict[str, Any]]) -> "Site | None":
-    """The web, when the shard has videos there: yt-dlp takes half a second to import."""
-    urls = [row["source"] for row in rows if _kind(row["source"]) == "web"]
-    if not urls:
-        return None
-    from videobert.web.fetch import Site
-
-    return Site(settings, urls)
+def _kitchen_number(source: str) -> int:
+    return int(source.removeprefix("kitchen:"))
 
 
-def _bring(row: dict[str, Any], folder: Path, settings: Settings, site: "Site | None") -> dict[str, Any]:
-    """Brings one video and its captions to `folder`; gives its facts for the ledger."""
-    part = _part(folder, row["source"], settings)
-    file, caption, facts = _fetch(row, part, settings, site)
-    found = probe(file)
-    if not found["has_video"]:
-        raise VideoError("unusable", "it has no video stream")
-    facts |= {key: found[key] for key in ("duration", "has_audio", "width", "height")}
-    if settings.max_duration and facts["duration"] > settings.max_duration:
-        raise VideoError("unusable", too_long(facts["duration"], settings.max_duration))
-    if row["captions"]:
-        caption = _own_captions(row, part, settings.captions)
-    facts["captions"] = _place_captions(caption, folder, row["video_id"])
-    facts["path"] = _place(file, folder, row["video_id"] + _suffix(file.name))
-    shutil.rmtree(part)
-    return facts
+@dataclass(frozen=True)
+class _Before:
+    """What the shard's last run left: its ledger's rows by video id, and which of the settings are still the same."""
+
+    rows: dict[str, dict[str, Any]]
+    all: bool
+    media: bool
+    captions: bool
 
 
-def _part(folder: Path, source: str, settings: Settings) -> Path:
-    """Where a video comes to before it stands in `folder`. Of another video, or another format, nothing is left there."""
-    identity = json.dumps([source, settings.format, selection_options(settings.options)])
-    part = folder / ".part" / hashlib.sha256(identity.encode()).hexdigest()[:16]
-    for other in part.parent.glob("*"):
-        if other != part:
-            shutil.rmtree(other)
-    part.mkdir(parents=True, exist_ok=True)
-    return part
+def _before(folder: Path, provenance: dict[str, Any]) -> _Before:
+    if (
+        not (folder / KEPT_LEDGER).exists()
+        or read_provenance(folder / KEPT_LEDGER).get("version") != provenance["version"]
+    ):
+        return _Before({}, False, False, False)
+    then, now = read_provenance(folder / KEPT_LEDGER)["settings"], provenance["settings"]
+    rows = {row["video_id"]: row for row in read_table(folder / KEPT_LEDGER).to_pylist()}
+    same = {name for name in now if then.get(name) == now[name]}
+    return _Before(rows, same == set(now), {"format", "options"} <= same, {"captions", "automatic_captions"} <= same)
 
 
-def _fetch(
-    row: dict[str, Any], part: Path, settings: Settings, site: "Site | None"
-) -> tuple[Path, Path | None, dict[str, Any]]:
-    """The media file in `part` (for local files, a link), its captions `captions.{lang}.vtt|srt`, and facts."""
-    source, kind = row["source"], _kind(row["source"])
-    facts = {"title": row["title"], "license": row["license"], "automatic_captions": False}
-    if kind == "web":
-        fetched = site.fetch(source, part, row["license"], captions=not row["captions"])
-        facts["title"] = row["title"] or one_line(fetched.title)
-        facts["license"] = row["license"] or one_line(fetched.license)
-        facts |= {"automatic_captions": fetched.automatic_captions, "reason": one_line(fetched.remark)}
-        return fetched.file, fetched.captions, facts
-    shutil.rmtree(part)  # what a kill left of these is worth nothing
-    part.mkdir()
-    if kind == "file":
-        return _local(source, part), None, facts
-    if kind == "kitchen":
-        from videobert.kitchen.script import render, script
+@dataclass(frozen=True)
+class _Shard:
+    """The job of one shard: its folder, its settings, what was there before, and the web if it has videos there."""
 
-        number = int(source.removeprefix("kitchen:"))
-        render(number, part / "media.mp4")
-        return part / "media.mp4", None, facts | {"title": row["title"] or script(number).title}
-    raise VideoError("unusable", f"{source} is not an http(s) URL, a path or kitchen:NUMBER")
+    folder: Path
+    settings: DownloadSettings
+    execution: DownloadExecution
+    before: _Before
+    rows: list[dict[str, Any]]
+
+    @cached_property
+    def site(self) -> "Site":
+        """The web, when it is first asked: yt-dlp takes half a second to import."""
+        from videobert.web.fetch import Site
+
+        urls = [row["source"] for row in self.rows if _kind(row["source"]) == "web"]
+        return Site(self.settings, self.execution, urls)
+
+    def close(self) -> None:
+        if "site" in vars(self):
+            self.site.close()
+
+    def fetch(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Fetches one video and its captions to the folder; gives its facts for the ledger."""
+        part = self._part(row["source"])
+        file, caption, facts = self._media(row, part)
+        found = probe(file)
+        if not found["has_video"]:
+            raise VideoError(Status.UNUSABLE, "it has no video stream")
+        facts |= {key: found[key] for key in ("duration", "has_audio", "width", "height")}
+        if self.settings.max_duration and facts["duration"] > self.settings.max_duration:
+            raise VideoError(Status.UNUSABLE, too_long(facts["duration"], self.settings.max_duration))
+        if row["captions"]:
+            caption = _own_captions(row, part, self.settings.captions)
+        facts["captions"] = _place_captions(caption, self.folder, row["video_id"])
+        facts["path"] = _place(file, self.folder, row["video_id"] + _suffix(file.name))
+        shutil.rmtree(part)
+        return facts
+
+    def fetched_before(self, row: dict[str, Any]) -> dict[str, Any] | None:
+        """The facts of a video from the web that is there already, None when it must be fetched.
+
+        Raises VideoError when it is lost for good, or does not fit the settings any more.
+        """
+        old = self.before.rows.get(row["video_id"])
+        if _kind(row["source"]) != "web" or old is None or old["source"] != row["source"]:
+            return None
+        if old["status"] != Status.OK:
+            if old["status"] in LOST_FOR_GOOD and self.before.all:
+                raise VideoError(old["status"], old["reason"])
+            return None
+        path = self.folder / old["path"]
+        if not self.before.media or not path.is_file():
+            return None
+        license = row["license"] or old["license"]
+        if reason := unwanted(self.settings, old["duration"], license, path.stat().st_size):
+            raise VideoError(Status.UNUSABLE, reason)
+        facts = {key: value for key, value in old.items() if key not in ("video_id", "status")}
+        facts |= {"title": row["title"] or old["title"], "license": license}
+        linked = bool(old["captions"]) and (self.folder / old["captions"]).is_symlink()
+        if row["captions"] or linked or not self.before.captions:
+            facts |= self._captions_anew(row, old)
+        return facts
+
+    def _captions_anew(self, row: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
+        part = self._part(row["source"])
+        if row["captions"]:
+            caption, automatic, complaint = _own_captions(row, part, self.settings.captions), False, ""
+        else:
+            caption, automatic, complaint = self.site.captions(row["source"], part)
+        remarks = [remark for remark in old["reason"].split("; ") if not remark.startswith(CAPTIONS_REMARK)]
+        return {
+            "captions": _place_captions(caption, self.folder, row["video_id"]),
+            "automatic_captions": automatic,
+            "reason": one_line("; ".join(filter(None, [*remarks, complaint]))),
+        }
+
+    def _part(self, source: str) -> Path:
+        """Where a video comes to before it stands in the folder. Of another video, or another format, nothing is left there."""
+        identity = json.dumps([source, self.settings.format, self.execution.selection()])
+        part = self.folder / ".part" / hashlib.sha256(identity.encode()).hexdigest()[:16]
+        for other in part.parent.glob("*"):
+            if other != part:
+                shutil.rmtree(other)
+        part.mkdir(parents=True, exist_ok=True)
+        return part
+
+    def _media(self, row: dict[str, Any], part: Path) -> tuple[Path, Path | None, dict[str, Any]]:
+        """The media file in `part` (for local files, a link), its captions `captions.{lang}.vtt|srt`, and facts."""
+        source, kind = row["source"], _kind(row["source"])
+        facts = {"title": row["title"], "license": row["license"], "automatic_captions": False}
+        if kind == "web":
+            fetched = self.site.fetch(source, part, row["license"], captions=not row["captions"])
+            facts["title"] = row["title"] or one_line(fetched.title)
+            facts["license"] = row["license"] or one_line(fetched.license)
+            facts |= {"automatic_captions": fetched.automatic_captions, "reason": one_line(fetched.remark)}
+            return fetched.file, fetched.captions, facts
+        shutil.rmtree(part)  # what a kill left of these is worth nothing
+        part.mkdir()
+        if kind == "file":
+            return _local(source, part), None, facts
+        if kind == "kitchen":
+            from videobert.kitchen.script import render, script
+
+            render(_kitchen_number(source), part / "media.mp4")
+            return part / "media.mp4", None, facts | {"title": row["title"] or script(_kitchen_number(source)).title}
+        raise VideoError(Status.UNUSABLE, f"{source} is not an http(s) URL, a path or kitchen:NUMBER")
+
+
+def _write_steps(rows: list[dict[str, Any]], path: Path) -> None:
+    """The kitchen's steps as a table such as a user writes for `evaluate.annotations`; without kitchen videos, its head."""
+    with atomic(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+        writer.writerow(STEP_COLUMNS)
+        writer.writerows(_kitchen_steps(rows))
+
+
+def _kitchen_steps(rows: list[dict[str, Any]]) -> Iterator[tuple[Any, ...]]:
+    from videobert.kitchen.script import script
+
+    for row in rows:
+        if _kind(row["source"]) == "kitchen":
+            for step in script(_kitchen_number(row["source"])).steps:
+                yield row["video_id"], step.start, step.end, step.verb, step.object, step.sentence
 
 
 def _local(source: str, part: Path) -> Path:
     path = local_path(source)
     if not os.path.exists(path):
-        raise VideoError("gone", f"there is no file {source}")
+        raise VideoError(Status.GONE, f"there is no file {source}")
     if not path.is_file():
-        raise VideoError("unusable", f"{source} is not a file")
+        raise VideoError(Status.UNUSABLE, f"{source} is not a file")
     return _link(path, part / f"media{_suffix(path.name)}")
 
 
@@ -297,60 +343,3 @@ def _sweep(folder: Path, rows: list[dict[str, Any]]) -> None:
     for name in set(written.read_text().split()) - keep if written.exists() else ():
         (folder / name).unlink(missing_ok=True)
     written.write_text("".join(f"{name}\n" for name in sorted(keep)))
-
-
-# --- what is there already ---
-
-
-@dataclass(frozen=True)
-class _Before:
-    """What the shard's last run left: its ledger's rows by video id, and which of the settings are still the same."""
-
-    rows: dict[str, dict[str, Any]]
-    all: bool
-    media: bool
-    captions: bool
-
-
-def _before(folder: Path, provenance: dict[str, Any]) -> _Before:
-    if not (folder / KEPT).exists() or read_provenance(folder / KEPT).get("version") != provenance["version"]:
-        return _Before({}, False, False, False)
-    then, now = read_provenance(folder / KEPT)["settings"], provenance["settings"]
-    rows = {row["video_id"]: row for row in read_table(folder / KEPT).to_pylist()}
-    same = {name for name in now if then.get(name) == now[name]}
-    return _Before(rows, same == set(now), {"format", "options"} <= same, {"captions", "automatic_captions"} <= same)
-
-
-def _again(
-    row: dict[str, Any], before: _Before, folder: Path, settings: Settings, site: "Site | None"
-) -> dict[str, Any] | None:
-    """The facts of a video from the web that is there already, None when it must be fetched.
-
-    Raises Loss when it is lost for good, or does not fit the settings any more.
-    """
-    old = before.rows.get(row["video_id"])
-    if _kind(row["source"]) != "web" or old is None or old["source"] != row["source"]:
-        return None
-    if old["status"] != "ok":
-        if old["status"] in LOST_FOR_GOOD and before.all:
-            raise VideoError(old["status"], old["reason"])
-        return None
-    path = folder / old["path"]
-    if not before.media or not path.is_file():
-        return None
-    license = row["license"] or old["license"]
-    if reason := unwanted(settings, old["duration"], license, path.stat().st_size):
-        raise VideoError("unusable", reason)
-    facts = {key: value for key, value in old.items() if key not in ("video_id", "status")}
-    facts |= {"title": row["title"] or old["title"], "license": license}
-    linked = bool(old["captions"]) and (folder / old["captions"]).is_symlink()
-    if row["captions"] or linked or not before.captions:
-        part = _part(folder, row["source"], settings)
-        if row["captions"]:
-            caption, automatic, complaint = _own_captions(row, part, settings.captions), False, ""
-        else:
-            caption, automatic, complaint = site.captions(row["source"], part)
-        facts |= {"captions": _place_captions(caption, folder, row["video_id"]), "automatic_captions": automatic}
-        remarks = [remark for remark in old["reason"].split("; ") if not remark.startswith(CAPTIONS_REMARK)]
-        facts["reason"] = one_line("; ".join(filter(None, [*remarks, complaint])))
-    return facts

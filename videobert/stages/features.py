@@ -10,101 +10,120 @@ result says which weights made it, so that no later stage mixes the features of 
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
 
 from videobert.data.ledger import completed, process_videos, remove_journal
 from videobert.data.provenance import make_provenance, read_provenance, write_table
-from videobert.errors import UserError, VideoError
+from videobert.devices import resolve_device
+from videobert.errors import Status, UserError, VideoError
+from videobert.settings import Count, DeviceExecution, Inputs, Outputs, Settings, Text
 from videobert.vision.embedding import embed_video
 
 if TYPE_CHECKING:
-    pass
+    import numpy as np
+    import pyarrow as pa
 
 VERSION = 2
 
 
-def features(
-    frames: Path,
-    output: Path,
-    ledger: Path,
-    weights: str = "kitchen",
-    clip_frames: int = 30,
-    batch_size: int = 8,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
-    precision: Literal["float32", "bfloat16"] = "float32",
-    threads: int = 1,
-) -> None:
-    """Compute the S3D features of one shard's videos, a row for each clip.
+class FeaturesSettings(Settings):
+    """Frames to S3D features, one vector for each clip."""
 
-    Args:
-        frames: the shard's frames ledger (Parquet); the videos lie beside it.
-        output: the features to write (Parquet): video_id, clip, start, end, feature.
-        ledger: the ledger to write (Parquet): a row for each video, with its number of clips.
-        weights: kitchen (comes with the project), kinetics400 (fetched once), or a path to a state dict of S3D.
-        clip_frames: frames in a clip; clips do not overlap.
-        batch_size: clips in a batch.
-        device: auto takes a GPU when there is one.
-        precision: of the network; bfloat16 is several times faster where the hardware knows it.
-        threads: CPU threads.
-    """
-    import numpy as np
+    weights: Text = "kinetics400"
+    """Weights of S3D: kitchen (shipped, for the built-in corpus only), kinetics400 (torchvision's, fetched when first used:
+    take these for real videos), or the path of a state dict."""
+    clip_frames: Annotated[int, Field(ge=16)] = 30
+    """Frames in a clip: 30 at 20 fps are the paper's 1.5 s. Clips do not overlap."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """float32, or bfloat16, which is faster on recent hardware and changes the features a little."""
+
+
+class FeaturesExecution(DeviceExecution):
+    batch_size: Count = 4
+    """Clips in a batch: 1 or 2 on a CPU, 32 or more on a GPU."""
+
+
+class FeaturesInputs(Inputs):
+    frames: Path
+    """The shard's frames ledger (Parquet); the videos lie beside it."""
+
+
+class FeaturesOutputs(Outputs):
+    table: Path
+    """A row per clip (Parquet): video_id, clip, start, end (seconds), feature (float16)."""
+    ledger: Path
+    """A row per video (Parquet), with its number of clips."""
+
+
+def features(
+    inputs: FeaturesInputs, outputs: FeaturesOutputs, settings: FeaturesSettings, execution: FeaturesExecution
+) -> None:
+    """Compute the S3D features of one shard's videos, a row for each clip."""
     import pyarrow as pa
     import torch
 
     from videobert.vision.s3d import load
 
-    torch.set_num_threads(threads)
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("device: cuda, but torch sees no GPU here; take auto or cpu")
-    device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    model, preprocessing, weights_hash = load(weights, device, precision)
-    fps = read_provenance(frames)["settings"]["fps"]
-    seconds, dimension = clip_frames / fps, model.dimension
-    table_schema = pa.schema(
-        [
-            ("video_id", pa.string()),
-            ("clip", pa.int32()),
-            ("start", pa.float32()),
-            ("end", pa.float32()),
-            ("feature", pa.list_(pa.float16(), dimension)),
-        ]
-    )
+    torch.set_num_threads(execution.threads)
+    device = resolve_device(execution.device, "features.device")
+    model, preprocessing, weights_sha256 = load(settings.weights, device, settings.precision)
+    clip_seconds = settings.clip_frames / read_provenance(inputs.frames)["settings"]["fps"]
+    schema = _schema(model.dimension)
 
     def work(video: dict[str, Any]) -> tuple[dict[str, Any], pa.Table]:
-        if video["frames"] < clip_frames:
-            raise VideoError("too_short", f"{video['duration']:.2f} s, less than a clip of {seconds:g} s")
-        path = frames.parent / video["path"]
+        path = inputs.frames.parent / video["path"]
+        if video["frames"] < settings.clip_frames:
+            raise VideoError(Status.TOO_SHORT, f"{video['duration']:.2f} s, less than a clip of {clip_seconds:g} s")
         if not path.is_file():
-            raise UserError(f"{path} is missing, though {frames} lists it; delete that ledger and run again")
-        rows = embed_video(model, path, clip_frames, batch_size, preprocessing)
-        if len(rows) != video["frames"] // clip_frames:
-            raise UserError(f"{path} is damaged ({len(rows)} clips decode); delete {frames} and run again")
-        if not np.isfinite(rows).all():
-            raise UserError(f"weights {weights} give numbers that float16 cannot hold: are they damaged?")
-        clips = np.arange(len(rows), dtype=np.int32)
-        columns = {
-            "video_id": [video["video_id"]] * len(rows),
-            "clip": clips,
-            "start": (clips * seconds).astype(np.float32),
-            "end": ((clips + 1) * seconds).astype(np.float32),
-            "feature": pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), dimension),
-        }
-        return {"clips": len(rows)}, pa.table(columns, schema=table_schema)
+            raise UserError(f"{path} is missing, though {inputs.frames} lists it; delete that ledger and run again")
+        vectors = embed_video(model, path, settings.clip_frames, execution.batch_size, preprocessing)
+        if len(vectors) != video["frames"] // settings.clip_frames:
+            raise UserError(f"{path} is damaged ({len(vectors)} clips decode); delete {inputs.frames} and run again")
+        return {"clips": len(vectors)}, _table(video["video_id"], vectors, clip_seconds, settings.weights, schema)
 
-    note = make_provenance(
+    provenance = make_provenance(
         "features",
         VERSION,
-        {"weights": Path(weights).name, "clip_frames": clip_frames, "precision": precision},
-        {"frames": frames},
+        # The path of weights is of this machine; their hash says which they are.
+        settings.fingerprint() | {"weights": Path(settings.weights).name},
+        {"frames": inputs.frames},
         ("torch", "av"),
-        weights_sha256=weights_hash,
-        dimension=dimension,
-        clip_seconds=seconds,
+        execution=execution.model_dump() | {"device": device},
+        settings_sha256=settings.sha256(),
+        weights_sha256=weights_sha256,
+        dimension=model.dimension,
+        clip_seconds=clip_seconds,
     )
-    journal = output.parent / ".journal" / output.stem
-    rows, table = process_videos(
-        completed(frames), work, journal, note, pa.schema([("clips", pa.int32())]), table_schema
-    )
-    write_table(rows, ledger, note)
-    write_table(table, output, note)
+    journal = outputs.table.parent / ".journal" / outputs.table.stem
+    facts = pa.schema([("clips", pa.int32())])
+    rows, table = process_videos(completed(inputs.frames), work, journal, provenance, facts, schema)
+    write_table(rows, outputs.ledger, provenance)
+    write_table(table, outputs.table, provenance)
     remove_journal(journal)
+
+
+def _schema(dimension: int) -> "pa.Schema":
+    import pyarrow as pa
+
+    times = [("clip", pa.int32()), ("start", pa.float32()), ("end", pa.float32())]
+    return pa.schema([("video_id", pa.string()), *times, ("feature", pa.list_(pa.float16(), dimension))])
+
+
+def _table(video_id: str, vectors: "np.ndarray", seconds: float, weights: str, schema: "pa.Schema") -> "pa.Table":
+    """A row for each clip of `seconds`, in order."""
+    import numpy as np
+    import pyarrow as pa
+
+    if not np.isfinite(vectors).all():
+        raise UserError(f"weights {weights} give numbers that float16 cannot hold: are they damaged?")
+    clips = np.arange(len(vectors), dtype=np.int32)
+    columns = {
+        "video_id": [video_id] * len(vectors),
+        "clip": clips,
+        "start": (clips * seconds).astype(np.float32),
+        "end": ((clips + 1) * seconds).astype(np.float32),
+        "feature": pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1]),
+    }
+    return pa.table(columns, schema=schema)

@@ -13,39 +13,62 @@ use up a machine.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from videobert.data.ledger import completed, process_videos, remove_journal
 from videobert.data.provenance import make_provenance, write_table
 from videobert.errors import UserError
-from videobert.media.normalising import normalise
+from videobert.media.ffmpeg import ffmpeg_version
+from videobert.media.normalising import FrameFormat, normalise
+from videobert.settings import Inputs, Outputs, Settings
 
 VERSION = 2
 
 
-def frames(download: Path, output: Path, fps: int = 20, size: int = 224, crf: int = 18) -> None:
-    """Decode one shard's videos to square H.264 videos of a fixed frame rate, {video_id}.mp4 beside the ledger.
+class FramesSettings(Settings):
+    """Media to normalised frames: one size, one rate, one codec."""
 
-    Args:
-        download: the shard's download ledger (Parquet); the media lie beside it.
-        output: the ledger to write (Parquet); the videos go into its folder.
-        fps: frames a second.
-        size: width and height in pixels: the video is scaled to cover the square, and cropped to its middle.
-        crf: x264's quality, 0 (lossless) to 51; 18 is near-lossless.
-    """
+    fps: Annotated[int, Field(ge=1, le=240)] = 20
+    """Frames a second that S3D sees; the paper's 20."""
+    size: Annotated[int, Field(ge=32, le=2048, multiple_of=2)] = 224
+    """Height and width in pixels: S3D's 224. The video is scaled to cover the square, and cropped to its middle."""
+    crf: Annotated[int, Field(ge=0, le=51)] = 18
+    """x264's quality, 0 (lossless) to 51: lower is larger and closer to the source. 18 looks like the source."""
+
+
+class FramesInputs(Inputs):
+    download: Path
+    """The shard's download ledger (Parquet); the media lie beside it."""
+
+
+class FramesOutputs(Outputs):
+    ledger: Path
+    """The ledger (Parquet); the videos are written beside it, as {video_id}.mp4."""
+
+
+def frames(inputs: FramesInputs, outputs: FramesOutputs, settings: FramesSettings) -> None:
+    """Decode one shard's videos to square H.264 videos of a fixed frame rate."""
     import pyarrow as pa
 
-    from videobert.media.ffmpeg import ffmpeg_version
-
-    folder, journal = output.parent, output.parent / ".journal"
-    settings = {"fps": fps, "size": size, "crf": crf}
-    provenance = make_provenance("frames", VERSION, settings, {"download": download}, ffmpeg=ffmpeg_version())
+    download, folder = inputs.download, outputs.ledger.parent
+    journal = folder / ".journal"
+    form = FrameFormat(settings.fps, settings.size, settings.crf)
+    provenance = make_provenance(
+        "frames",
+        VERSION,
+        settings.fingerprint(),
+        {"download": download},
+        settings_sha256=settings.sha256(),
+        ffmpeg=ffmpeg_version(),
+    )
 
     def work(video: dict[str, Any]) -> tuple[dict[str, Any], None]:
         source = download.parent / video["path"]
         if not source.is_file():
             raise UserError(f"{source} is missing, though {download} lists it; delete that ledger and run again")
-        return normalise(source, folder / f"{video['video_id']}.mp4", fps, size, crf), None
+        return normalise(source, folder / f"{video['video_id']}.mp4", form), None
 
     schema = pa.schema([("path", pa.string()), ("frames", pa.int32()), ("duration", pa.float64())])
     ledger, _ = process_videos(completed(download), work, journal, provenance, schema)
@@ -53,5 +76,5 @@ def frames(download: Path, output: Path, fps: int = 20, size: int = 224, crf: in
     for path in folder.glob("*.mp4"):  # what an earlier run with other videos left, or a killed one half-written
         if path.name not in kept:
             path.unlink()
-    write_table(ledger, output, provenance)
+    write_table(ledger, outputs.ledger, provenance)
     remove_journal(journal)

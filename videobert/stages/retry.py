@@ -16,15 +16,13 @@ from typing import Literal
 
 from videobert.data.provenance import atomic, read_provenance, read_table, write_table
 from videobert.errors import UserError
+from videobert.layout import Layout
 from videobert.process import acquire_lock
-from videobert.stages.download import KEPT
 
-Class = Literal["blocked", "transient", "gone", "unusable", "failed"]
-
-COUNT = ".retried"
+Retried = Literal["blocked", "transient", "gone", "unusable", "failed"]
 
 
-def retry(results: Path, classes: list[Class]) -> None:
+def retry(results: Path, classes: list[Retried]) -> None:
     """Have the next run try again the videos that the download lost for one of these reasons.
 
     Run the workflow with the same command as before afterwards. What has been fetched is not fetched again.
@@ -33,43 +31,55 @@ def retry(results: Path, classes: list[Class]) -> None:
         results: the results folder.
         classes: what became of them: blocked, transient, gone, unusable, failed.
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    folders = sorted(path for path in (results / "download").glob("*") if path.name.isdecimal())
-    if not folders:
+    layout = Layout(results)
+    shards = sorted(path.name for path in Path(layout.folder("download")).glob("*") if path.name.isdecimal())
+    if not shards:
         raise UserError(f"{results} has no downloaded shards; give the results folder of the configuration")
-    lock = acquire_lock(Path(".snakemake/workflow.lock")) if Path(".snakemake").is_dir() else None
-    wanted = pa.array(classes, pa.string())
     found: Counter[str] = Counter()
     marked = 0
-    for folder in folders:
-        before = sum(found.values())
-        for note in (folder / ".journal").glob("*.json"):  # of a run that was broken off
-            status = json.loads(note.read_text())["status"]
-            if status in classes:
-                note.unlink()
-                found[status] += 1
-        if (folder / KEPT).exists():
-            table = read_table(folder / KEPT)
-            again = pc.is_in(table["status"], wanted)
-            if lost := table.filter(again)["status"].to_pylist():
-                found.update(lost)
-                with atomic(
-                    folder / COUNT
-                ) as temporary:  # first, lest a kill leaves a shard that forgot them and rests
-                    temporary.write_text(str(int(retried(results, folder.name)) + 1))
-                write_table(table.filter(pc.invert(again)), folder / KEPT, read_provenance(folder / KEPT))
-        marked += sum(found.values()) > before
-    if lock:
-        lock.close()
+    with acquire_lock(Path(layout.lock)):
+        for shard in shards:
+            lost = _forget_journal(layout, shard, classes) + _forget_ledger(layout, shard, classes)
+            found.update(lost)
+            marked += bool(lost)
     counts = ", ".join(f"{found[name]} {name}" for name in classes)
-    print(f"{counts}, in {marked} of {len(folders)} shards", file=sys.stderr)
+    print(f"{counts}, in {marked} of {len(shards)} shards", file=sys.stderr)
     if found:
         print("The next run of the workflow tries them again: the same snakemake command as before.", file=sys.stderr)
 
 
-def retried(results: Path, shard: str) -> str:
+def _forget_journal(layout: Layout, shard: str, classes: list[Retried]) -> list[str]:
+    """Forgets the videos of these classes in a shard whose download was broken off; their classes."""
+    lost = []
+    for entry in Path(layout.journal(shard)).glob("*.json"):
+        status = json.loads(entry.read_text())["status"]
+        if status in classes:
+            entry.unlink()
+            lost.append(status)
+    return lost
+
+
+def _forget_ledger(layout: Layout, shard: str, classes: list[Retried]) -> list[str]:
+    """Forgets the videos of these classes in a shard's ledger, and marks the shard; their classes."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    ledger = Path(layout.kept_ledger(shard))
+    if not ledger.exists():
+        return []
+    table = read_table(ledger)
+    again = pc.is_in(table["status"], pa.array(classes, pa.string()))
+    lost = table.filter(again)["status"].to_pylist()
+    if lost:
+        with atomic(
+            Path(layout.retries(shard))
+        ) as temporary:  # first, lest a kill leaves a shard that forgot them and rests
+            temporary.write_text(str(int(retried(layout, shard)) + 1))
+        write_table(table.filter(pc.invert(again)), ledger, read_provenance(ledger))
+    return lost
+
+
+def retried(layout: Layout, shard: str) -> str:
     """How often a shard's videos were to be tried again."""
-    path = results / "download" / shard / COUNT
+    path = Path(layout.retries(shard))
     return path.read_text() if path.exists() else "0"

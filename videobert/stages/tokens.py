@@ -23,7 +23,8 @@ from videobert.data.provenance import (
     write_table,
 )
 from videobert.data.tables import read_features
-from videobert.errors import UserError
+from videobert.errors import Status, UserError
+from videobert.settings import Count, Inputs, Outputs, Settings, Text
 from videobert.vision.quantizer import Codebook, assign, load
 
 if TYPE_CHECKING:
@@ -33,80 +34,87 @@ if TYPE_CHECKING:
 VERSION = 1
 
 
-def tokens(
-    transcribe: Path,
-    features: Path,
-    codebook: Path,
-    vocabulary: Path,
-    manifest: Path,
-    shard: str,
-    output: Path,
-    ledger: Path,
-    segment_length: int,
-    exclude: Path | None,
-) -> None:
-    """Turn one shard's sentences and features into segments of text and video tokens.
+class TokensSettings(Settings):
+    """Sentences and features to joint sequences of word pieces and visual words."""
 
-    Args:
-        transcribe: the shard's sentences (Parquet).
-        features: the shard's features (Parquet).
-        codebook: folder of the codebook.
-        vocabulary: folder of the tokenizer.
-        manifest: the manifest (Parquet).
-        shard: the shard's name.
-        output: the segments to write (Parquet).
-        ledger: the ledger to write (Parquet).
-        segment_length: clips in a video-only segment (the paper: 16).
-        exclude: text file of video ids to leave out, one in a line, "#" starts a comment; none: nothing is left out.
-    """
-    if segment_length < 1:
-        raise UserError(f"tokens.segment_length: {segment_length}: at least 1 is needed")
+    segment_length: Count = 16
+    """Visual words in a segment that has no speech; the paper's 16."""
+    exclude: Text | None = None
+    """A file with ids of videos to leave out from here on (a takedown, an opt-out), one a line, "#" starts a comment; null:
+    none."""
+
+
+class TokensInputs(Inputs):
+    transcripts: Path
+    """The shard's sentences (Parquet)."""
+    features: Path
+    """The shard's features (Parquet)."""
+    centroids: Path
+    """The codebook (safetensors)."""
+    tokenizer: Path
+    """The tokenizer (tokenizer.json)."""
+    manifest: Path
+    """The manifest (Parquet)."""
+    shard: str
+    """The shard's name ("0000")."""
+
+
+class TokensOutputs(Outputs):
+    table: Path
+    """A row per segment (Parquet)."""
+    ledger: Path
+    """A row per video (Parquet)."""
+
+
+def tokens(inputs: TokensInputs, outputs: TokensOutputs, settings: TokensSettings) -> None:
+    """Turn one shard's sentences and features into segments of text and video tokens."""
     import pyarrow as pa
 
-    listed = {row["video_id"]: row for row in read_table(manifest, ["video_id", "shard", "split"]).to_pylist()}
-    videos = sorted(video for video, row in listed.items() if row["shard"] == shard)
+    listed = {row["video_id"]: row for row in read_table(inputs.manifest, ["video_id", "shard", "split"]).to_pylist()}
+    videos = sorted(video for video, row in listed.items() if row["shard"] == inputs.shard)
     if not videos:
-        raise UserError(f"{manifest} has no shard {shard!r}; its shards are named like '0000'")
-    excluded = _excluded(exclude, listed)
+        raise UserError(f"{inputs.manifest} has no shard {inputs.shard!r}; its shards are named like '0000'")
+    excluded = _excluded(settings.exclude, listed)
     kept = [video for video in videos if video not in excluded]
 
-    tree = load(codebook)
-    sentences = _in_order(read_table(transcribe), kept, "start")
-    clips = _words(features, codebook, tree, kept)
-    spoken = _sentence_segments(sentences, clips, vocabulary, kept)
-    shown = _window_segments(clips, segment_length, kept)
-    segments = pa.concat_tables([spoken, shown]).sort_by([("video_id", "ascending"), ("place", "ascending")])
+    tree = load(inputs.centroids)
+    sentences = _in_order(read_table(inputs.transcripts), kept, "start")
+    clips = _quantized(inputs, tree, kept)
+    text_ids = _encode(sentences["text"].to_pylist(), inputs.tokenizer)
+    spoken = _sentence_segments(sentences, text_ids, clips, kept)
+    windows = _window_segments(clips, settings.segment_length, kept)
+    segments = pa.concat_tables([spoken, windows]).sort_by([("video_id", "ascending"), ("place", "ascending")])
     segments = segments.drop_columns(["place"])
     split = pa.array([listed[video]["split"] for video in kept], pa.string())
     segments = segments.add_column(1, "split", split.take(_rank(segments, kept)))
 
-    note = make_provenance(
+    provenance = make_provenance(
         "tokens",
         VERSION,
-        {"segment_length": segment_length, "excluded": sorted(excluded.intersection(videos))},
-        {"transcribe": transcribe, "features": features},
+        {"segment_length": settings.segment_length, "excluded": sorted(excluded.intersection(videos))},
+        {"transcribe": inputs.transcripts, "features": inputs.features},
         ("tokenizers",),
-        codebook_sha256=sha256(codebook / "centroids.safetensors"),
-        vocabulary_sha256=sha256(vocabulary / "tokenizer.json"),
+        settings_sha256=settings.sha256(),
+        codebook_sha256=sha256(inputs.centroids),
+        vocabulary_sha256=sha256(inputs.tokenizer),
         words=tree.words,
-        clip_seconds=read_provenance(features).get("clip_seconds"),
+        clip_seconds=read_provenance(inputs.features).get("clip_seconds"),
     )
-    write_table(segments, output, note)
-    rows = _ledger(videos, excluded, spoken, clips)
-    write_table(rows, ledger, note)
+    write_table(segments, outputs.table, provenance)
+    write_table(_ledger(videos, excluded, spoken, clips), outputs.ledger, provenance)
     print(
-        f"{len(kept)} videos ({len(videos) - len(kept)} excluded): {len(spoken)} sentences, {len(shown)} windows of "
-        f"up to {segment_length} clips",
+        f"{len(kept)} videos ({len(videos) - len(kept)} excluded): {len(spoken)} sentences, {len(windows)} windows of "
+        f"up to {settings.segment_length} clips",
         file=sys.stderr,
     )
 
 
-def _excluded(exclude: Path | None, listed: dict[str, dict]) -> set[str]:
+def _excluded(exclude: str | None, listed: dict[str, dict]) -> set[str]:
     """The ids of the file. One that the manifest does not know is said, since it may be a slip of the pen."""
     if exclude is None:
         return set()
     try:
-        lines = exclude.read_text(encoding="utf-8-sig").splitlines()
+        lines = Path(exclude).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"tokens.exclude: {exclude} cannot be read ({type(error).__name__}); make it (a video id in each line), "
@@ -136,34 +144,36 @@ def _in_order(table: "pa.Table", videos: list[str], column: str) -> "pa.Table":
     return table.take(order[rank[order] >= 0])
 
 
-def _words(features: Path, codebook: Path, tree: Codebook, videos: list[str]) -> "pa.Table":
+def _quantized(inputs: TokensInputs, tree: Codebook, videos: list[str]) -> "pa.Table":
     """The clips of these videos in order, with the column `word`."""
     import pyarrow as pa
 
-    table, vectors = read_features(features)
+    table, vectors = read_features(inputs.features)
     for fact in ("weights_sha256", "clip_seconds"):
-        common_provenance([codebook / "centroids.safetensors", features], fact)
+        common_provenance([inputs.centroids, inputs.features], fact)
     table = table.append_column("word", pa.array(assign(vectors, tree), pa.int32()))
     return _in_order(table, videos, "clip")
 
 
-def _sentence_segments(sentences: "pa.Table", clips: "pa.Table", vocabulary: Path, videos: list[str]) -> "pa.Table":
+def _sentence_segments(
+    sentences: "pa.Table", text_ids: "pa.ListArray", clips: "pa.Table", videos: list[str]
+) -> "pa.Table":
     """A row for each sentence that has a token: its text, and the clips whose middle lies in [start, end)."""
     import numpy as np
 
-    text_ids = _encode(sentences["text"].to_pylist(), vocabulary)
     speaks = np.flatnonzero(np.diff(text_ids.offsets.to_numpy()) > 0)
     sentences, text_ids = sentences.take(speaks), text_ids.take(speaks)
     starts, ends = (sentences[name].to_numpy().astype(np.float64) for name in ("start", "end"))
     middles = (clips["start"].to_numpy().astype(np.float64) + clips["end"].to_numpy()) / 2
     first, last = np.zeros((2, len(sentences)), np.int64)
     numbers = np.arange(len(videos) + 1)
-    said, seen = (np.searchsorted(_rank(table, videos), numbers) for table in (sentences, clips))
+    sentence_bounds, clip_bounds = (np.searchsorted(_rank(table, videos), numbers) for table in (sentences, clips))
     for video in range(len(videos)):
-        rows, own = slice(*said[video : video + 2]), slice(*seen[video : video + 2])
+        rows, own = slice(*sentence_bounds[video : video + 2]), slice(*clip_bounds[video : video + 2])
         first[rows] = own.start + np.searchsorted(middles[own], starts[rows])
         last[rows] = own.start + np.searchsorted(middles[own], ends[rows])
-    return _segments("text-video", sentences["video_id"], starts, ends, sentences["text"], text_ids, first, last, clips)
+    rows = {"video_id": sentences["video_id"], "start": starts, "end": ends, "text": sentences["text"]}
+    return _segments("text-video", rows | {"text_ids": text_ids}, first, last, clips)
 
 
 def _window_segments(clips: "pa.Table", length: int, videos: list[str]) -> "pa.Table":
@@ -179,23 +189,14 @@ def _window_segments(clips: "pa.Table", length: int, videos: list[str]) -> "pa.T
     starts, ends = (clips[name].to_numpy().astype(np.float64) for name in ("start", "end"))
     text = pa.array([""] * len(first), pa.string())
     text_ids = pa.ListArray.from_arrays(np.zeros(len(first) + 1, np.int32), pa.array([], pa.int32()))
-    return _segments(
-        "video", clips["video_id"].take(first), starts[first], ends[last - 1], text, text_ids, first, last, clips
-    )
+    rows = {"video_id": clips["video_id"].take(first), "start": starts[first], "end": ends[last - 1]}
+    return _segments("video", rows | {"text": text, "text_ids": text_ids}, first, last, clips)
 
 
 def _segments(
-    kind: str,
-    video_id: "pa.Array",
-    start: "np.ndarray",
-    end: "np.ndarray",
-    text: "pa.Array",
-    text_ids: "pa.ListArray",
-    first: "np.ndarray",
-    last: "np.ndarray",
-    clips: "pa.Table",
+    kind: str, rows: dict[str, "pa.Array"], first: "np.ndarray", last: "np.ndarray", clips: "pa.Table"
 ) -> "pa.Table":
-    """Rows whose clips are clips[first:last]."""
+    """Rows of one kind, the clips of each being clips[first:last]. `rows` holds video_id, start, end, text, text_ids."""
     import numpy as np
     import pyarrow as pa
 
@@ -203,12 +204,12 @@ def _segments(
     chosen = np.repeat(first, lengths) + _ramp(lengths)
     offsets = pa.array(np.r_[0, np.cumsum(lengths)], pa.int32())
     columns = {
-        "video_id": video_id,
+        "video_id": rows["video_id"],
         "kind": pa.array([kind] * len(first), pa.string()),
-        "start": pa.array(start, pa.float64()),
-        "end": pa.array(end, pa.float64()),
-        "text": text,
-        "text_ids": text_ids,
+        "start": pa.array(rows["start"], pa.float64()),
+        "end": pa.array(rows["end"], pa.float64()),
+        "text": rows["text"],
+        "text_ids": rows["text_ids"],
     }
     for name, column in (("video_ids", "word"), ("clips", "clip")):
         values = pa.array(clips[column].to_numpy()[chosen], pa.int32())
@@ -219,7 +220,7 @@ def _segments(
     return table.append_column("place", pa.array(place))
 
 
-def _encode(texts: list[str], vocabulary: Path) -> "pa.ListArray":
+def _encode(texts: list[str], tokenizer_json: Path) -> "pa.ListArray":
     """Token ids of each text, without [CLS] and the like; a "[MASK]" that somebody wrote is text, not a token."""
     import itertools
 
@@ -227,7 +228,7 @@ def _encode(texts: list[str], vocabulary: Path) -> "pa.ListArray":
     import pyarrow as pa
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(vocabulary / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(tokenizer_json))
     tokenizer.encode_special_tokens = True
     ids = [encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
     offsets = np.r_[0, np.cumsum([len(row) for row in ids], dtype=np.int32)].astype(np.int32)
@@ -249,11 +250,12 @@ def _ledger(videos: list[str], excluded: set[str], spoken: "pa.Table", clips: "p
 
     sentences, seen = (np.bincount(_rank(table, videos), minlength=len(videos)) for table in (spoken, clips))
     rows = []
-    for video, said, shown in zip(videos, sentences.tolist(), seen.tolist(), strict=True):
-        status, reason = "ok", ""
+    for video, sentence_count, clip_count in zip(videos, sentences.tolist(), seen.tolist(), strict=True):
+        status, reason = Status.OK, ""
         if video in excluded:
-            status, reason = "excluded", "on the list of excluded ids"
-        elif not said and not shown:
-            status, reason = "empty", "neither a sentence nor a clip"
-        rows.append({"video_id": video, "status": status, "reason": reason, "sentences": said, "clips": shown})
+            status, reason = Status.EXCLUDED, "on the list of excluded ids"
+        elif not sentence_count and not clip_count:
+            status, reason = Status.EMPTY, "neither a sentence nor a clip"
+        facts = {"status": status, "reason": reason, "sentences": sentence_count, "clips": clip_count}
+        rows.append({"video_id": video, **facts})
     return pa.Table.from_pylist(rows)

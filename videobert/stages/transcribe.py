@@ -14,107 +14,177 @@ A video is heard in windows of minutes, one in memory at a time, however long it
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
 
 from videobert.data.ledger import completed, process_videos, remove_journal
 from videobert.data.provenance import make_provenance, sha256, write_table
-from videobert.errors import VideoError
+from videobert.errors import Status, VideoError
 from videobert.media.decoding import audio
+from videobert.settings import Count, DeviceExecution, Inputs, Outputs, Settings, Text
 from videobert.speech.captions import caption_words
 from videobert.speech.sentences import DROPPED, Segment, Word, credible, sentence_row, sentences
 from videobert.speech.weights import ctranslate2_folder, openai_checkpoint
-from videobert.speech.whisper import WINDOW, choose_compute_type, choose_device, load_engine, transcribe_windows
+from videobert.speech.whisper import (
+    WINDOW,
+    Whisper,
+    choose_compute_type,
+    choose_device,
+    load_engine,
+    transcribe_windows,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 VERSION = 2
 
 
+class TranscribeSettings(Settings):
+    """Speech to sentences with times, by Whisper or from captions."""
+
+    engine: Literal["faster-whisper", "openai-whisper", "captions"] = "faster-whisper"
+    """faster-whisper (the fast one), openai-whisper (the original), or captions (what the platform or the list gives)."""
+    model: Text = "small.en"
+    """A Whisper model: tiny.en, base, small, medium, large-v3, ... or a path. Larger ones make fewer errors and take
+    longer."""
+    language: Annotated[str, Field(min_length=2)] = "en"
+    """The language spoken, as a code (en, de, ja, ...): what is said in another is dropped. A model that ends in .en cannot
+    tell, so take a multilingual one for a mixed list. auto keeps every language."""
+    beam_size: Count = 1
+    """Beams of the decoder: 1 is greedy and fast, 5 is a little better."""
+    compute_type: Literal[
+        "auto", "int8", "int8_float32", "int8_float16", "int8_bfloat16", "int16", "float16", "bfloat16", "float32"
+    ] = "auto"
+    """Whisper's arithmetic: auto (on a CPU faster-whisper's int8 and openai-whisper's float32, on a GPU float16), or one
+    that the engine and the device know."""
+
+
+class TranscribeExecution(DeviceExecution):
+    threads: Count = 1
+    """CPU threads of one job. More shards at a time use cores better than more cores a shard."""
+
+
+class TranscribeInputs(Inputs):
+    download: Path
+    """The shard's download ledger; the media lie beside it."""
+
+
+class TranscribeOutputs(Outputs):
+    table: Path
+    """A row per sentence (Parquet): video_id, start, end (seconds), text, language, and Whisper's own figures (null where
+    there is none): language_probability, probability (mean of its words), and the worst of the segments it was heard in,
+    avg_logprob, no_speech_prob, compression_ratio."""
+    ledger: Path
+    """A row per video (Parquet): its status; of those that are ok the number of sentences, and how many of Whisper's segments
+    and sentences (for the language, windows of some minutes) were dropped as no_speech, improbable, repetition or language,
+    or cues of captions as malformed."""
+
+
 def transcribe(
-    download: Path,
-    output: Path,
-    ledger: Path,
-    engine: Literal["faster-whisper", "openai-whisper", "captions"],
-    model: str,
-    language: str,
-    beam_size: int,
-    device: Literal["auto", "cpu", "cuda"],
-    compute_type: str,
-    threads: int,
+    inputs: TranscribeInputs, outputs: TranscribeOutputs, settings: TranscribeSettings, execution: TranscribeExecution
 ) -> None:
-    """Turns one shard's speech into sentences with times.
-
-    Args:
-        download: the shard's download ledger, beside the media.
-        output: Parquet file to write, a row per sentence: video_id, start, end (seconds), text, language, and by what
-            it was believed (null where there is no figure): language_probability, probability (mean of its words), and
-            the worst of the segments it was heard in, avg_logprob, no_speech_prob, compression_ratio.
-        ledger: Parquet file to write, a row per video: status ok, no_audio, no_speech, other_language, no_captions or
-            unusable; of those that are ok the number of sentences, and how many of Whisper's segments and sentences
-            (for the language, windows of some minutes) were dropped as no_speech, improbable, repetition or language,
-            or cues of captions as malformed.
-        engine: faster-whisper, openai-whisper (the same networks, slower, in PyTorch), or captions (no ASR: the
-            captions that came with a video).
-        model: Whisper size (tiny.en, base, ..., large-v3), or path of weights in the engine's form.
-        language: language spoken ("en"): what is in another is dropped, where the model is multilingual or the captions
-            say what they are; or "auto" to keep every language.
-        beam_size: beams of the search; 1 is greedy.
-        device: where Whisper runs; auto takes a GPU if there is one.
-        compute_type: numbers Whisper computes in: auto (faster-whisper int8 and openai-whisper float32 on a CPU,
-            float16 on a GPU), or one that engine and device know (int8, float16, float32, ...).
-        threads: CPU threads of the engine.
-    """
-    import pyarrow as pa
-
-    settings: dict[str, Any] = {"engine": engine, "language": language}
-    packages, facts = (), {}
-    if engine == "captions":
-
-        def words(video: dict[str, Any], dropped: Counter) -> Iterator[Word]:
-            return _captioned(download.parent, video, language, dropped)
-
-    else:
-        device = choose_device(engine, device)
-        compute_type = choose_compute_type(engine, device, compute_type)
-        weights = ctranslate2_folder(model) if engine == "faster-whisper" else openai_checkpoint(model)
-        settings |= {"model": Path(model).name, "beam_size": beam_size, "compute_type": compute_type}
-        facts = {"weights_sha256": sha256(weights / "model.bin" if weights.is_dir() else weights)}
-        packages = ("faster-whisper", "ctranslate2" if engine == "faster-whisper" else "openai-whisper", "av")
-
-        def words(video: dict[str, Any], dropped: Counter) -> Iterator[Word]:
-            network = load_engine(engine, weights, model, language, beam_size, device, compute_type, threads)
-            return transcribe_windows(audio(download.parent / video["path"], WINDOW), *network, language, dropped)
+    """Turn one shard's speech into sentences with times."""
+    source = _captions(inputs, settings) if settings.engine == "captions" else _whisper(inputs, settings, execution)
 
     def work(video: dict[str, Any]) -> tuple[dict[str, Any], "pa.Table"]:
-        dropped: Counter[str] = Counter()
-        believed = credible(map(sentence_row, sentences(words(video, dropped))), dropped)
-        rows = [{"video_id": video["video_id"], **row} for row in believed]
-        remark = ", ".join(f"{dropped[why]} {why}" for why in DROPPED if dropped[why])
-        if not rows and dropped["language"]:
-            raise VideoError("other_language", f"what is said in it is not in {language}; dropped: {remark}")
-        if not rows:
-            lack = f"nothing heard in it can be believed; dropped: {remark}" if remark else "nothing is said in it"
-            raise VideoError("no_speech", lack)
-        counts = {f"dropped_{why}": dropped[why] for why in DROPPED}
-        facts = {"reason": f"dropped: {remark}" if remark else "", "sentences": len(rows), **counts}
-        return facts, pa.Table.from_pylist(rows, schema=schema)
+        return _sentences(video, source.words, settings.language)
 
-    figures = ("language_probability", "probability", "avg_logprob", "no_speech_prob", "compression_ratio")
-    schema = pa.schema(
-        {"video_id": pa.string(), "start": pa.float64(), "end": pa.float64(), "text": pa.string()}
-        | {"language": pa.string()}
-        | dict.fromkeys(figures, pa.float64())
+    provenance = make_provenance(
+        "transcribe",
+        VERSION,
+        source.settings,
+        {"download": inputs.download},
+        source.packages,
+        settings_sha256=settings.sha256(),
+        **source.facts,
     )
-    counts = pa.schema(dict.fromkeys(["sentences", *(f"dropped_{why}" for why in DROPPED)], pa.int32()))
-    provenance = make_provenance("transcribe", VERSION, settings, {"download": download}, packages, **facts)
-    journal = output.parent / ".journal" / output.stem
-    rows, table = process_videos(completed(download), work, journal, provenance, counts, schema)
-    write_table(rows, ledger, provenance)
-    write_table(table, output, provenance)
+    journal = outputs.table.parent / ".journal" / outputs.table.stem
+    rows, table = process_videos(completed(inputs.download), work, journal, provenance, _counts(), _schema())
+    write_table(rows, outputs.ledger, provenance)
+    write_table(table, outputs.table, provenance)
     remove_journal(journal)
 
 
-# --- Whisper ---
+@dataclass(frozen=True)
+class _Source:
+    """Where words come from: a function of (video, counts of what is dropped), and what the provenance says of it."""
+
+    words: Callable[[dict[str, Any], Counter], Iterator[Word]]
+    settings: dict[str, Any]
+    packages: tuple[str, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def _captions(inputs: TranscribeInputs, settings: TranscribeSettings) -> _Source:
+    def words(video: dict[str, Any], dropped: Counter) -> Iterator[Word]:
+        return _captioned(inputs.download.parent, video, settings.language, dropped)
+
+    return _Source(words, {"engine": "captions", "language": settings.language})
+
+
+def _whisper(inputs: TranscribeInputs, settings: TranscribeSettings, execution: TranscribeExecution) -> _Source:
+    engine, model = settings.engine, settings.model
+    device = choose_device(engine, execution.device)
+    compute_type = choose_compute_type(engine, device, settings.compute_type)
+    weights = ctranslate2_folder(model) if engine == "faster-whisper" else openai_checkpoint(model)
+    whisper = Whisper(
+        engine, weights, model, settings.language, settings.beam_size, device, compute_type, execution.threads
+    )
+
+    def words(video: dict[str, Any], dropped: Counter) -> Iterator[Word]:
+        windows = audio(inputs.download.parent / video["path"], WINDOW)
+        return transcribe_windows(windows, load_engine(whisper), settings.language, dropped)
+
+    # The path of a model is of this machine; the weights' hash says which they are.
+    used = settings.fingerprint() | {"model": Path(model).name, "compute_type": compute_type}
+    facts = {
+        "weights_sha256": sha256(weights / "model.bin" if weights.is_dir() else weights),
+        "execution": execution.model_dump() | {"device": device},
+    }
+    return _Source(
+        words, used, ("faster-whisper", "ctranslate2" if engine == "faster-whisper" else engine, "av"), facts
+    )
+
+
+def _sentences(
+    video: dict[str, Any], words: Callable[[dict[str, Any], Counter], Iterator[Word]], language: str
+) -> tuple[dict[str, Any], "pa.Table"]:
+    """A video's facts for the ledger, and its sentences. Raises VideoError when there is none."""
+    import pyarrow as pa
+
+    dropped: Counter[str] = Counter()
+    believed = credible(map(sentence_row, sentences(words(video, dropped))), dropped)
+    rows = [{"video_id": video["video_id"], **row} for row in believed]
+    remark = ", ".join(f"{dropped[why]} {why}" for why in DROPPED if dropped[why])
+    if not rows and dropped["language"]:
+        raise VideoError(Status.OTHER_LANGUAGE, f"its speech is not in {language}; dropped: {remark}")
+    if not rows:
+        reason = f"no speech in it is credible; dropped: {remark}" if remark else "there is no speech in it"
+        raise VideoError(Status.NO_SPEECH, reason)
+    counts = {f"dropped_{why}": dropped[why] for why in DROPPED}
+    facts = {"reason": f"dropped: {remark}" if remark else "", "sentences": len(rows), **counts}
+    return facts, pa.Table.from_pylist(rows, schema=_schema())
+
+
+def _schema() -> "pa.Schema":
+    """Of the table of sentences."""
+    import pyarrow as pa
+
+    figures = ("language_probability", "probability", "avg_logprob", "no_speech_prob", "compression_ratio")
+    fields = {"video_id": pa.string(), "start": pa.float64(), "end": pa.float64(), "text": pa.string()}
+    return pa.schema(fields | {"language": pa.string()} | dict.fromkeys(figures, pa.float64()))
+
+
+def _counts() -> "pa.Schema":
+    """Of the facts in the ledger."""
+    import pyarrow as pa
+
+    return pa.schema(dict.fromkeys(["sentences", *(f"dropped_{why}" for why in DROPPED)], pa.int32()))
 
 
 # --- captions ---
@@ -122,15 +192,15 @@ def transcribe(
 
 def _captioned(folder: Path, video: dict[str, Any], language: str, dropped: Counter) -> Iterator[Word]:
     if not video["captions"]:
-        raise VideoError("no_captions", "no captions came with it")
+        raise VideoError(Status.NO_CAPTIONS, "no captions came with it")
     path = folder / video["captions"]
     tag = path.suffixes[-2][1:] if len(path.suffixes) > 1 else "und"  # {video_id}.{language}.vtt
     spoken = tag.split("-")[0]
     if spoken != "und" and language not in ("auto", spoken):
-        raise VideoError("other_language", f"its captions are in {tag}, transcribe.language is {language}")
+        raise VideoError(Status.OTHER_LANGUAGE, f"its captions are in {tag}, transcribe.language is {language}")
     words, dropped["malformed"] = caption_words(path, video["duration"])
     if not words:
-        raise VideoError("no_captions", "its captions hold no text")
+        raise VideoError(Status.NO_CAPTIONS, "its captions hold no text")
     segment = Segment(spoken, None, None, None, None)
     for text, start, end in words:
         yield Word(text, start, end, None, segment)

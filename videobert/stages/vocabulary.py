@@ -12,61 +12,77 @@ note of how it was made: that stands in provenance.json.
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import Annotated
+
+from pydantic import Field
 
 from videobert.data.provenance import atomic, make_provenance, read_table, sha256, write_json
 from videobert.errors import UserError
 from videobert.model.tokenizer import pretrained, train
-
-if TYPE_CHECKING:
-    pass
+from videobert.settings import Inputs, Outputs, Settings, Text
 
 VERSION = 1
 
 
-def vocabulary(transcribe: Path, manifest: Path, output: Path, tokenizer: str | None, size: int) -> None:
-    """Train the WordPiece vocabulary on the train transcripts, or take that of a pretrained BERT.
+class VocabularySettings(Settings):
+    """The WordPiece vocabulary of the text."""
 
-    Writes the tokenizer's settings, provenance.json and, last, tokenizer.json.
+    tokenizer: Text | None = "bert-base-uncased"
+    """A BERT checkpoint whose WordPiece vocabulary is taken (bert-base-uncased, or a folder); null trains one on the train
+    transcripts, good for a closed world like the kitchen's."""
+    size: Annotated[int, Field(ge=100)] = 30_000
+    """Word pieces of a vocabulary that is trained here, at most (the paper: 30,000)."""
 
-    Args:
-        transcribe: folder of the transcripts, a Parquet file for each shard.
-        manifest: the manifest (Parquet): which videos are for training.
-        output: folder to write.
-        tokenizer: name or folder of a pretrained BERT whose vocabulary is taken; none: train one.
-        size: tokens in a trained vocabulary, at most (the paper: 30,000); a pretrained one keeps its own.
-    """
-    if tokenizer is None:
-        texts, files = _train_texts(transcribe, manifest)
-        trained = train(texts, size)
-        note = make_provenance(
-            "vocabulary", VERSION, {"size": size}, {"transcribe": files}, ("tokenizers", "transformers")
-        )
+
+class VocabularyInputs(Inputs):
+    transcripts: list[Path]
+    """The tables of sentences (Parquet), one for each shard."""
+    manifest: Path
+    """The manifest (Parquet): which videos are for training."""
+
+
+class VocabularyOutputs(Outputs):
+    tokenizer_json: Path
+    """tokenizer.json; the tokenizer's other files are written beside it."""
+    provenance: Path
+    """How it was made (JSON): tokenizer.json has no room for it."""
+
+
+def vocabulary(inputs: VocabularyInputs, outputs: VocabularyOutputs, settings: VocabularySettings) -> None:
+    """Train the WordPiece vocabulary on the train transcripts, or take that of a pretrained BERT."""
+    name, packages = settings.tokenizer, ("tokenizers", "transformers")
+    if name is None:
+        trained = train(_train_texts(inputs), settings.size)
+        files = {"transcribe": inputs.transcripts}
+        provenance = make_provenance("vocabulary", VERSION, {"size": settings.size}, files, packages)
     else:
-        trained = pretrained(tokenizer)
-        name = Path(tokenizer).name if Path(tokenizer).is_dir() else tokenizer
-        note = make_provenance("vocabulary", VERSION, {"tokenizer": name}, {}, ("tokenizers", "transformers"))
+        trained = pretrained(name)
+        used = {"tokenizer": Path(name).name if Path(name).is_dir() else name}
+        provenance = make_provenance("vocabulary", VERSION, used, {}, packages)
     with TemporaryDirectory() as scratch:
         trained.save_pretrained(scratch)
-        files = sorted(Path(scratch).iterdir(), key=lambda path: (path.name == "tokenizer.json", path.name))
-        note |= {"tokens": len(trained), "vocabulary_sha256": sha256(files[-1])}
-        write_json({}, output / "provenance.json", note)
+        files = sorted(Path(scratch).iterdir(), key=lambda path: (path.name == outputs.tokenizer_json.name, path.name))
+        provenance |= {
+            "settings_sha256": settings.sha256(),
+            "tokens": len(trained),
+            "vocabulary_sha256": sha256(files[-1]),
+        }
+        write_json({}, outputs.provenance, provenance)
         for file in files:
-            with atomic(output / file.name) as temporary:
+            with atomic(outputs.tokenizer_json.parent / file.name) as temporary:
                 temporary.write_bytes(file.read_bytes())
     print(f"{len(trained)} tokens", file=sys.stderr)
 
 
-def _train_texts(transcribe: Path, manifest: Path) -> tuple[list[str], list[Path]]:
-    """The sentences of the train videos, and the files they stand in."""
+def _train_texts(inputs: VocabularyInputs) -> list[str]:
+    """The sentences of the train videos."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    videos = read_table(manifest, ["video_id", "shard", "split"])
+    videos = read_table(inputs.manifest, ["video_id", "split"])
     train_ids = videos.filter(pc.equal(videos["split"], "train"))["video_id"]
-    files = [transcribe / f"{shard}.parquet" for shard in sorted(videos["shard"].unique().to_pylist())]
     texts: list[str] = []
-    for path in files:
+    for path in inputs.transcripts:
         table = read_table(path, ["video_id", "text"])
         texts += table.filter(pc.is_in(table["video_id"], value_set=train_ids.combine_chunks().cast(pa.string())))[
             "text"
@@ -77,4 +93,4 @@ def _train_texts(transcribe: Path, manifest: Path) -> tuple[list[str], list[Path
             "vocabulary.tokenizer: bert-base-uncased (or the folder of a pretrained BERT); the model then learns "
             "from video alone"
         )
-    return texts, files
+    return texts

@@ -16,7 +16,6 @@ ATLAS_CLIPS = 8
 def nearest_clips(
     before: "pa.Table | None",
     table: "pa.Table",
-    shard: str,
     words: "np.ndarray",
     error: "np.ndarray",
     train: "np.ndarray",
@@ -28,7 +27,7 @@ def nearest_clips(
     columns = {
         "word": pa.array(words, pa.int32()),
         "video_id": table["video_id"],
-        "shard": pa.array(np.full(len(words), shard), pa.string()),
+        "shard": table["shard"],
         "clip": table["clip"],
         "start": table["start"],
         "end": table["end"],

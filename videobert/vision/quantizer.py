@@ -65,11 +65,10 @@ def assign(features: "np.ndarray", tree: Codebook) -> "np.ndarray":
     return node.astype(np.int32)
 
 
-def load(folder: Path) -> Codebook:
-    """Reads the codebook from its folder. Raises UserError when it is not there."""
+def load(path: Path) -> Codebook:
+    """Reads the codebook, centroids.safetensors. Raises UserError when it is not there."""
     from safetensors.numpy import load_file
 
-    path = folder / "centroids.safetensors"
     if not path.exists():
         raise UserError(f"{path} is missing: run the stage codebook first")
     tensors = load_file(path)
@@ -78,16 +77,16 @@ def load(folder: Path) -> Codebook:
     return Codebook(len(centroids[0]), centroids, [tensors[f"alive.{level}"].astype(bool) for level in levels])
 
 
-def save(tree: Codebook, folder: Path, note: dict[str, Any]) -> None:
-    """Writes centroids.safetensors: "centroids.1" … "centroids.depth" and "alive.1" … with the note as metadata."""
+def save(tree: Codebook, path: Path, provenance: dict[str, Any]) -> None:
+    """Writes centroids.safetensors: "centroids.1" … "centroids.depth" and "alive.1" … with the provenance."""
     import numpy as np
     from safetensors.numpy import save_file
 
     tensors = {f"centroids.{level}": array for level, array in enumerate(tree.centroids, 1)}
     tensors |= {f"alive.{level}": array.astype(np.uint8) for level, array in enumerate(tree.alive, 1)}
-    with atomic(folder / "centroids.safetensors") as temporary:
+    with atomic(path) as temporary:
         # One key only: safetensors keeps metadata in a hash map, whose order changes from run to run.
-        save_file(tensors, temporary, metadata={"provenance": json.dumps(note, sort_keys=True)})
+        save_file(tensors, temporary, metadata={"provenance": json.dumps(provenance, sort_keys=True)})
 
 
 def fit(vectors: "np.ndarray", branching: int, depth: int, batch_size: int, seed: int, threads: int = 1) -> Codebook:

@@ -188,17 +188,17 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 def _preprocessing(given: Any) -> dict[str, Any]:
     """What a file says of its input, over Kinetics'; raises ValueError when no input could be like that."""
-    said = KINETICS400_PREPROCESSING | given if isinstance(given, dict) else {}
-    counts = [said.get("size"), said.get("frames", 1)]
-    colours = [said.get("mean"), said.get("std")]
+    stated = KINETICS400_PREPROCESSING | given if isinstance(given, dict) else {}
+    counts = [stated.get("size"), stated.get("frames", 1)]
+    colours = [stated.get("mean"), stated.get("std")]
     if not (
         all(isinstance(count, int) and 0 < count <= 4096 for count in counts)
         and all(isinstance(colour, list) and len(colour) == 3 for colour in colours)
         and all(isinstance(value, (int, float)) for colour in colours for value in colour)
-        and min(said["std"]) > 0
+        and min(stated["std"]) > 0
     ):
         raise ValueError(f"its preprocessing should be size, mean, std and perhaps frames, but is {str(given)[:100]}")
-    return said
+    return stated
 
 
 def _fetch(url: str) -> Path:

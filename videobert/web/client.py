@@ -25,7 +25,7 @@ from yt_dlp.downloader.ism import IsmFD
 from yt_dlp.networking.exceptions import HTTPError
 from yt_dlp.utils import YoutubeDLError
 
-from videobert.errors import UserError, VideoError
+from videobert.errors import Status, UserError, VideoError
 from videobert.media.decoding import SAFE
 from videobert.media.ffmpeg import ffmpeg_binary
 from videobert.web.failures import back_off, plain
@@ -100,7 +100,7 @@ class _TimeUp(BaseException):  # no Exception, which yt-dlp would catch here and
 
 @contextmanager
 def time_limited(seconds: float) -> Iterator[None]:
-    """Raises Loss("transient") when the block takes longer. (Does nothing outside the main thread: it is an alarm.)"""
+    """Raises VideoError("transient") when the block takes longer. (Does nothing outside the main thread: it is an alarm.)"""
 
     def ring(*_: Any) -> None:
         raise _TimeUp
@@ -115,7 +115,7 @@ def time_limited(seconds: float) -> Iterator[None]:
     try:
         yield
     except _TimeUp:
-        raise VideoError("transient", f"given up after {seconds:g} s") from None
+        raise VideoError(Status.TRANSIENT, f"given up after {seconds:g} s") from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, before)
@@ -131,7 +131,8 @@ class _Leashed(YoutubeDL):
         scheme = url.partition(":")[0].lower()
         if scheme not in ("http", "https", "data") and not url.startswith("//"):
             raise VideoError(
-                "unusable", f"it leads to an address of the kind {scheme[:20]}:, and only http and https are followed"
+                Status.UNUSABLE,
+                f"it leads to an address of the kind {scheme[:20]}:, and only http and https are followed",
             )
         try:
             response = super().urlopen(req)
@@ -145,7 +146,9 @@ class _Leashed(YoutubeDL):
         downloader = get_suitable_downloader(dict(info), self.params)
         if downloader not in DOWNLOADERS:
             kind = getattr(downloader, "FD_NAME", "unknown")
-            raise VideoError("unusable", f"it comes in a way that is not followed ({kind}); only http and https are")
+            raise VideoError(
+                Status.UNUSABLE, f"it comes in a way that is not followed ({kind}); only http and https are"
+            )
         return super().dl(name, info, subtitle, test)
 
 
@@ -161,11 +164,11 @@ def _bound(response: Any) -> None:
             pieces.append(piece)
             size += len(piece)
             if size > LONGEST_PAGE:
-                raise VideoError("unusable", f"a page of more than {LONGEST_PAGE >> 20} MB")
+                raise VideoError(Status.UNUSABLE, f"a page of more than {LONGEST_PAGE >> 20} MB")
         return b"".join(pieces)
 
     response.read = bounded
 
 
 def _no_ffmpeg(*_: Any) -> bool:
-    raise VideoError("unusable", "only ffmpeg could fetch it, which is not let on the network")
+    raise VideoError(Status.UNUSABLE, "only ffmpeg could fetch it, which is not let on the network")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from videobert.data.text import one_line
-from videobert.errors import UserError, VideoError
+from videobert.errors import Status, UserError, VideoError
 
 DEPTH = 5  # of playlists in playlists: a channel has tabs, and a tab has playlists
 
@@ -47,7 +47,7 @@ def discover(queries: list[str], cookies: Path | None = None, proxy: str | None 
             before = len(seen)
             try:
                 if not re.match("https?://|[a-z]+search[a-z0-9]*:", query, re.IGNORECASE):
-                    raise VideoError("unusable", "it is neither a URL nor a search; write ytsearch20:WORDS")
+                    raise VideoError(Status.UNUSABLE, "it is neither a URL nor a search; write ytsearch20:WORDS")
                 with time_limited(3600.0):
                     found = yt_dlp.extract_info(query, download=False)
                     for source, title, duration in _videos(yt_dlp, found):
@@ -55,8 +55,8 @@ def discover(queries: list[str], cookies: Path | None = None, proxy: str | None 
                             seen.add(source)
                             writer.writerow([source, title, duration])
             except (YoutubeDLError, VideoError) as error:
-                loss = error if isinstance(error, VideoError) else video_error(error)
-                failed.append(secrets.hide(f"{one_line(query)}: {one_line(str(loss))}"))
+                failure = error if isinstance(error, VideoError) else video_error(error)
+                failed.append(secrets.hide(f"{one_line(query)}: {one_line(str(failure))}"))
             print(f"{one_line(query)}: {len(seen) - before} videos", file=sys.stderr)
     if failed:
         raise UserError("; ".join(failed))

@@ -14,22 +14,34 @@ from email.utils import parsedate_to_datetime
 from yt_dlp.networking.exceptions import HTTPError, RequestError, TransportError
 from yt_dlp.utils import ContentTooShortError, GeoRestrictedError, ThrottledDownload, UnsupportedError
 
-from videobert.errors import UserError, VideoError
+from videobert.errors import Status, UserError, VideoError
 
 LONGEST_BACK_OFF = 30.0  # seconds between two tries
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # what the operating system says of a disk that takes no more
 
 # Classes by what sites say, when there is no HTTP status to go by; the first that fits. A private video also asks to
 # sign in, a rate limit also says "unavailable" and "try again later", and a format is "not available" of a video that is.
-SAID = [
-    ("unusable", r"requested format|no video formats|no media|\bDRM\b|unsupported url|not a valid url|will be skipped"),
-    ("transient", r"premiere|live event will begin|not (yet )?started|still being processed"),
-    ("gone", r"private video|(video|content|post) is private"),
-    ("blocked", r"sign ?in\b|log ?in\b|logged in|not a bot|captcha|unusual traffic|cookies|rate.?limit|too many req"),
-    ("blocked", r"members|subscri|purchase|\bpaid|\brent|premium|age.?(restrict|limit|gate)|your age|inappropriate"),
-    ("blocked", r"(in|from) your (country|region|location|area)|\bgeo|forbidden|password"),
-    ("gone", r"unavailable|not available|isn't available|no longer|removed|deleted|terminated|not exist|copyright"),
-    ("transient", r"timed? ?out|temporar|try again|bytes read|connection (reset|refused|aborted|broken)|too slow"),
+MESSAGES = [
+    (
+        Status.UNUSABLE,
+        r"requested format|no video formats|no media|\bDRM\b|unsupported url|not a valid url|will be skipped",
+    ),
+    (Status.TRANSIENT, r"premiere|live event will begin|not (yet )?started|still being processed"),
+    (Status.GONE, r"private video|(video|content|post) is private"),
+    (
+        Status.BLOCKED,
+        r"sign ?in\b|log ?in\b|logged in|not a bot|captcha|unusual traffic|cookies|rate.?limit|too many req",
+    ),
+    (
+        Status.BLOCKED,
+        r"members|subscri|purchase|\bpaid|\brent|premium|age.?(restrict|limit|gate)|your age|inappropriate",
+    ),
+    (Status.BLOCKED, r"(in|from) your (country|region|location|area)|\bgeo|forbidden|password"),
+    (
+        Status.GONE,
+        r"unavailable|not available|isn't available|no longer|removed|deleted|terminated|not exist|copyright",
+    ),
+    (Status.TRANSIENT, r"timed? ?out|temporar|try again|bytes read|connection (reset|refused|aborted|broken)|too slow"),
 ]
 # Of those that are blocked, the ones that say something of us and not of the video.
 ABOUT_US = r"HTTP Error (403|407|429)|not a bot|captcha|unusual traffic|rate.?limit|too many requests"
@@ -48,16 +60,17 @@ def video_error(error: Exception) -> VideoError:
     if code:
         return VideoError(_class_of(code), reason)
     for status, kinds in {
-        "unusable": UnsupportedError,
-        "blocked": GeoRestrictedError,
-        "transient": (TransportError, ContentTooShortError, ThrottledDownload, TimeoutError, ConnectionError),
+        Status.UNUSABLE: UnsupportedError,
+        Status.BLOCKED: GeoRestrictedError,
+        Status.TRANSIENT: (TransportError, ContentTooShortError, ThrottledDownload, TimeoutError, ConnectionError),
     }.items():
         if any(isinstance(cause, kinds) for cause in causes):
             return VideoError(status, reason)
     if any(type(cause) is RequestError for cause in causes):  # an address that cannot be asked at all
-        return VideoError("unusable", reason)
+        return VideoError(Status.UNUSABLE, reason)
     return VideoError(
-        next((status for status, said in SAID if re.search(said, reason, re.IGNORECASE)), "unusable"), reason
+        next((status for status, pattern in MESSAGES if re.search(pattern, reason, re.IGNORECASE)), Status.UNUSABLE),
+        reason,
     )
 
 
@@ -66,16 +79,16 @@ def status_of(error: Exception) -> int | None:
     for cause in _causes(error):
         if isinstance(cause, HTTPError):
             return cause.status
-    said = re.search(r"HTTP Error (\d{3})", str(error))
-    return int(said[1]) if said else None
+    found = re.search(r"HTTP Error (\d{3})", str(error))
+    return int(found[1]) if found else None
 
 
-def _class_of(code: int) -> str:
+def _class_of(code: int) -> Status:
     if code in (404, 410):
-        return "gone"
+        return Status.GONE
     if code in (408, 416, 425) or code >= 500:
-        return "transient"
-    return "blocked" if code in (401, 402, 403, 407, 429, 451) else "unusable"
+        return Status.TRANSIENT
+    return Status.BLOCKED if code in (401, 402, 403, 407, 429, 451) else Status.UNUSABLE
 
 
 def retry_after(error: Exception) -> float | None:

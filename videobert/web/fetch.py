@@ -23,11 +23,11 @@ from urllib.parse import urlparse
 from yt_dlp import YoutubeDL
 from yt_dlp.utils import YoutubeDLError
 
-from videobert.errors import VideoError
+from videobert.errors import Status, VideoError
 from videobert.media.integrity import find_damage
 from videobert.web.client import JAVASCRIPT, LONGEST_PAGE, has_javascript, open_yt_dlp, time_limited
 from videobert.web.failures import ABOUT_US, back_off, retry_after, status_of, video_error
-from videobert.web.options import Settings, too_large, unwanted
+from videobert.web.options import DownloadExecution, DownloadSettings, too_large, unwanted
 from videobert.web.secrets import Secrets
 
 EXTRACTION = 300.0  # seconds to find out what a page shows
@@ -53,11 +53,12 @@ class Site:
     when more than the share `max_blocked` of those of one host are refused, the rest are not asked for.
     """
 
-    def __init__(self, settings: Settings, urls: Iterable[str]):
+    def __init__(self, settings: DownloadSettings, execution: DownloadExecution, urls: Iterable[str]):
         self.settings = settings
+        self.execution = execution
         self.listed = Counter(map(_host, urls))
         self.refused: Counter[str] = Counter()
-        self.said = _Said()
+        self.logger = _Logger()
         self.most_bytes = settings.max_filesize
         self.length_known = True
         self.secrets = Secrets()
@@ -69,22 +70,22 @@ class Site:
         """Fetches the one video that `url` shows into the folder `part`, and its captions unless there are others.
 
         A part of the same video that was left there by a kill is gone on with. `license` is what the user's list says.
-        Raises Loss, with the reason in the site's words, and UserError when the disk is full.
+        Raises VideoError, with the reason in the site's words, and UserError when the disk is full.
         """
         host = _host(url)
-        limit = self.settings.max_blocked * self.listed[host]
+        limit = self.execution.max_blocked * self.listed[host]
         if self.refused[host] > limit:
             refused = (
                 f"{self.refused[host]} of this shard's {self.listed[host]} videos from {host} were refused before it"
             )
-            raise VideoError("blocked", f"not tried: {refused}")
+            raise VideoError(Status.BLOCKED, f"not tried: {refused}")
         try:
             return self._fetch(url, part, license, captions)
-        except VideoError as loss:
-            if loss.status == "blocked" and re.search(ABOUT_US, loss.reason, re.IGNORECASE):
+        except VideoError as failure:
+            if failure.status == Status.BLOCKED and re.search(ABOUT_US, failure.reason, re.IGNORECASE):
                 self.refused[host] += 1
                 if self.refused[host] > limit:
-                    print(self._refusal(host, loss.reason), file=sys.stderr)
+                    print(self._refusal(host, failure.reason), file=sys.stderr)
             raise
         except Exception as error:  # nobody foresaw it, and its message may hold anything
             if self.secrets.hide(str(error)) == str(error):
@@ -119,23 +120,23 @@ class Site:
         sizes = []
         for last in (False, True):
             _tidy(part)
-            self.said.clear()
+            self.logger.clear()
             continued = any(part.iterdir())
             info, file = self._media(url, part, license)
             sizes.append(file.stat().st_size)
-            pieced = continued or self.said.pieced
+            pieced = continued or self.logger.pieced
             final = last or not (pieced or not self.length_known)
             try:
-                remark = find_damage(file, pieced, self.settings.time_limit)
-            except VideoError as loss:
+                remark = find_damage(file, pieced, self.execution.time_limit)
+            except VideoError as failure:
                 if final:
                     raise
-                remark = loss.reason
+                remark = failure.reason
             if final or not remark:
                 break
             shutil.rmtree(part)
         if remark and not self.length_known and len(set(sizes)) > 1:
-            raise VideoError("transient", f"{remark}, and elsewhere each time")
+            raise VideoError(Status.TRANSIENT, f"{remark}, and elsewhere each time")
         captions, automatic, complaint = self._captions(info, part) if wanted else (None, False, "")
         remark = "; ".join(filter(None, [remark, complaint]))
         return Fetched(file, captions, automatic, info.get("title") or "", info.get("license") or "", remark)
@@ -152,22 +153,22 @@ class Site:
                 info = self._info(url)
                 found = True
                 if reason := unwanted(self.settings, info.get("duration"), license or info.get("license") or ""):
-                    raise VideoError("unusable", reason)
-                with time_limited(self.settings.time_limit):
+                    raise VideoError(Status.UNUSABLE, reason)
+                with time_limited(self.execution.time_limit):
                     return info, self._transfer(info, part)
             except YoutubeDLError as error:
-                loss, wait = self._video_error(error), retry_after(error)
-                if wait is None and loss.status == "transient" and not found:
+                failure, wait = self._video_error(error), retry_after(error)
+                if wait is None and failure.status == Status.TRANSIENT and not found:
                     wait = back_off(attempt)
                 # "Range not satisfiable": what lies there is whole already, or of another file.
                 if status_of(error) == 416 and attempt == 0 and _empty(part):
                     continue
-                if wait is None or wait > PATIENCE or attempt >= self.settings.retries:
-                    raise loss from error
+                if wait is None or wait > PATIENCE or attempt >= self.execution.retries:
+                    raise failure from error
                 time.sleep(wait)
 
     def _info(self, url: str) -> dict[str, Any]:
-        with time_limited(min(EXTRACTION, self.settings.time_limit)):
+        with time_limited(min(EXTRACTION, self.execution.time_limit)):
             return _one_video(self.yt_dlp.extract_info(url, download=False))
 
     def _transfer(self, info: dict[str, Any], part: Path) -> Path:
@@ -178,7 +179,8 @@ class Site:
         files = [Path(done["filepath"]) for done in info.get("requested_downloads") or () if "filepath" in done]
         if not files or not files[0].is_file():
             raise VideoError(
-                "unusable", self.secrets.hide(f"yt-dlp reported no error and gave no file; it said: {self.said.last}")
+                Status.UNUSABLE,
+                self.secrets.hide(f"yt-dlp reported no error and gave no file; it said: {self.logger.last}"),
             )
         return files[0]
 
@@ -198,15 +200,15 @@ class Site:
                     path.write_text(chosen["data"], encoding="utf-8", errors="replace", newline="")
                 else:
                     path.unlink(missing_ok=True)
-                    with time_limited(min(EXTRACTION, self.settings.time_limit)):
+                    with time_limited(min(EXTRACTION, self.execution.time_limit)):
                         self.yt_dlp.dl(str(path), {"http_headers": info.get("http_headers"), **chosen}, subtitle=True)
                 if path.is_file() and path.stat().st_size:
                     return path, automatic, ""
                 return None, False, f"its captions ({tag}) are empty"
             except (YoutubeDLError, OSError, ValueError, VideoError) as error:
-                loss, wait = self._video_error(error), retry_after(error)
-            if wait is None or wait > PATIENCE or attempt == self.settings.retries:
-                return None, False, f"its captions ({tag}) did not come: {loss.reason}"
+                failure, wait = self._video_error(error), retry_after(error)
+            if wait is None or wait > PATIENCE or attempt == self.execution.retries:
+                return None, False, f"its captions ({tag}) did not come: {failure.reason}"
             time.sleep(wait)
 
     def _chosen(self, info: dict[str, Any]) -> tuple[str, dict[str, Any] | None, bool]:
@@ -222,20 +224,21 @@ class Site:
     # --- yt-dlp ---
 
     def _open(self) -> YoutubeDL:
-        settings = self.settings
+        execution = self.execution
         own = {
-            "format": settings.format,
-            "ratelimit": settings.ratelimit,
-            "sleep_interval": settings.sleep_interval,
-            "retries": settings.retries,
+            "format": self.settings.format,
+            "ratelimit": execution.ratelimit,
+            "sleep_interval": execution.sleep_interval,
+            "retries": execution.retries,
             "outtmpl": "media.%(ext)s",
             "noplaylist": True,
             "playlist_items": "1:2",  # two are enough to know that it is not one video
             "progress_hooks": [self._progress],
-            "logger": self.said,
+            "logger": self.logger,
         }
-        options = {"fragment_retries": settings.retries, **settings.options}
-        return open_yt_dlp(settings.cookies, settings.proxy, options, own, self.secrets)
+        options = {"fragment_retries": execution.retries, **execution.options}
+        cookies = Path(execution.cookies) if execution.cookies else None
+        return open_yt_dlp(cookies, execution.proxy, options, own, self.secrets)
 
     def _progress(self, status: dict[str, Any]) -> None:
         """Called by yt-dlp for each block that comes."""
@@ -243,17 +246,17 @@ class Site:
             self.length_known = self.length_known and status.get("total_bytes") is not None
         size = max(status.get("total_bytes") or 0, status.get("downloaded_bytes") or 0)
         if size > self.most_bytes:
-            raise VideoError("unusable", too_large(size, self.most_bytes))
+            raise VideoError(Status.UNUSABLE, too_large(size, self.most_bytes))
 
     def _loss(self, error: Exception) -> VideoError:
-        loss = error if isinstance(error, VideoError) else video_error(error)
-        reason = loss.reason
-        if re.search(r"javascript|challenge", " ".join(self.said.warnings), re.IGNORECASE):
+        failure = error if isinstance(error, VideoError) else video_error(error)
+        reason = failure.reason
+        if re.search(r"javascript|challenge", " ".join(self.logger.warnings), re.IGNORECASE):
             reason = f"{reason}; {JAVASCRIPT}"
-        return VideoError(loss.status, self.secrets.hide(reason))
+        return VideoError(failure.status, self.secrets.hide(reason))
 
 
-class _Said:
+class _Logger:
     """What yt-dlp says of one video: its logger. (Errors come as exceptions, and are not heard twice.)"""
 
     def __init__(self) -> None:
@@ -299,13 +302,13 @@ def _one_video(info: dict[str, Any] | None) -> dict[str, Any]:
         entries = [entry for entry in info["entries"] if entry]
         if len(entries) > 1:
             raise VideoError(
-                "unusable", "the URL shows several videos; list each by its own URL (videobert discover does it)"
+                Status.UNUSABLE, "the URL shows several videos; list each by its own URL (videobert discover does it)"
             )
         info = entries[0] if entries else None
     if not info:
-        raise VideoError("unusable", "yt-dlp found no video there")
+        raise VideoError(Status.UNUSABLE, "yt-dlp found no video there")
     if info.get("is_live"):
-        raise VideoError("unusable", "it is a live stream, which has no end")
+        raise VideoError(Status.UNUSABLE, "it is a live stream, which has no end")
     return info
 
 

@@ -10,36 +10,91 @@ seen in the list of processes, in Snakemake's messages and in its memory of what
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from videobert.settings import Count, Execution, NotNegative, Positive, Settings, Share, Text
 
 
-@dataclass(frozen=True)
-class Settings:
-    """`videobert download --help` explains them."""
+class DownloadSettings(Settings):
+    """The videos: fetched, linked or rendered. docs/your-own-videos.md tells how to make a list and what to do about videos
+    that are lost. The first settings say what is taken, and a change of them runs the shards again; from cookies on they say
+    how a site is asked, and change nothing that is there."""
 
-    format: str
-    captions: list[str]
-    automatic_captions: bool
-    max_duration: float | None
-    max_filesize: int
-    license: str | None
-    cookies: Path | None
-    proxy: str | None
-    ratelimit: int | None
-    sleep_interval: float
-    retries: int
-    time_limit: float
-    max_blocked: float
-    options: dict[str, Any]
+    format: Text = (
+        "worst[height>=360][acodec!=none][language_preference>=?5]/"
+        "worstvideo[height>=360]+worstaudio[language_preference>=5]/"
+        "worst[height>=360][acodec!=none]/worstvideo[height>=360]+worstaudio/best"
+    )
+    """yt-dlp's format choice for URLs: the smallest with at least 360 lines and audio, in the original language where there are
+    dubbed ones, else the best there is."""
+    captions: list[Annotated[str, Field(min_length=2)]] = ["en"]
+    """Languages of platform captions to fetch beside the video, best first, as patterns (en, or en.* for en-US, en-GB, ...); []
+    fetches none. Needed by transcribe.engine: captions."""
+    automatic_captions: bool = True
+    """Where nobody wrote captions, take those of the platform's speech recognition."""
+    max_duration: Positive | None = None
+    """Leave out videos that are longer, in seconds; null takes all. A video whose duration nobody knows is taken."""
+    max_filesize: Count = 4_000_000_000
+    """Leave out files from the web that are larger, in bytes: an endless one must end somewhere."""
+    license: Text | None = None
+    """Leave out videos from the web whose license (the list's, else the site's) does not match this pattern, such as "creative
+    commons", or whose license nobody knows; null takes all."""
+
+    @model_validator(mode="after")
+    def _patterns_compile(self) -> Self:
+        for key, patterns in {"captions": self.captions, "license": filter(None, [self.license])}.items():
+            for pattern in patterns:
+                try:
+                    re.compile(pattern)
+                except re.error as error:
+                    raise ValueError(
+                        f"download.{key} has {pattern!r}, which is no regular expression: {error}"
+                    ) from None
+        return self
 
 
-# Those that say how a site is asked.
-MANNERS = ("cookies", "proxy", "ratelimit", "sleep_interval", "retries", "time_limit", "max_blocked")
+class DownloadExecution(Execution):
+    cookies: Text | None = None
+    """A file of cookies (Netscape's format, as browser extensions export it) for sites that want a login or ask whether you are
+    a bot. It is read, never written, and its content goes nowhere but to the sites."""
+    proxy: Text | None = None
+    """The proxy to go through: http://host:3128, socks5://host:1080; null takes the environment's (HTTPS_PROXY). Write a
+    password as ${NAME}, and put it into the environment: http://user:${NAME}@host:3128."""
+    ratelimit: Count | None = None
+    """Bytes a second that one job takes at most (several jobs run at a time; --resources network=2 allows two); null: no
+    limit."""
+    sleep_interval: NotNegative = 0
+    """Seconds to wait before each download. Raise it when a site begins to refuse you: 5 to 10 for YouTube."""
+    retries: Annotated[int, Field(ge=0)] = 3
+    """How often a video is tried again after a failure that may pass (a timeout, a 5xx), after 1, 2, 4, ... seconds, or after
+    as many as the server says."""
+    time_limit: Positive = 7200
+    """Seconds that one video may take, before it is given up as transient. Raise it for a slow line."""
+    max_blocked: Share = 0.2
+    """When a larger share than this of a shard's videos from one site is refused (403, 429, bot check), the others from there
+    are not asked for: they stand in the ledger as blocked, and `videobert retry` has them tried later. 1 asks for all of them
+    whatever the site says."""
+    options: dict[str, Any] = {}
+    """Other options of yt-dlp, in the words of its Python interface, such as
+    {max_sleep_interval: 15, format_sort: [vcodec:h264], extractor_args: {youtube: {player_client: [tv]}}}. Those that decide
+    what is taken run the shards again."""
 
-# The options of yt-dlp that do the same. Any other is thought to decide what is taken.
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if lines := list(_mistakes(self)):
+            raise ValueError("\n".join(lines))
+        return self
+
+    def selection(self) -> dict[str, Any]:
+        """Those of yt-dlp's options that decide what is taken."""
+        return {name: value for name, value in sorted(self.options.items()) if name not in ASKING}
+
+
+# Options of yt-dlp that say how a site is asked. Any other is thought to decide what is taken.
 ASKING = [
     "allowed_extractors",
     "ap_mso",
@@ -129,12 +184,7 @@ SECRET_OPTIONS = ("password", "twofactor", "videopassword", "ap_password", "clie
 SECRET_HEADERS = ("authorization", "proxy-authorization", "cookie")
 
 
-def selection_options(options: dict[str, Any]) -> dict[str, Any]:
-    """Those of yt-dlp's options that decide what is taken."""
-    return {name: value for name, value in sorted(options.items()) if name not in ASKING}
-
-
-def unwanted(settings: Settings, duration: float | None, license: str, size: int = 0) -> str:
+def unwanted(settings: DownloadSettings, duration: float | None, license: str, size: int = 0) -> str:
     """Why a video from the web is not one of those that are wanted, "" when it is."""
     if settings.max_duration and (duration or 0.0) > settings.max_duration:
         return too_long(duration, settings.max_duration)
@@ -151,29 +201,22 @@ def too_large(size: int, most: int) -> str:
     return f"it has {size:,} bytes; allowed are {most:,} (download.max_filesize)"
 
 
-def misfits(section: dict[str, Any]) -> list[str]:
-    """What no schema can say of the section download, a line for each mistake; no line shows a secret."""
-    lines = [line for name in section["options"] for line in _misfit(name)]
-    for key, value in _texts("download", section):
+def _mistakes(execution: DownloadExecution) -> Iterator[str]:
+    """A line for each option that is not the user's to set, and for each secret that is written out; no line shows one."""
+    for name in execution.options:
+        yield from _option_mistakes(name)
+    for key, value in _texts("download", execution.model_dump()):
         *_, name = key.split(".")
         if re.search(r"://[^/@\s]*:[^/@\s]+@", re.sub(r"\$\{\w+\}", "", value)):
-            lines.append(_secret(key, "https://user:${PASSWORD}@host"))
+            yield _secret(key, "https://user:${PASSWORD}@host")
         header = name.lower() in SECRET_HEADERS and ".http_headers." in key
         if (header or key.removeprefix("download.options.") in SECRET_OPTIONS) and not re.search(r"\$\{\w+\}", value):
-            lines.append(_secret(key, "${PASSWORD}"))
-    for key, patterns in {"captions": section["captions"], "license": filter(None, [section["license"]])}.items():
-        for pattern in patterns:
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                lines.append(f"download.{key} has {pattern!r}, which is no regular expression: {error}")
-    cookies = section["cookies"]
-    if cookies and not Path(cookies).expanduser().is_file():
-        lines.append(f"download.cookies is {str(cookies)!r}, but there is no such file")
-    return lines
+            yield _secret(key, "${PASSWORD}")
+    if execution.cookies and not Path(execution.cookies).expanduser().is_file():
+        yield f"download.cookies is {execution.cookies!r}, but there is no such file"
 
 
-def _misfit(name: str) -> Iterator[str]:
+def _option_mistakes(name: str) -> Iterator[str]:
     key = f"download.options.{name}"
     if name in ELSEWHERE:
         yield f"{key} has a setting of its own: download.{ELSEWHERE[name]}"

@@ -1,34 +1,28 @@
-# The sentences of annotated steps, written by decoders on top of the model's outputs and of S3D's.
-#
+# The sentences of annotated steps, written by decoders.
 # The folder beside the output, with the decoder that a person may use, is no declared output: it is not made when the task
 # is left out for want of a sentence, which nobody knows before.
-
-from videobert.evaluation.captioning import VERSION as CAPTIONING
 
 
 rule captioning:
     input:
-        tokens=each_shard("tokens/{shard}.parquet"),
-        features=each_shard("features/{shard}.parquet"),
-        model=rules.pretrain.output.model,
-        manifest=MANIFEST,
-        annotations=ANNOTATIONS,
+        **FILES.model.files(),
+        tokens=tables("tokens"),
+        features=tables("features"),
+        manifest=FILES.manifest,
+        steps=annotations(),
     output:
-        f"{RESULTS}/evaluate/captioning.json",
+        OWN.task("captioning"),
     log:
-        f"{RESULTS}/logs/captioning.log",
+        OWN.log("captioning"),
     benchmark:
-        f"{RESULTS}/benchmarks/captioning.tsv"
+        OWN.benchmark("captioning")
     conda:
         "../../envs/captioning.yaml"
-    threads: config["evaluate"]["threads"]
+    threads: CONFIG.evaluate.threads
     params:
-        version=CAPTIONING,
-        settings=task_settings("captioning", "annotations", "batch_size", "seed"),
-        tokens=f"{RESULTS}/tokens",
-        features=f"{RESULTS}/features",
-        pretrain=f"{RESULTS}/pretrain",
+        version=version("captioning"),
+        settings=settings("captioning"),
     shell:
-        "python -m videobert captioning --pretrain {params.pretrain:q} --tokens {params.tokens:q}"
-        " --features {params.features:q} --manifest {input.manifest:q} --output {output:q} {params.settings}"
-        " --device {config[evaluate][device]} --threads {config[evaluate][threads]} > {log:q} 2>&1"
+        "python -m videobert captioning --model {input.weights:q} --tokens {input.tokens:q} --manifest {input.manifest:q}"
+        " --features {input.features:q} --steps {input.steps:q}"
+        " --figures {output:q} {params.settings} {EXECUTION[captioning]} > {log:q} 2>&1"

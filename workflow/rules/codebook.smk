@@ -1,28 +1,25 @@
 # Features of the train videos to visual words.
 
-from videobert.stages.codebook import VERSION as CODEBOOK
-
 
 rule codebook:
     input:
-        features=each_shard("features/{shard}.parquet"),
-        manifest=MANIFEST,
+        features=tables("features"),
+        manifest=FILES.manifest,
     output:
-        centroids=f"{RESULTS}/codebook/centroids.safetensors",
-        statistics=f"{RESULTS}/codebook/statistics.json",
-        atlas=f"{RESULTS}/codebook/atlas.parquet",
+        centroids=OWN.centroids,
+        statistics=OWN.statistics,
+        atlas=OWN.atlas,
     log:
-        f"{RESULTS}/logs/codebook.log",
+        OWN.log("codebook"),
     benchmark:
-        f"{RESULTS}/benchmarks/codebook.tsv"
+        OWN.benchmark("codebook")
     conda:
         "../../envs/codebook.yaml"
-    threads: config["codebook"]["threads"]
+    threads: CONFIG.codebook.threads
     params:
-        version=CODEBOOK,
+        version=version("codebook"),
         settings=settings("codebook"),
-        features=f"{RESULTS}/features",
-        folder=f"{RESULTS}/codebook",
     shell:
-        "python -m videobert codebook --features {params.features:q} --manifest {input.manifest:q}"
-        " --output {params.folder:q} {params.settings} --threads {config[codebook][threads]} > {log:q} 2>&1"
+        "python -m videobert codebook --features {input.features:q} --manifest {input.manifest:q}"
+        " --centroids {output.centroids:q} --statistics {output.statistics:q} --atlas {output.atlas:q}"
+        " {params.settings} {EXECUTION[codebook]} > {log:q} 2>&1"

@@ -1,4 +1,4 @@
-# What all rules share: the checked configuration, the shards, the paths.
+# What all rules share: the checked configuration, the shards, the files.
 
 import os
 import sys
@@ -10,40 +10,54 @@ os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.enviro
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [workflow.basedir, os.environ.get("PYTHONPATH")]))
 sys.path.insert(0, workflow.basedir)
 
-from videobert.config import check, flags
-from videobert.data.manifest import digest, plan, shards
+from videobert import config as configuration
+from videobert.data.manifest import digest, list_digest, plan, shards
 from videobert.errors import UserError
-from videobert.process import WORKFLOW, hold
+from videobert.layout import SHARDED, Layout
+from videobert.pipeline import STAGES, version
+from videobert.process import WORKFLOW, acquire_lock
+from videobert.upstream import shared_stages
 
 os.environ[WORKFLOW] = str(os.getpid())
 
+
+def planned(layout):
+    """The manifest's rows and the ledger's, by the list and the register of this run or of the upstream one."""
+    corpus = CONFIG.corpus
+    return plan(Path(corpus.videos), Path(layout.register), corpus.shard_size, corpus.test_fraction, corpus.seed)
+
+
 try:
-    check(config, Path(workflow.basedir) / "workflow/schemas/config.schema.yaml")
-    RESULTS = config["results"]
-    MANIFEST = f"{RESULTS}/corpus/manifest.parquet"
-    REGISTER = f"{RESULTS}/corpus/register.parquet"
+    CONFIG = configuration.check(config)
     # The shards are known when this file is parsed; each carries a digest of its own sources as a parameter, so that
     # appended videos rerun nothing of the others. (A checkpoint, or the manifest as every job's input, would.)
-    SHARDS = shards(
-        plan(register=Path(REGISTER), **{**config["corpus"], "videos": Path(config["corpus"]["videos"])})[0]
-    )
+    OWN = Layout(CONFIG.results)
+    PLAN = planned(Layout(CONFIG.upstream) if CONFIG.upstream else OWN)
+    NOT_SHARED = shared_stages(CONFIG, list(shards(PLAN[0]))) if CONFIG.upstream else {}
+    if NOT_SHARED.get("corpus"):
+        PLAN = planned(OWN)
 except UserError as error:
     sys.exit(str(error))
 
+SHARDS = shards(PLAN[0])
+# Where files are read: those of shared stages in the upstream run. Rules write to OWN alone.
+SHARED = [stage for stage, reason in NOT_SHARED.items() if not reason]
+FILES = Layout(CONFIG.results, CONFIG.upstream, SHARED)
+if CONFIG.upstream:
+    for stage, reason in NOT_SHARED.items():
+        place = f"made in {CONFIG.results}: {reason}" if reason else f"taken from {CONFIG.upstream}"
+        print(f"{stage}: {place}", file=sys.stderr)
 
-# The table of annotated steps is an input of the tasks that read it; the kitchen knows its own steps.
-ANNOTATIONS = [path for path in [config["evaluate"]["annotations"]] if path not in (None, "kitchen")]
+# How each stage is executed: flags that nothing depends on, so they stand beside the tracked ones.
+EXECUTION = {stage: configuration.untracked(CONFIG, stage) for stage in STAGES}
 
 LOCKS = []
-
-# The stages that work shard by shard.
-SHARDED = ["download", "transcribe", "frames", "features", "tokens"]
 
 
 # Not when this file is parsed: a dry run may look while another run works.
 onstart:
     try:
-        LOCKS.append(hold(Path(".snakemake/workflow.lock")))
+        LOCKS.append(acquire_lock(Path(OWN.lock)))
     except UserError as error:
         sys.exit(str(error))
 
@@ -52,16 +66,27 @@ wildcard_constraints:
     shard=r"\d+",
 
 
-def each_shard(pattern):
-    """The files of all shards: "features/{shard}.parquet" -> results/features/0000.parquet, ..."""
-    return [f"{RESULTS}/{pattern}".format(shard=shard) for shard in SHARDS]
+def ledgers(stage):
+    """The ledgers of a stage's shards."""
+    return [FILES.shard_ledger(stage, shard) for shard in SHARDS]
 
 
-def settings(section):
-    """A rule's tracked parameter: its own config section as flags. A change of it reruns the rule and those below."""
-    return flags(config[section])
+def tables(stage):
+    """The tables of a stage's shards."""
+    return [FILES.table(stage, shard) for shard in SHARDS]
 
 
-def task_settings(task, *shared):
-    """The same for a task of the evaluation, with these settings of the section evaluate beside its own."""
-    return flags({**{name: config["evaluate"][name] for name in shared}, **config[task]})
+def settings(stage):
+    """A rule's tracked parameter: the settings of its stage as flags. A change reruns the rule and those below."""
+    return configuration.tracked(CONFIG, stage)
+
+
+def annotations():
+    """The tables of annotated steps: a user's own, or those that came with the kitchen's videos."""
+    if CONFIG.evaluate.annotations is None:
+        return []
+    return (
+        [FILES.steps(shard) for shard in SHARDS]
+        if CONFIG.evaluate.annotations == "kitchen"
+        else [CONFIG.evaluate.annotations]
+    )

@@ -1,24 +1,23 @@
 # The list of videos: clean ids, shards that stay, the split.
 
-from videobert.stages.corpus import VERSION as CORPUS
-
 
 rule corpus:
-    input:
-        videos=config["corpus"]["videos"],
     output:
-        manifest=MANIFEST,
-        ledger=f"{RESULTS}/ledger/corpus.parquet",
+        manifest=OWN.manifest,
+        ledger=OWN.ledger("corpus"),
+        # Kept from run to run: as a plain output, Snakemake would delete it before the job.
+        register=update(OWN.register),
     log:
-        f"{RESULTS}/logs/corpus.log",
+        OWN.log("corpus"),
     benchmark:
-        f"{RESULTS}/benchmarks/corpus.tsv"
+        OWN.benchmark("corpus")
     conda:
         "../../envs/corpus.yaml"
     params:
-        version=CORPUS,
-        settings=flags({key: value for key, value in config["corpus"].items() if key != "videos"}),
-        register=REGISTER,
+        version=version("corpus"),
+        settings=settings("corpus"),
+        # The list is no input: a newer time alone changes nothing, a source, an id or a split does.
+        videos=list_digest(*PLAN),
     shell:
-        "python -m videobert corpus --videos {input.videos:q} --output {output.manifest:q} --ledger {output.ledger:q}"
-        " --register {params.register:q} {params.settings} > {log:q} 2>&1"
+        "python -m videobert corpus --manifest {output.manifest:q} --ledger {output.ledger:q}"
+        " --id_register {output.register:q} {params.settings} > {log:q} 2>&1"

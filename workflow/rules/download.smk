@@ -1,58 +1,54 @@
 # The videos: fetched, linked or rendered.
 
-from videobert.stages.download import VERSION as DOWNLOAD
+from videobert.config import flags, part
 from videobert.stages.retry import retried
-from videobert.web.options import MANNERS, taking
-
-# How the sites are asked is passed beside the tracked settings: a change of it makes nothing stale.
-ASKED = flags({name: config["download"][name] for name in (*MANNERS, "options")})
+from videobert.web.options import DownloadExecution
 
 
 rule download_shard:
     output:
-        f"{RESULTS}/download/{{shard}}/ledger.parquet",
+        ledger=OWN.shard_ledger("download", "{shard}"),
+        steps=OWN.steps("{shard}"),
     log:
-        f"{RESULTS}/logs/download/{{shard}}.log",
+        OWN.log("download/{shard}"),
     benchmark:
-        f"{RESULTS}/benchmarks/download/{{shard}}.tsv"
+        OWN.benchmark("download/{shard}")
     conda:
         "../../envs/download.yaml"
     # --resources network=2 lets two of these jobs run at a time, whatever the number of cores.
     resources:
         network=1,
     params:
-        version=DOWNLOAD,
-        settings=flags(config["download"], without=(*MANNERS, "options")),
-        options=taking(config["download"]["options"]),
-        retried=lambda wildcards: retried(Path(RESULTS), wildcards.shard),
+        version=version("download"),
+        settings=settings("download"),
+        options=flags(part(CONFIG, DownloadExecution).selection()),
+        retried=lambda wildcards: retried(OWN, wildcards.shard),
         # The job reads the list, yet the list is no input: `sources` tells what is new for this shard, so that videos
         # appended elsewhere in the list rerun nothing. (Nor is the manifest, as ancient(): Snakemake 9.27 then forgets
         # jobs with missing or outdated outputs whenever the manifest itself is to be remade.)
         sources=lambda wildcards: digest(SHARDS[wildcards.shard]),
-        register=REGISTER,
+        register=FILES.register,
     shell:
-        "python -m videobert download --videos {config[corpus][videos]:q} --register {params.register:q}"
-        " --shard_size {config[corpus][shard_size]} --shard {wildcards.shard} --output {output:q}"
-        " {params.settings} {ASKED} > {log:q} 2>&1"
+        "python -m videobert download --videos {CONFIG.corpus.videos:q} --id_register {params.register:q}"
+        " --shard_size {CONFIG.corpus.shard_size} --shard {wildcards.shard} --ledger {output.ledger:q}"
+        " --steps {output.steps:q} {params.settings} {EXECUTION[download]} > {log:q} 2>&1"
 
 
 rule download_ledger:
     input:
-        ledgers=each_shard("download/{shard}/ledger.parquet"),
-        manifest=MANIFEST,
+        ledgers=ledgers("download"),
+        manifest=FILES.manifest,
     output:
-        f"{RESULTS}/ledger/download.parquet",
+        OWN.ledger("download"),
     log:
-        f"{RESULTS}/logs/ledger/download.log",
+        OWN.log("ledger/download"),
     conda:
         "../../envs/corpus.yaml"
-    params:
-        results=RESULTS,
     shell:
-        "python -m videobert ledger --results {params.results:q} --stage download --manifest {input.manifest:q}"
-        " --output {output:q} 2>&1 | tee {log:q}"
+        "python -m videobert ledger --stage download --ledgers {input.ledgers:q} --manifest {input.manifest:q}"
+        " --ledger {output:q} 2>&1 | tee {log:q}"
 
 
 rule download:
     input:
-        rules.download_ledger.output,
+        FILES.ledger("download"),

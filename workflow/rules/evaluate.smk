@@ -1,27 +1,22 @@
 # The tasks' figures in one file.
 
-from videobert.evaluation.evaluate import VERSION as EVALUATE
-
 
 rule evaluate:
     input:
-        tasks=[f"{RESULTS}/evaluate/{task}.json" for task in config["evaluate"]["tasks"]],
-        model=rules.pretrain.output.model,
+        **FILES.model.files(),
+        figures=[OWN.task(task) for task in CONFIG.evaluate.tasks],
     output:
-        metrics=f"{RESULTS}/evaluate/metrics.json",
+        metrics=OWN.metrics,
         # The model's card lies with the model, for those who take the folder elsewhere.
-        card=f"{RESULTS}/pretrain/README.md",
+        card=OWN.model.card,
     log:
-        f"{RESULTS}/logs/evaluate.log",
+        OWN.log("evaluate"),
     benchmark:
-        f"{RESULTS}/benchmarks/evaluate.tsv"
+        OWN.benchmark("evaluate")
     conda:
         "../../envs/evaluate.yaml"
     params:
-        version=EVALUATE,
-        tasks=flags({"tasks": config["evaluate"]["tasks"]}),
-        results=f"{RESULTS}/evaluate",
-        pretrain=f"{RESULTS}/pretrain",
+        version=version("evaluate"),
     shell:
-        "python -m videobert evaluate --results {params.results:q} --pretrain {params.pretrain:q} --output {output.metrics:q}"
-        " {params.tasks} > {log:q} 2>&1"
+        "python -m videobert evaluate --figures {input.figures:q} --model {input.weights:q}"
+        " --metrics {output.metrics:q} --card {output.card:q} > {log:q} 2>&1"

@@ -1,48 +1,43 @@
 # Frames to S3D features, one vector a clip.
 
-from videobert.stages.features import VERSION as FEATURES
-
 
 rule features_shard:
     input:
-        frames=f"{RESULTS}/frames/{{shard}}/ledger.parquet",
+        frames=FILES.shard_ledger("frames", "{shard}"),
     output:
-        table=f"{RESULTS}/features/{{shard}}.parquet",
-        ledger=f"{RESULTS}/features/_ledger/{{shard}}.parquet",
+        table=OWN.table("features", "{shard}"),
+        ledger=OWN.shard_ledger("features", "{shard}"),
     log:
-        f"{RESULTS}/logs/features/{{shard}}.log",
+        OWN.log("features/{shard}"),
     benchmark:
-        f"{RESULTS}/benchmarks/features/{{shard}}.tsv"
+        OWN.benchmark("features/{shard}")
     conda:
         "../../envs/features.yaml"
-    threads: config["features"]["threads"]
+    threads: CONFIG.features.threads
     params:
-        version=FEATURES,
+        version=version("features"),
         settings=settings("features"),
     shell:
-        "python -m videobert features --frames {input.frames:q} --output {output.table:q}"
-        " --ledger {output.ledger:q} {params.settings} --device {config[features][device]}"
-        " --threads {config[features][threads]} > {log:q} 2>&1"
+        "python -m videobert features --frames {input.frames:q}"
+        " --table {output.table:q} --ledger {output.ledger:q} {params.settings} {EXECUTION[features]} > {log:q} 2>&1"
 
 
 rule features_ledger:
     input:
-        ledgers=each_shard("features/_ledger/{shard}.parquet"),
-        manifest=MANIFEST,
+        ledgers=ledgers("features"),
+        manifest=FILES.manifest,
     output:
-        f"{RESULTS}/ledger/features.parquet",
+        OWN.ledger("features"),
     log:
-        f"{RESULTS}/logs/ledger/features.log",
+        OWN.log("ledger/features"),
     conda:
         "../../envs/corpus.yaml"
-    params:
-        results=RESULTS,
     shell:
-        "python -m videobert ledger --results {params.results:q} --stage features --manifest {input.manifest:q}"
-        " --output {output:q} > {log:q} 2>&1"
+        "python -m videobert ledger --stage features --ledgers {input.ledgers:q} --manifest {input.manifest:q}"
+        " --ledger {output:q} > {log:q} 2>&1"
 
 
 rule features:
     input:
-        each_shard("features/{shard}.parquet"),
-        rules.features_ledger.output,
+        tables("features"),
+        FILES.ledger("features"),

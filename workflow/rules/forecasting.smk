@@ -1,28 +1,23 @@
-# Visual words to come, and those of a text, foretold.
-
-from videobert.evaluation.forecasting import VERSION as FORECASTING
+# The visual words to come, and those of a sentence.
 
 
 rule forecasting:
     input:
-        tokens=each_shard("tokens/{shard}.parquet"),
-        model=rules.pretrain.output.model,
-        manifest=MANIFEST,
+        **FILES.model.files(),
+        tokens=tables("tokens"),
+        manifest=FILES.manifest,
     output:
-        f"{RESULTS}/evaluate/forecasting.json",
+        OWN.task("forecasting"),
     log:
-        f"{RESULTS}/logs/forecasting.log",
+        OWN.log("forecasting"),
     benchmark:
-        f"{RESULTS}/benchmarks/forecasting.tsv"
+        OWN.benchmark("forecasting")
     conda:
         "../../envs/forecasting.yaml"
-    threads: config["evaluate"]["threads"]
+    threads: CONFIG.evaluate.threads
     params:
-        version=FORECASTING,
-        settings=task_settings("forecasting", "batch_size", "seed"),
-        tokens=f"{RESULTS}/tokens",
-        pretrain=f"{RESULTS}/pretrain",
+        version=version("forecasting"),
+        settings=settings("forecasting"),
     shell:
-        "python -m videobert forecasting --pretrain {params.pretrain:q} --tokens {params.tokens:q}"
-        " --manifest {input.manifest:q} --output {output:q} {params.settings}"
-        " --device {config[evaluate][device]} --threads {config[evaluate][threads]} > {log:q} 2>&1"
+        "python -m videobert forecasting --model {input.weights:q} --tokens {input.tokens:q} --manifest {input.manifest:q}"
+        " --figures {output:q} {params.settings} {EXECUTION[forecasting]} > {log:q} 2>&1"

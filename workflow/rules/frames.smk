@@ -1,44 +1,40 @@
 # Media to normalised frames: one size, one rate, one codec.
 
-from videobert.stages.frames import VERSION as FRAMES
-
 
 rule frames_shard:
     input:
-        download=f"{RESULTS}/download/{{shard}}/ledger.parquet",
+        download=FILES.shard_ledger("download", "{shard}"),
     output:
-        f"{RESULTS}/frames/{{shard}}/ledger.parquet",
+        ledger=OWN.shard_ledger("frames", "{shard}"),
     log:
-        f"{RESULTS}/logs/frames/{{shard}}.log",
+        OWN.log("frames/{shard}"),
     benchmark:
-        f"{RESULTS}/benchmarks/frames/{{shard}}.tsv"
+        OWN.benchmark("frames/{shard}")
     conda:
         "../../envs/frames.yaml"
     params:
-        version=FRAMES,
+        version=version("frames"),
         settings=settings("frames"),
     shell:
-        "python -m videobert frames --download {input.download:q} --output {output:q} {params.settings}"
-        " > {log:q} 2>&1"
+        "python -m videobert frames --download {input.download:q}"
+        " --ledger {output.ledger:q} {params.settings} {EXECUTION[frames]} > {log:q} 2>&1"
 
 
 rule frames_ledger:
     input:
-        ledgers=each_shard("frames/{shard}/ledger.parquet"),
-        manifest=MANIFEST,
+        ledgers=ledgers("frames"),
+        manifest=FILES.manifest,
     output:
-        f"{RESULTS}/ledger/frames.parquet",
+        OWN.ledger("frames"),
     log:
-        f"{RESULTS}/logs/ledger/frames.log",
+        OWN.log("ledger/frames"),
     conda:
         "../../envs/corpus.yaml"
-    params:
-        results=RESULTS,
     shell:
-        "python -m videobert ledger --results {params.results:q} --stage frames --manifest {input.manifest:q}"
-        " --output {output:q} > {log:q} 2>&1"
+        "python -m videobert ledger --stage frames --ledgers {input.ledgers:q} --manifest {input.manifest:q}"
+        " --ledger {output:q} > {log:q} 2>&1"
 
 
 rule frames:
     input:
-        rules.frames_ledger.output,
+        FILES.ledger("frames"),

@@ -1,28 +1,23 @@
 # Masked accuracy and alignment on the test split.
 
-from videobert.evaluation.objectives import VERSION as OBJECTIVES
-
 
 rule objectives:
     input:
-        tokens=each_shard("tokens/{shard}.parquet"),
-        model=rules.pretrain.output.model,
-        manifest=MANIFEST,
+        **FILES.model.files(),
+        tokens=tables("tokens"),
+        manifest=FILES.manifest,
     output:
-        f"{RESULTS}/evaluate/objectives.json",
+        OWN.task("objectives"),
     log:
-        f"{RESULTS}/logs/objectives.log",
+        OWN.log("objectives"),
     benchmark:
-        f"{RESULTS}/benchmarks/objectives.tsv"
+        OWN.benchmark("objectives")
     conda:
         "../../envs/objectives.yaml"
-    threads: config["evaluate"]["threads"]
+    threads: CONFIG.evaluate.threads
     params:
-        version=OBJECTIVES,
-        settings=task_settings("objectives", "batch_size", "seed"),
-        tokens=f"{RESULTS}/tokens",
-        pretrain=f"{RESULTS}/pretrain",
+        version=version("objectives"),
+        settings=settings("objectives"),
     shell:
-        "python -m videobert objectives --pretrain {params.pretrain:q} --tokens {params.tokens:q}"
-        " --manifest {input.manifest:q} --output {output:q} {params.settings}"
-        " --device {config[evaluate][device]} --threads {config[evaluate][threads]} > {log:q} 2>&1"
+        "python -m videobert objectives --model {input.weights:q} --tokens {input.tokens:q} --manifest {input.manifest:q}"
+        " --figures {output:q} {params.settings} {EXECUTION[objectives]} > {log:q} 2>&1"

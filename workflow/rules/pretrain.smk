@@ -1,40 +1,31 @@
 # Tokens to a pretrained model.
 
-from videobert.stages.pretrain import VERSION as PRETRAIN
-
 
 rule pretrain:
     input:
-        tokens=each_shard("tokens/{shard}.parquet"),
-        codebook=rules.codebook.output.centroids,
-        vocabulary=rules.vocabulary.output.tokenizer,
-        manifest=MANIFEST,
+        tokens=tables("tokens"),
+        centroids=FILES.centroids,
+        tokenizer=FILES.tokenizer,
+        tokenizer_config=FILES.tokenizer_config,
+        # All shards agree on how features and frames were made: the first says it.
+        features=tables("features")[0],
+        frames=ledgers("frames")[0],
+        manifest=FILES.manifest,
     output:
         # Named one by one: a folder declared as output would be deleted, checkpoints and all, when the job is killed.
-        model=f"{RESULTS}/pretrain/model.safetensors",
-        config=f"{RESULTS}/pretrain/config.json",
-        curve=f"{RESULTS}/pretrain/training.json",
-        codebook=f"{RESULTS}/pretrain/centroids.safetensors",
-        preprocessing=f"{RESULTS}/pretrain/preprocessing.json",
+        **OWN.model.files(),
     log:
-        f"{RESULTS}/logs/pretrain.log",
+        OWN.log("pretrain"),
     benchmark:
-        f"{RESULTS}/benchmarks/pretrain.tsv"
+        OWN.benchmark("pretrain")
     conda:
         "../../envs/pretrain.yaml"
-    threads: config["pretrain"]["threads"]
+    threads: CONFIG.pretrain.threads
     params:
-        version=PRETRAIN,
+        version=version("pretrain"),
         settings=settings("pretrain"),
-        tokens=f"{RESULTS}/tokens",
-        codebook=f"{RESULTS}/codebook",
-        vocabulary=f"{RESULTS}/vocabulary",
-        features=f"{RESULTS}/features",
-        frames=f"{RESULTS}/frames",
-        folder=f"{RESULTS}/pretrain",
     shell:
-        "python -m videobert pretrain --tokens {params.tokens:q} --codebook {params.codebook:q}"
-        " --vocabulary {params.vocabulary:q} --features {params.features:q} --frames {params.frames:q}"
-        " --manifest {input.manifest:q} --output {params.folder:q}"
-        " {params.settings} --device {config[pretrain][device]} --threads {config[pretrain][threads]}"
+        "python -m videobert pretrain --tokens {input.tokens:q} --centroids {input.centroids:q}"
+        " --tokenizer {input.tokenizer:q} --features {input.features:q} --frames {input.frames:q}"
+        " --manifest {input.manifest:q} --model {output.weights:q} {params.settings} {EXECUTION[pretrain]}"
         " 2>&1 | tee {log:q}"

@@ -1,31 +1,26 @@
-# Verbs and objects of annotated steps, learnt by linear probes from frozen features.
-
-from videobert.evaluation.probe import VERSION as PROBE
+# Verbs and objects of annotated steps, by linear probes on frozen features.
 
 
 rule probe:
     input:
-        tokens=each_shard("tokens/{shard}.parquet"),
-        features=each_shard("features/{shard}.parquet"),
-        model=rules.pretrain.output.model,
-        manifest=MANIFEST,
-        annotations=ANNOTATIONS,
+        **FILES.model.files(),
+        tokens=tables("tokens"),
+        features=tables("features"),
+        manifest=FILES.manifest,
+        steps=annotations(),
     output:
-        f"{RESULTS}/evaluate/probe.json",
+        OWN.task("probe"),
     log:
-        f"{RESULTS}/logs/probe.log",
+        OWN.log("probe"),
     benchmark:
-        f"{RESULTS}/benchmarks/probe.tsv"
+        OWN.benchmark("probe")
     conda:
         "../../envs/probe.yaml"
-    threads: config["evaluate"]["threads"]
+    threads: CONFIG.evaluate.threads
     params:
-        version=PROBE,
-        settings=task_settings("probe", "annotations", "batch_size", "seed"),
-        tokens=f"{RESULTS}/tokens",
-        features=f"{RESULTS}/features",
-        pretrain=f"{RESULTS}/pretrain",
+        version=version("probe"),
+        settings=settings("probe"),
     shell:
-        "python -m videobert probe --pretrain {params.pretrain:q} --tokens {params.tokens:q}"
-        " --features {params.features:q} --manifest {input.manifest:q} --output {output:q} {params.settings}"
-        " --device {config[evaluate][device]} --threads {config[evaluate][threads]} > {log:q} 2>&1"
+        "python -m videobert probe --model {input.weights:q} --tokens {input.tokens:q} --manifest {input.manifest:q}"
+        " --features {input.features:q} --steps {input.steps:q}"
+        " --figures {output:q} {params.settings} {EXECUTION[probe]} > {log:q} 2>&1"

@@ -1,28 +1,36 @@
 # One page that shows what became of every video, the visual words, the curves and the figures.
 
-from videobert.report.page import VERSION as REPORT
-
 
 rule report:
     input:
-        ledgers=[f"{RESULTS}/ledger/{stage}.parquet" for stage in ["corpus", *SHARDED]],
-        statistics=rules.codebook.output.statistics,
-        atlas=rules.codebook.output.atlas,
-        curve=rules.pretrain.output.curve,
-        metrics=rules.evaluate.output.metrics,
+        **FILES.model.files(),
+        ledgers=[FILES.ledger(stage) for stage in ["corpus", *SHARDED]],
+        frames=ledgers("frames"),
+        transcripts=tables("transcribe"),
+        features=tables("features"),
+        tokens=tables("tokens"),
+        manifest=FILES.manifest,
+        statistics=FILES.statistics,
+        atlas=FILES.atlas,
+        vocabulary=[FILES.tokenizer, FILES.vocabulary_provenance],
+        figures=[OWN.task(task) for task in CONFIG.evaluate.tasks],
+        metrics=OWN.metrics,
     output:
-        page=report(f"{RESULTS}/report/index.html", caption="../report/report.rst", category="Report"),
-        summary=f"{RESULTS}/report/summary.txt",
+        page=report(OWN.page, caption="../report/report.rst", category="Report"),
+        summary=OWN.summary,
     log:
-        f"{RESULTS}/logs/report.log",
+        OWN.log("report"),
     benchmark:
-        f"{RESULTS}/benchmarks/report.tsv"
+        OWN.benchmark("report")
     conda:
         "../../envs/report.yaml"
     params:
-        version=REPORT,
+        version=version("report"),
         settings=settings("report"),
-        results=RESULTS,
+        results=OWN.results,
+        upstream=configuration.flags({"upstream": CONFIG.upstream}) if SHARED else "",
+        shared=" ".join(SHARED),
     shell:
-        "python -m videobert report --results {params.results:q} --output {output.page:q}"
-        " --summary {output.summary:q} {params.settings} > {log:q} 2>&1"
+        "python -m videobert report --results {params.results:q} {params.upstream}"
+        " --shared {params.shared}"
+        " --page {output.page:q} --summary {output.summary:q} {params.settings} > {log:q} 2>&1"

@@ -1,6 +1,6 @@
 # Models of shares of the train videos, and what each can name without training.
 
-from videobert.evaluation.scaling import VERSION as SCALING
+from videobert.model.settings import PretrainSettings
 
 
 wildcard_constraints:
@@ -9,58 +9,56 @@ wildcard_constraints:
 
 
 def scaled():
-    """The folders of the models, seed by seed of each share; the main one is not trained twice. None without truth."""
-    if config["evaluate"]["annotations"] is None:
+    """The models, seed by seed of each share; the main one is not trained twice. None without truth."""
+    if CONFIG.evaluate.annotations is None:
         return []
-    main = config["pretrain"]["share"], config["pretrain"]["seed"]
+    main = CONFIG.pretrain.share, CONFIG.pretrain.seed
     return [
-        f"{RESULTS}/pretrain" if (share, seed) == main else f"{RESULTS}/scaling/{float(share)}-{seed}"
-        for share in config["scaling"]["shares"]
-        for seed in config["scaling"]["seeds"]
+        FILES.model if (share, seed) == main else OWN.scaling_model(float(share), seed)
+        for share in CONFIG.scaling.shares
+        for seed in CONFIG.scaling.seeds
     ]
+
+
+def scaling_settings(wildcards):
+    """pretrain's settings, with a share and a seed of its own."""
+    own = {"share": float(wildcards.share), "seed": int(wildcards.seed)}
+    return configuration.flags(configuration.part(CONFIG, PretrainSettings).model_dump() | own)
 
 
 use rule pretrain as scaling_pretrain with:
     output:
-        model=f"{RESULTS}/scaling/{{share}}-{{seed}}/model.safetensors",
-        config=f"{RESULTS}/scaling/{{share}}-{{seed}}/config.json",
-        curve=f"{RESULTS}/scaling/{{share}}-{{seed}}/training.json",
-        codebook=f"{RESULTS}/scaling/{{share}}-{{seed}}/centroids.safetensors",
-        preprocessing=f"{RESULTS}/scaling/{{share}}-{{seed}}/preprocessing.json",
+        **OWN.scaling_model("{share}", "{seed}").files(),
     log:
-        f"{RESULTS}/logs/scaling/{{share}}-{{seed}}.log",
+        OWN.log("scaling/{share}-{seed}"),
     benchmark:
-        f"{RESULTS}/benchmarks/scaling/{{share}}-{{seed}}.tsv"
+        OWN.benchmark("scaling/{share}-{seed}")
     params:
-        settings=lambda wildcards: flags(
-            {**config["pretrain"], "share": float(wildcards.share), "seed": int(wildcards.seed)}
-        ),
-        folder=f"{RESULTS}/scaling/{{share}}-{{seed}}",
+        version=version("pretrain"),
+        settings=scaling_settings,
 
 
 rule scaling:
     input:
-        tokens=each_shard("tokens/{shard}.parquet"),
-        models=[f"{folder}/{name}" for folder in scaled() for name in ("model.safetensors", "training.json")],
-        manifest=MANIFEST,
-        annotations=ANNOTATIONS,
+        tokens=tables("tokens"),
+        models=[model.weights for model in scaled()],
+        others=[file for model in scaled() for file in model.files().values()],
+        manifest=FILES.manifest,
+        steps=annotations(),
     output:
-        f"{RESULTS}/evaluate/scaling.json",
+        OWN.task("scaling"),
     log:
-        f"{RESULTS}/logs/scaling.log",
+        OWN.log("scaling"),
     benchmark:
-        f"{RESULTS}/benchmarks/scaling.tsv"
+        OWN.benchmark("scaling")
     conda:
         "../../envs/scaling.yaml"
-    threads: config["evaluate"]["threads"]
+    threads: CONFIG.evaluate.threads
     params:
-        version=SCALING,
-        settings=task_settings("scaling", "annotations", "batch_size", "seed"),
+        version=version("scaling"),
+        settings=settings("scaling"),
         # The question of zero_shot, in its first wording.
-        template=flags({"template": config["zero_shot"]["templates"][0]}),
-        models=flags({"models": scaled()}),
-        tokens=f"{RESULTS}/tokens",
+        template=configuration.flags({"template": CONFIG.zero_shot.templates[0]}),
     shell:
-        "python -m videobert scaling {params.models} --tokens {params.tokens:q} --manifest {input.manifest:q}"
-        " --output {output:q} {params.settings} {params.template}"
-        " --device {config[evaluate][device]} --threads {config[evaluate][threads]} > {log:q} 2>&1"
+        "python -m videobert scaling --models {input.models:q} --tokens {input.tokens:q} --manifest {input.manifest:q}"
+        " --steps {input.steps:q} --figures {output:q} {params.settings} {params.template} {EXECUTION[scaling]} > {log:q} 2>&1"

@@ -1,55 +1,48 @@
 # Sentences and features to joint sequences of word pieces and visual words.
 
-from videobert.stages.tokens import VERSION as TOKENS
-
 
 rule tokens_shard:
     input:
-        transcribe=f"{RESULTS}/transcribe/{{shard}}.parquet",
-        features=f"{RESULTS}/features/{{shard}}.parquet",
-        codebook=rules.codebook.output.centroids,
-        vocabulary=rules.vocabulary.output.tokenizer,
-        manifest=MANIFEST,
-        exclude=config["tokens"]["exclude"] or [],
+        transcripts=FILES.table("transcribe", "{shard}"),
+        features=FILES.table("features", "{shard}"),
+        centroids=FILES.centroids,
+        tokenizer=FILES.tokenizer,
+        manifest=FILES.manifest,
+        exclude=CONFIG.tokens.exclude or [],
     output:
-        table=f"{RESULTS}/tokens/{{shard}}.parquet",
-        ledger=f"{RESULTS}/tokens/_ledger/{{shard}}.parquet",
+        table=OWN.table("tokens", "{shard}"),
+        ledger=OWN.shard_ledger("tokens", "{shard}"),
     log:
-        f"{RESULTS}/logs/tokens/{{shard}}.log",
+        OWN.log("tokens/{shard}"),
     benchmark:
-        f"{RESULTS}/benchmarks/tokens/{{shard}}.tsv"
+        OWN.benchmark("tokens/{shard}")
     conda:
         "../../envs/tokens.yaml"
     params:
-        version=TOKENS,
+        version=version("tokens"),
         settings=settings("tokens"),
-        codebook=f"{RESULTS}/codebook",
-        vocabulary=f"{RESULTS}/vocabulary",
     shell:
-        "python -m videobert tokens --transcribe {input.transcribe:q} --features {input.features:q}"
-        " --codebook {params.codebook:q} --vocabulary {params.vocabulary:q} --manifest {input.manifest:q}"
-        " --shard {wildcards.shard} --output {output.table:q} --ledger {output.ledger:q} {params.settings}"
-        " > {log:q} 2>&1"
+        "python -m videobert tokens --transcripts {input.transcripts:q} --features {input.features:q} --centroids {input.centroids:q}"
+        " --tokenizer {input.tokenizer:q} --manifest {input.manifest:q} --shard {wildcards.shard}"
+        " --table {output.table:q} --ledger {output.ledger:q} {params.settings} {EXECUTION[tokens]} > {log:q} 2>&1"
 
 
 rule tokens_ledger:
     input:
-        ledgers=each_shard("tokens/_ledger/{shard}.parquet"),
-        manifest=MANIFEST,
+        ledgers=ledgers("tokens"),
+        manifest=FILES.manifest,
     output:
-        f"{RESULTS}/ledger/tokens.parquet",
+        OWN.ledger("tokens"),
     log:
-        f"{RESULTS}/logs/ledger/tokens.log",
+        OWN.log("ledger/tokens"),
     conda:
         "../../envs/corpus.yaml"
-    params:
-        results=RESULTS,
     shell:
-        "python -m videobert ledger --results {params.results:q} --stage tokens --manifest {input.manifest:q}"
-        " --output {output:q} > {log:q} 2>&1"
+        "python -m videobert ledger --stage tokens --ledgers {input.ledgers:q} --manifest {input.manifest:q}"
+        " --ledger {output:q} > {log:q} 2>&1"
 
 
 rule tokens:
     input:
-        each_shard("tokens/{shard}.parquet"),
-        rules.tokens_ledger.output,
+        tables("tokens"),
+        FILES.ledger("tokens"),

@@ -1,48 +1,43 @@
 # Speech to sentences with times, by Whisper or from captions.
 
-from videobert.stages.transcribe import VERSION as TRANSCRIBE
-
 
 rule transcribe_shard:
     input:
-        download=f"{RESULTS}/download/{{shard}}/ledger.parquet",
+        download=FILES.shard_ledger("download", "{shard}"),
     output:
-        table=f"{RESULTS}/transcribe/{{shard}}.parquet",
-        ledger=f"{RESULTS}/transcribe/_ledger/{{shard}}.parquet",
+        table=OWN.table("transcribe", "{shard}"),
+        ledger=OWN.shard_ledger("transcribe", "{shard}"),
     log:
-        f"{RESULTS}/logs/transcribe/{{shard}}.log",
+        OWN.log("transcribe/{shard}"),
     benchmark:
-        f"{RESULTS}/benchmarks/transcribe/{{shard}}.tsv"
+        OWN.benchmark("transcribe/{shard}")
     conda:
         "../../envs/transcribe.yaml"
-    threads: config["transcribe"]["threads"]
+    threads: CONFIG.transcribe.threads
     params:
-        version=TRANSCRIBE,
+        version=version("transcribe"),
         settings=settings("transcribe"),
     shell:
-        "python -m videobert transcribe --download {input.download:q} --output {output.table:q}"
-        " --ledger {output.ledger:q} {params.settings} --device {config[transcribe][device]}"
-        " --threads {config[transcribe][threads]} > {log:q} 2>&1"
+        "python -m videobert transcribe --download {input.download:q}"
+        " --table {output.table:q} --ledger {output.ledger:q} {params.settings} {EXECUTION[transcribe]} > {log:q} 2>&1"
 
 
 rule transcribe_ledger:
     input:
-        ledgers=each_shard("transcribe/_ledger/{shard}.parquet"),
-        manifest=MANIFEST,
+        ledgers=ledgers("transcribe"),
+        manifest=FILES.manifest,
     output:
-        f"{RESULTS}/ledger/transcribe.parquet",
+        OWN.ledger("transcribe"),
     log:
-        f"{RESULTS}/logs/ledger/transcribe.log",
+        OWN.log("ledger/transcribe"),
     conda:
         "../../envs/corpus.yaml"
-    params:
-        results=RESULTS,
     shell:
-        "python -m videobert ledger --results {params.results:q} --stage transcribe --manifest {input.manifest:q}"
-        " --output {output:q} > {log:q} 2>&1"
+        "python -m videobert ledger --stage transcribe --ledgers {input.ledgers:q} --manifest {input.manifest:q}"
+        " --ledger {output:q} > {log:q} 2>&1"
 
 
 rule transcribe:
     input:
-        each_shard("transcribe/{shard}.parquet"),
-        rules.transcribe_ledger.output,
+        tables("transcribe"),
+        FILES.ledger("transcribe"),

@@ -1,26 +1,23 @@
 # The WordPiece vocabulary of the text.
 
-from videobert.stages.vocabulary import VERSION as VOCABULARY
-
 
 rule vocabulary:
     input:
-        transcribe=each_shard("transcribe/{shard}.parquet"),
-        manifest=MANIFEST,
+        transcripts=tables("transcribe"),
+        manifest=FILES.manifest,
     output:
-        tokenizer=f"{RESULTS}/vocabulary/tokenizer.json",
-        made=f"{RESULTS}/vocabulary/made.json",
+        tokenizer=OWN.tokenizer,
+        tokenizer_config=OWN.tokenizer_config,
+        provenance=OWN.vocabulary_provenance,
     log:
-        f"{RESULTS}/logs/vocabulary.log",
+        OWN.log("vocabulary"),
     benchmark:
-        f"{RESULTS}/benchmarks/vocabulary.tsv"
+        OWN.benchmark("vocabulary")
     conda:
         "../../envs/vocabulary.yaml"
     params:
-        version=VOCABULARY,
+        version=version("vocabulary"),
         settings=settings("vocabulary"),
-        transcribe=f"{RESULTS}/transcribe",
-        folder=f"{RESULTS}/vocabulary",
     shell:
-        "python -m videobert vocabulary --transcribe {params.transcribe:q} --manifest {input.manifest:q}"
-        " --output {params.folder:q} {params.settings} > {log:q} 2>&1"
+        "python -m videobert vocabulary --transcripts {input.transcripts:q} --manifest {input.manifest:q}"
+        " --tokenizer_json {output.tokenizer:q} --provenance {output.provenance:q} {params.settings} > {log:q} 2>&1"

@@ -1,34 +1,26 @@
 # Verbs and objects of annotated steps, named without training.
 
-from videobert.evaluation.zero_shot import VERSION as ZERO_SHOT
-
 
 rule zero_shot:
     input:
-        tokens=each_shard("tokens/{shard}.parquet"),
-        features=each_shard("features/{shard}.parquet"),
-        model=rules.pretrain.output.model,
-        manifest=MANIFEST,
-        annotations=ANNOTATIONS,
+        **FILES.model.files(),
+        tokens=tables("tokens"),
+        features=tables("features"),
+        manifest=FILES.manifest,
+        steps=annotations(),
     output:
-        f"{RESULTS}/evaluate/zero_shot.json",
+        OWN.task("zero_shot"),
     log:
-        f"{RESULTS}/logs/zero_shot.log",
+        OWN.log("zero_shot"),
     benchmark:
-        f"{RESULTS}/benchmarks/zero_shot.tsv"
+        OWN.benchmark("zero_shot")
     conda:
         "../../envs/zero_shot.yaml"
-    threads: config["evaluate"]["threads"]
+    threads: CONFIG.evaluate.threads
     params:
-        version=ZERO_SHOT,
-        settings=task_settings("zero_shot", "annotations", "batch_size", "seed"),
-        tokens=f"{RESULTS}/tokens",
-        # Of its supervised row.
-        probe=settings("probe"),
-        features=f"{RESULTS}/features",
-        pretrain=f"{RESULTS}/pretrain",
+        version=version("zero_shot"),
+        settings=settings("zero_shot"),
     shell:
-        "python -m videobert zero_shot --pretrain {params.pretrain:q} --tokens {params.tokens:q}"
-        " --features {params.features:q} --manifest {input.manifest:q} --output {output:q} {params.settings}"
-        " {params.probe}"
-        " --device {config[evaluate][device]} --threads {config[evaluate][threads]} > {log:q} 2>&1"
+        "python -m videobert zero_shot --model {input.weights:q} --tokens {input.tokens:q} --manifest {input.manifest:q}"
+        " --features {input.features:q} --steps {input.steps:q}"
+        " --figures {output:q} {params.settings} {EXECUTION[zero_shot]} > {log:q} 2>&1"

@@ -1,0 +1,121 @@
+"""A stage's function as a command: its flags are the fields of the classes that its parameters are annotated with.
+
+`videobert features --frames F --table T --ledger L --weights kitchen` makes FeaturesInputs, FeaturesOutputs,
+FeaturesSettings and FeaturesExecution of the flags and calls `features` with them. Flags are flat, since no field stands in
+two classes of one function. Text is taken as it is, everything else as JSON; `null` is none where a setting allows it.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel, ValidationError
+
+from videobert.errors import UserError
+from videobert.settings import Execution, Files, Settings, explain, in_words, to_json
+
+Stage = Callable[..., None]
+
+
+def parts(stage: Stage) -> dict[str, type[BaseModel]]:
+    """The classes of a stage's parameters, by the parameter's name."""
+    hints = get_type_hints(stage)
+    return {
+        name: class_ for name, class_ in hints.items() if isinstance(class_, type) and issubclass(class_, BaseModel)
+    }
+
+
+def run(stage: Stage, arguments: list[str], program: str) -> None:
+    """Calls a stage with flags. Raises UserError with a line for each mistake."""
+    call(stage, **_parse(stage, arguments, program))
+
+
+def call(stage: Stage, /, **values: Any) -> None:
+    """Calls a stage with plain values, each given to the class that has a field of that name."""
+    classes = parts(stage)
+    unknown = [name for name in values if not any(name in class_.model_fields for class_ in classes.values())]
+    if unknown:
+        raise TypeError(f"{stage.__name__} has no {', '.join(unknown)}")
+    mistakes: list[str] = []
+    made = {}
+    for parameter, class_ in classes.items():
+        own = {name: value for name, value in values.items() if name in class_.model_fields}
+        try:
+            made[parameter] = class_(**own) if issubclass(class_, Files) else class_.model_validate_json(to_json(own))
+        except ValidationError as error:
+            mistakes += explain(error, class_)
+    if mistakes:
+        raise UserError("\n".join(mistakes))
+    stage(**made)
+
+
+def _parse(stage: Stage, arguments: list[str], program: str) -> dict[str, Any]:
+    parser = argparse.ArgumentParser(
+        prog=program,
+        description=stage.__doc__,
+        allow_abbrev=False,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=30, width=110),
+    )
+    titles = {Files: "files", Settings: "settings", Execution: "execution (nothing that the result depends on)"}
+    groups = {kind: parser.add_argument_group(title) for kind, title in titles.items()}
+    fields = {}
+    for class_ in parts(stage).values():
+        group = next(groups[kind] for kind in titles if issubclass(class_, kind))
+        schema = class_.model_json_schema()
+        for name, field in class_.model_fields.items():
+            fields[name] = field
+            several = issubclass(class_, Files) and get_origin(field.annotation) is list
+            group.add_argument(
+                f"--{name}",
+                nargs="*" if several else None,
+                required=issubclass(class_, Files) and field.is_required(),
+                default=argparse.SUPPRESS,
+                metavar=_metavar(field.annotation),
+                help=_help(field, schema["properties"][name], issubclass(class_, Files)).replace("%", "%%"),
+            )
+    given = vars(parser.parse_args(arguments))
+    return {name: _value(text, fields[name].annotation) for name, text in given.items()}
+
+
+def _metavar(annotation: Any) -> str:
+    if annotation is Path or get_args(annotation) == (Path,):
+        return "FILE"
+    return "VALUE"
+
+
+def _help(field: Any, schema: dict[str, Any], is_file: bool) -> str:
+    text = " ".join((field.description or "").split())
+    if is_file:
+        return text
+    default = json.dumps(field.default) if not isinstance(field.default, str) else field.default
+    return f"{text} ({in_words(schema)}; default: {default})"
+
+
+def _value(text: str | list[str], annotation: Any) -> Any:
+    """A flag's text as the value that a configuration would hold."""
+    if isinstance(text, list):
+        return text
+    kinds = get_args(annotation) if get_origin(annotation) is not list else ()
+    nullable = type(None) in kinds
+    if nullable and text == "null":
+        return None
+    if annotation in (str, Path) or _is_text(annotation):
+        return text
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text  # of the wrong type: the class says what is wanted
+
+
+def _is_text(annotation: Any) -> bool:
+    """Whether an annotation takes text: str, a choice of texts, or one of these or None."""
+    import typing
+
+    if get_origin(annotation) is typing.Annotated:
+        return _is_text(get_args(annotation)[0])
+    if get_origin(annotation) is typing.Literal:
+        return all(isinstance(value, str) for value in get_args(annotation))
+    options = [option for option in get_args(annotation) if option is not type(None)]
+    return annotation is str or (get_origin(annotation) is not list and len(options) == 1 and _is_text(options[0]))

@@ -1,0 +1,172 @@
+"""The files of a run: the tree below the results folder, each file of each stage by name.
+
+Rules and package ask this module, and no other module spells the name of another stage's file. It imports nothing. Paths
+are text, as Snakemake wants them; a shard may be "{shard}", which makes a pattern.
+
+Stages that are shared with a finished run (the key `upstream` of the configuration) have their files in its folder.
+"""
+
+KEPT_LEDGER = ".ledger.parquet"  # the hidden copy of the download's ledger, which Snakemake does not delete
+
+SHARDED = ("download", "transcribe", "frames", "features", "tokens")
+
+
+class ModelFolder:
+    """The files of a model folder: a Hugging Face model with all that a raw video needs."""
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+        self.weights = f"{folder}/model.safetensors"
+        self.config = f"{folder}/config.json"
+        self.tokenizer = f"{folder}/tokenizer.json"
+        self.tokenizer_config = f"{folder}/tokenizer_config.json"
+        self.centroids = f"{folder}/centroids.safetensors"
+        self.preprocessing = f"{folder}/preprocessing.json"
+        self.training = f"{folder}/training.json"
+        self.provenance = f"{folder}/provenance.json"
+
+    def files(self):
+        """All of them by name, the weights first."""
+        names = ("weights", "config", "tokenizer", "tokenizer_config", "centroids", "preprocessing", "training")
+        return {name: getattr(self, name) for name in (*names, "provenance")}
+
+    def task(self, name):
+        """What a task of the evaluation made for this model: in the model folder, or where the pipeline puts it."""
+        above = self.folder.rstrip("/").rpartition("/")[0]
+        return f"{self.folder}/{name}", f"{above or '.'}/evaluate/{name}"
+
+    @property
+    def card(self):
+        return f"{self.folder}/README.md"
+
+    @property
+    def plot(self):
+        return f"{self.folder}/training.png"
+
+
+class Layout:
+    """The files of the run in `results`; stages in `shared` have theirs in `upstream`."""
+
+    def __init__(self, results, upstream=None, shared=()):
+        self.results = str(results)
+        self.upstream = str(upstream) if upstream else None
+        self.shared = frozenset(shared if upstream else ())
+
+    def root(self, stage):
+        """The results folder that holds a stage's files."""
+        return self.upstream if stage in self.shared else self.results
+
+    def folder(self, stage):
+        return f"{self.root(stage)}/{stage}"
+
+    # Corpus
+
+    @property
+    def manifest(self):
+        return f"{self.folder('corpus')}/manifest.parquet"
+
+    @property
+    def register(self):
+        return f"{self.folder('corpus')}/register.parquet"
+
+    # Stages that work shard by shard
+
+    def shard_ledger(self, stage, shard):
+        """The ledger of a stage's shard: with the media in its folder, else hidden from readers of the tables."""
+        if stage in ("download", "frames"):
+            return f"{self.folder(stage)}/{shard}/ledger.parquet"
+        return f"{self.folder(stage)}/_ledger/{shard}.parquet"
+
+    def table(self, stage, shard):
+        """The table of a shard: sentences (transcribe), features or tokens."""
+        return f"{self.folder(stage)}/{shard}.parquet"
+
+    def steps(self, shard):
+        """The annotated steps that came with a shard's videos: of the kitchen's, which know their own."""
+        return f"{self.folder('download')}/{shard}/steps.tsv"
+
+    def frames_video(self, shard, video_id):
+        return f"{self.folder('frames')}/{shard}/{video_id}.mp4"
+
+    def kept_ledger(self, shard):
+        return f"{self.folder('download')}/{shard}/{KEPT_LEDGER}"
+
+    def journal(self, shard):
+        """What the download of a shard that was broken off has done."""
+        return f"{self.folder('download')}/{shard}/.journal"
+
+    def retries(self, shard):
+        """How often `videobert retry` asked for a shard's videos again."""
+        return f"{self.folder('download')}/{shard}/.retried"
+
+    def ledger(self, stage):
+        """What became of each video in a stage, over all shards."""
+        return f"{self.root(stage)}/ledger/{stage}.parquet"
+
+    # Stages that work on all shards
+
+    @property
+    def centroids(self):
+        return f"{self.folder('codebook')}/centroids.safetensors"
+
+    @property
+    def statistics(self):
+        return f"{self.folder('codebook')}/statistics.json"
+
+    @property
+    def atlas(self):
+        return f"{self.folder('codebook')}/atlas.parquet"
+
+    @property
+    def tokenizer(self):
+        return f"{self.folder('vocabulary')}/tokenizer.json"
+
+    @property
+    def tokenizer_config(self):
+        return f"{self.folder('vocabulary')}/tokenizer_config.json"
+
+    @property
+    def vocabulary_provenance(self):
+        return f"{self.folder('vocabulary')}/provenance.json"
+
+    @property
+    def model(self):
+        return ModelFolder(self.folder("pretrain"))
+
+    def scaling_model(self, share, seed):
+        return ModelFolder(f"{self.folder('scaling')}/{share}-{seed}")
+
+    # Evaluation and report
+
+    def task(self, name):
+        """A task's figures."""
+        return f"{self.folder('evaluate')}/{name}.json"
+
+    def task_folder(self, name):
+        """What a task keeps beside its figures, for `videobert search` and `videobert caption`."""
+        return f"{self.folder('evaluate')}/{name}"
+
+    @property
+    def metrics(self):
+        return self.task("metrics")
+
+    @property
+    def page(self):
+        return f"{self.folder('report')}/index.html"
+
+    @property
+    def summary(self):
+        return f"{self.folder('report')}/summary.txt"
+
+    # Of every job
+
+    def log(self, job):
+        return f"{self.results}/logs/{job}.log"
+
+    def benchmark(self, job):
+        return f"{self.results}/benchmarks/{job}.tsv"
+
+    @property
+    def lock(self):
+        """Held by the workflow that works in this results folder."""
+        return f"{self.results}/.lock"

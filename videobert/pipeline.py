@@ -1,0 +1,52 @@
+"""The commands: stages, tasks and tools by name, with a line each and the module that holds the function of that name.
+
+Nothing is imported before it is asked for: torch takes seconds.
+"""
+
+import importlib
+from collections.abc import Callable
+
+STAGES = {
+    "corpus": ("stages.corpus", "read the list of videos: clean ids, shards, train/test split"),
+    "download": ("stages.download", "fetch one shard's videos: URLs, local files, the built-in kitchen"),
+    "transcribe": ("stages.transcribe", "turn one shard's speech into sentences with times"),
+    "frames": ("stages.frames", "decode one shard's videos to normalised 20 fps frames"),
+    "features": ("stages.features", "turn one shard's frames into S3D features, one per 1.5 s clip"),
+    "codebook": ("stages.codebook", "cluster the features of the train videos into visual words"),
+    "vocabulary": ("stages.vocabulary", "train or fetch the WordPiece vocabulary of the text"),
+    "tokens": ("stages.tokens", "turn one shard's sentences and features into joint token sequences"),
+    "pretrain": ("stages.pretrain", "pretrain the joint video-language model"),
+    "objectives": ("evaluation.objectives", "measure masked accuracy and alignment on unseen videos"),
+    "zero_shot": ("evaluation.zero_shot", "name the verb and the object of unseen steps, untrained"),
+    "probe": ("evaluation.probe", "name them by linear probes on frozen features"),
+    "retrieval": ("evaluation.retrieval", "find the video for a text, and the text for a video"),
+    "captioning": ("evaluation.captioning", "train decoders that write the sentences of steps, and score them"),
+    "forecasting": ("evaluation.forecasting", "forecast visual words: the next ones, and those of a text"),
+    "scaling": ("evaluation.scaling", "measure what more videos bring: models of shares of them"),
+    "evaluate": ("evaluation.evaluate", "merge the figures of the tasks"),
+    "report": ("report.page", "gather everything in one HTML page"),
+    "ledger": ("data.ledger", "gather what became of each video in one stage's shards"),
+}
+# Commands beside the pipeline: a person types them, so what they must be given needs no flag.
+TOOLS = {
+    "fill": ("commands", "fill the [MASK]s of a sentence with what a video shows"),
+    "search": ("commands", "find the seconds in which videos show what a text says"),
+    "index": ("commands", "make an index of videos to search in"),
+    "forecast": ("commands", "say what a video shows next"),
+    "caption": ("commands", "describe a short video in a sentence"),
+    "discover": ("web.discover", "make a list of videos from playlists, channels and searches"),
+    "retry": ("stages.retry", "have the next run try again the videos that the download lost"),
+    "youcook2": ("evaluation.youcook2", "turn YouCook II's annotations into a list of videos and a table of steps"),
+    "config": ("config", "print a configuration with every setting, explained"),
+}
+
+
+def function(name: str) -> Callable[..., None]:
+    """The function of a command."""
+    module, _ = (STAGES | TOOLS)[name]
+    return getattr(importlib.import_module(f"videobert.{module}"), name)
+
+
+def version(stage: str) -> int:
+    """The VERSION of a stage: raised when its output changes meaning."""
+    return importlib.import_module(f"videobert.{STAGES[stage][0]}").VERSION

@@ -1,0 +1,84 @@
+"""Stages that a run shares with a finished one: the key `upstream` of the configuration.
+
+A stage is shared when its settings and its version are those of the finished run, all its files are there, and all stages
+that it reads are shared. So two codebooks or eight pretrainings do not download and encode twice. The comparison needs no
+file but the provenance that each output carries.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from videobert.config import SECTIONS, part
+from videobert.data.provenance import read_provenance, sha256
+from videobert.errors import UserError
+from videobert.layout import Layout
+from videobert.pipeline import version
+from videobert.settings import Settings
+from videobert.web.options import DownloadExecution
+
+# What each stage reads, in the order of the pipeline.
+READS = {
+    "corpus": (),
+    "download": ("corpus",),
+    "transcribe": ("download",),
+    "frames": ("download",),
+    "features": ("frames",),
+    "codebook": ("features",),
+    "vocabulary": ("transcribe",),
+    "tokens": ("transcribe", "features", "codebook", "vocabulary"),
+    "pretrain": ("tokens", "codebook", "vocabulary", "features", "frames"),
+}
+
+
+def shared_stages(config: Any, shards: list[str]) -> dict[str, str]:
+    """For each stage "" when it is shared with the upstream run, else why not.
+
+    Raises UserError when `upstream` is no results folder, or is `results` itself.
+    """
+    upstream = Layout(config.upstream)
+    if not Path(upstream.manifest).exists():
+        raise UserError(f"upstream: {config.upstream} is no finished run: it has no corpus/manifest.parquet")
+    if Path(config.upstream).resolve() == Path(config.results).resolve():
+        raise UserError("upstream and results are the same folder: set results to another one")
+    reasons: dict[str, str] = {}
+    for stage, reads in READS.items():
+        above = next((name for name in reads if reasons[name]), None)
+        reasons[stage] = f"{above} is made anew" if above else _difference(config, upstream, stage, shards)
+    return reasons
+
+
+def _difference(config: Any, upstream: Layout, stage: str, shards: list[str]) -> str:
+    """Why a stage whose inputs are shared is not, "" when it is."""
+    files = _files(upstream, stage, shards)
+    if missing := next((file for file in files if not Path(file).exists()), None):
+        return f"{missing} is missing"
+    provenance = read_provenance(Path(files[0]))
+    if provenance.get("version") != version(stage):
+        return f"{files[0]} is of version {provenance.get('version')}, this is {version(stage)}"
+    settings: Settings = part(config, SECTIONS[stage][0])
+    if stage == "corpus":
+        if provenance["inputs"]["videos"] != sha256(Path(config.corpus.videos)):
+            return f"{config.corpus.videos} is another list"
+        own = {name: value for name, value in settings.fingerprint().items() if name != "videos"}
+        return "" if own == provenance["settings"] else "its settings differ"
+    if stage == "download" and provenance["settings"].get("options") != part(config, DownloadExecution).selection():
+        return "download.options differs"
+    if stage == "tokens" and config.tokens.exclude:
+        return "tokens.exclude names a file, which may have changed"
+    return "" if provenance.get("settings_sha256") == settings.sha256() else "its settings differ"
+
+
+def _files(layout: Layout, stage: str, shards: list[str]) -> list[str]:
+    """The files of a stage that others read; the first carries the provenance."""
+    whole = {
+        "corpus": [layout.manifest, layout.register],
+        "codebook": [layout.centroids, layout.statistics, layout.atlas],
+        "vocabulary": [layout.vocabulary_provenance, layout.tokenizer],
+        "pretrain": list(layout.model.files().values()),
+    }
+    if stage in whole:
+        return whole[stage]
+    ledgers = [layout.shard_ledger(stage, shard) for shard in shards]
+    tables = [layout.table(stage, shard) for shard in shards] if stage not in ("download", "frames") else []
+    steps = [layout.steps(shard) for shard in shards] if stage == "download" else []
+    return [*ledgers, *tables, *steps, layout.ledger(stage)]
