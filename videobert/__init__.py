@@ -1,4 +1,23 @@
-"""VideoBERT-in-a-box: from a list of videos to a pretrained joint video-language model."""
+"""VideoBERT-in-a-box: from a list of videos to a pretrained joint video-language model.
+
+Each floor uses those below it:
+
+    api.py, commands.py   what a trained model is for, in Python and from the shell
+    config.py, upstream.py the configuration, and what a run shares with a finished one
+    stages/               the stages of the pipeline, a module for each rule
+    evaluation/           the tasks of the evaluation, a module each
+    report/               the page that shows everything
+    model/                the network, its input, its training; transformers is used here
+    vision/               S3D and its features, the quantizer
+    speech/               Whisper, sentences, captions
+    web/                  videos from sites; yt-dlp is used here
+    kitchen/              the built-in corpus
+    media/                video files in bounded processes; PyAV and ffmpeg are used here
+    data/                 provenance, ledgers, tables, the manifest
+    cli.py, pipeline.py   commands; process.py, devices.py: locks and devices
+    settings.py           what a setting is
+    layout.py, errors.py  the files of a run; the two kinds of errors, and the words of the ledgers
+"""
 
 from typing import Any
 

@@ -1,0 +1,154 @@
+"""The stages and tasks as the tests call them: with folders, as the tests lay them out, and settings by their names.
+
+The workflow hands over files (workflow/rules); here a folder stands for the files that a stage writes into it.
+"""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from videobert.cli import call
+from videobert.data.provenance import read_table
+from videobert.kitchen.script import script
+from videobert.pipeline import function
+
+
+def shards(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.parquet"))
+
+
+def corpus(videos: Path, output: Path, ledger: Path, register: Path, **settings: Any) -> None:
+    call(function("corpus"), videos=str(videos), manifest=output, ledger=ledger, id_register=register, **settings)
+
+
+def download(register: Path, output: Path, **values: Any) -> None:
+    values = {name: str(value) if name == "cookies" and value else value for name, value in values.items()}
+    call(function("download"), id_register=register, ledger=output, steps=output.parent / "steps.tsv", **values)
+
+
+def transcribe(download: Path, output: Path, ledger: Path, **settings: Any) -> None:
+    call(function("transcribe"), download=download, table=output, ledger=ledger, **_texts(settings))
+
+
+def frames(download: Path, output: Path, *settings: int, **named: Any) -> None:
+    call(function("frames"), download=download, ledger=output, **dict(zip(("fps", "size", "crf"), settings)), **named)
+
+
+def features(frames: Path, output: Path, ledger: Path, **settings: Any) -> None:
+    settings = {"weights": "kitchen", **_texts(settings)}
+    call(function("features"), frames=frames, table=output, ledger=ledger, **settings)
+
+
+def codebook(features: Path, manifest: Path, output: Path, **settings: Any) -> None:
+    names = {"centroids": "centroids.safetensors", "statistics": "statistics.json", "atlas": "atlas.parquet"}
+    files = {name: output / file for name, file in names.items()}
+    call(function("codebook"), features=shards(features), manifest=manifest, **files, **settings)
+
+
+def vocabulary(transcribe: Path, manifest: Path, output: Path, **settings: Any) -> None:
+    files = {"tokenizer_json": output / "tokenizer.json", "provenance": output / "provenance.json"}
+    call(function("vocabulary"), transcripts=shards(transcribe), manifest=manifest, **files, **_texts(settings))
+
+
+def tokens(transcribe: Path, codebook: Path, vocabulary: Path, output: Path, **values: Any) -> None:
+    files = {"centroids": codebook / "centroids.safetensors", "tokenizer": vocabulary / "tokenizer.json"}
+    call(function("tokens"), transcripts=transcribe, table=output, **files, **_texts(values, "exclude"))
+
+
+def pretrain(
+    tokens: Path, codebook: Path, vocabulary: Path, features: Path, frames: Path, output: Path, **values: Any
+) -> None:
+    first = shards(tokens)[0]
+    call(
+        function("pretrain"),
+        tokens=shards(tokens),
+        centroids=codebook / "centroids.safetensors",
+        tokenizer=vocabulary / "tokenizer.json",
+        features=features / first.name,
+        frames=frames / first.stem / "ledger.parquet",
+        model=output / "model.safetensors",
+        **_texts(values, "initial_model"),
+    )
+
+
+def task(name: str, pretrain: Path, tokens: Path, manifest: Path, output: Path, **values: Any) -> None:
+    """Any task; `features` is the folder of features, `annotations` a path, "kitchen" or None."""
+    files: dict[str, Any] = {"tokens": shards(tokens), "manifest": manifest, "figures": output}
+    if "features" in values:
+        files["features"] = shards(values.pop("features"))
+    if "annotations" in values:
+        files["steps"] = steps_files(values["annotations"], manifest)
+    call(function(name), model=pretrain / "model.safetensors", **files, **_texts(values, "annotations", "text_model"))
+
+
+def objectives(**values: Any) -> None:
+    task("objectives", **values)
+
+
+def zero_shot(**values: Any) -> None:
+    task("zero_shot", **values)
+
+
+def probe(**values: Any) -> None:
+    task("probe", **values)
+
+
+def retrieval(**values: Any) -> None:
+    task("retrieval", **values)
+
+
+def captioning(**values: Any) -> None:
+    task("captioning", **values)
+
+
+def forecasting(**values: Any) -> None:
+    task("forecasting", **values)
+
+
+def scaling(models: list[Path], tokens: Path, manifest: Path, output: Path, **values: Any) -> None:
+    files = {"tokens": shards(tokens), "manifest": manifest, "figures": output}
+    files["models"] = [folder / "model.safetensors" for folder in models]
+    steps = steps_files(values["annotations"], manifest)
+    call(function("scaling"), steps=steps, **files, **_texts(values, "annotations"))
+
+
+def evaluate(results: Path, pretrain: Path, output: Path, tasks: list[str]) -> None:
+    call(
+        function("evaluate"),
+        figures=[results / f"{task}.json" for task in tasks],
+        model=pretrain / "model.safetensors",
+        metrics=output,
+        card=pretrain / "README.md",
+    )
+
+
+def report(results: Path, output: Path, summary: Path, words: int, examples: int) -> None:
+    call(function("report"), results=results, page=output, summary=summary, words=words, examples=examples)
+
+
+def steps_files(annotations: Path | str | None, manifest: Path) -> list[Path]:
+    """The tables of steps of a setting evaluate.annotations, as the rules find them."""
+    if annotations is None:
+        return []
+    if annotations != "kitchen":
+        return [Path(annotations)]
+    path = manifest.parent / "kitchen-steps.tsv"
+    write_kitchen_steps(manifest, path)
+    return [path]
+
+
+def write_kitchen_steps(manifest: Path, path: Path) -> None:
+    """What the stage download writes of the kitchen's videos."""
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+        writer.writerow(["video_id", "start", "end", "verb", "object", "sentence"])
+        for row in read_table(manifest, ["video_id", "source"]).to_pylist():
+            if row["source"].startswith("kitchen:"):
+                for step in script(int(row["source"].removeprefix("kitchen:"))).steps:
+                    writer.writerow([row["video_id"], step.start, step.end, step.verb, step.object, step.sentence])
+
+
+def _texts(values: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Paths among the settings as text, which is what a configuration holds."""
+    paths = (*names, "weights", "model", "tokenizer")
+    return {name: str(value) if name in paths and isinstance(value, Path) else value for name, value in values.items()}
