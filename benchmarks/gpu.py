@@ -920,11 +920,12 @@ def main() -> int:
     if device == "cpu":
         print("gpu: no GPU is used: tiny sizes on the CPU, to see that the checks run", file=sys.stderr)
     run = rows_of if options.in_process else apart_rows
+    head = header(setup)  # before the parts change how torch is set
     with tempfile.TemporaryDirectory() as scratch:
         tempfile.tempdir = scratch  # what a part leaves goes with the folder
         rows = [row for part in parts for row in run(part, setup)]
         tempfile.tempdir = None
-    text = header(setup) + table(rows)
+    text = head + table(rows)
     print(text)
     output = options.output or (default_output() if device == "cuda" else None)
     if output:
@@ -1023,12 +1024,15 @@ def header(setup: Setup) -> str:
         device = f"{name}, driver {driver}, CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
     else:
         device = f"no GPU was used; CPU ({platform.processor() or platform.machine()}), {os.cpu_count()} cores"
+    flags = {"convolutions": torch.backends.cudnn.allow_tf32, "matrix products": torch.backends.cuda.matmul.allow_tf32}
+    states = {name: "on" if allowed else "off" for name, allowed in flags.items()}
     sizes = "tiny sizes: the figures tell nothing but that the checks run" if setup.tiny else "full sizes"
     lines = [
         "# GPU check",
         "",
         f"- device: {device}",
         f"- sizes: {sizes}",
+        f"- TF32 as torch has it: {', '.join(f'{name} {state}' for name, state in states.items())}",
         f"- versions: Python {platform.python_version()}, {', '.join(f'{key} {versions[key]}' for key in versions)}",
         f"- date: {time.strftime('%Y-%m-%d')}",
         f"- command: python {' '.join(['benchmarks/gpu.py', *sys.argv[1:]])}",
