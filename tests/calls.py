@@ -7,60 +7,71 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from videobert.cli import call
 from videobert.data.provenance import read_table
 from videobert.kitchen.script import script
 from videobert.pipeline import function
+
+
+def run(name: str, **values: Any) -> None:
+    """A command by its name, with all its values by theirs."""
+    from videobert.cli import call  # pydantic is missing where benchmarks/gpu.py may run
+
+    call(function(name), **values)
 
 
 def shards(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.parquet"))
 
 
+def token_files(tokens: Path, manifest: Path) -> list[Path]:
+    """The token tables of all shards of the manifest."""
+    return [tokens / f"{shard}.parquet" for shard in sorted(set(read_table(manifest)["shard"].to_pylist()))]
+
+
 def corpus(videos: Path, output: Path, ledger: Path, register: Path, **settings: Any) -> None:
-    call(function("corpus"), videos=str(videos), manifest=output, ledger=ledger, id_register=register, **settings)
+    run("corpus", videos=str(videos), manifest=output, ledger=ledger, id_register=register, **settings)
 
 
 def download(register: Path, output: Path, **values: Any) -> None:
     values = {name: str(value) if name == "cookies" and value else value for name, value in values.items()}
-    call(function("download"), id_register=register, ledger=output, steps=output.parent / "steps.tsv", **values)
+    run("download", id_register=register, ledger=output, steps=output.parent / "steps.tsv", **values)
 
 
 def transcribe(download: Path, output: Path, ledger: Path, **settings: Any) -> None:
-    call(function("transcribe"), download=download, table=output, ledger=ledger, **_texts(settings))
+    run("transcribe", download=download, table=output, ledger=ledger, **_texts(settings))
 
 
 def frames(download: Path, output: Path, *settings: int, **named: Any) -> None:
-    call(function("frames"), download=download, ledger=output, **dict(zip(("fps", "size", "crf"), settings)), **named)
+    run("frames", download=download, ledger=output, **dict(zip(("fps", "size", "crf"), settings)), **named)
 
 
 def features(frames: Path, output: Path, ledger: Path, **settings: Any) -> None:
     settings = {"weights": "kitchen", **_texts(settings)}
-    call(function("features"), frames=frames, table=output, ledger=ledger, **settings)
+    run("features", frames=frames, table=output, ledger=ledger, **settings)
 
 
 def codebook(features: Path, manifest: Path, output: Path, **settings: Any) -> None:
     names = {"centroids": "centroids.safetensors", "statistics": "statistics.json", "atlas": "atlas.parquet"}
     files = {name: output / file for name, file in names.items()}
-    call(function("codebook"), features=shards(features), manifest=manifest, **files, **settings)
+    run("codebook", features=shards(features), manifest=manifest, **files, **settings)
 
 
 def vocabulary(transcribe: Path, manifest: Path, output: Path, **settings: Any) -> None:
     files = {"tokenizer_json": output / "tokenizer.json", "provenance": output / "provenance.json"}
-    call(function("vocabulary"), transcripts=shards(transcribe), manifest=manifest, **files, **_texts(settings))
+    run("vocabulary", transcripts=shards(transcribe), manifest=manifest, **files, **_texts(settings))
 
 
 def tokens(transcribe: Path, codebook: Path, vocabulary: Path, output: Path, **values: Any) -> None:
     files = {"centroids": codebook / "centroids.safetensors", "tokenizer": vocabulary / "tokenizer.json"}
-    call(function("tokens"), transcripts=transcribe, table=output, **files, **_texts(values, "exclude"))
+    run("tokens", transcripts=transcribe, table=output, **files, **_texts(values, "exclude"))
 
 
 def pretrain(
     tokens: Path, codebook: Path, vocabulary: Path, features: Path, frames: Path, output: Path, **values: Any
 ) -> None:
     first = shards(tokens)[0]
-    call(
-        function("pretrain"),
+    run(
+        "pretrain",
         tokens=shards(tokens),
         centroids=codebook / "centroids.safetensors",
         tokenizer=vocabulary / "tokenizer.json",
@@ -78,7 +89,7 @@ def task(name: str, pretrain: Path, tokens: Path, manifest: Path, output: Path, 
         files["features"] = shards(values.pop("features"))
     if "annotations" in values:
         files["steps"] = steps_files(values["annotations"], manifest)
-    call(function(name), model=pretrain / "model.safetensors", **files, **_texts(values, "annotations", "text_model"))
+    run(name, model=pretrain / "model.safetensors", **files, **_texts(values, "annotations", "text_model"))
 
 
 def objectives(**values: Any) -> None:
@@ -109,12 +120,12 @@ def scaling(models: list[Path], tokens: Path, manifest: Path, output: Path, **va
     files = {"tokens": shards(tokens), "manifest": manifest, "figures": output}
     files["models"] = [folder / "model.safetensors" for folder in models]
     steps = steps_files(values["annotations"], manifest)
-    call(function("scaling"), steps=steps, **files, **_texts(values, "annotations"))
+    run("scaling", steps=steps, **files, **_texts(values, "annotations"))
 
 
 def evaluate(results: Path, pretrain: Path, output: Path, tasks: list[str]) -> None:
-    call(
-        function("evaluate"),
+    run(
+        "evaluate",
         figures=[results / f"{task}.json" for task in tasks],
         model=pretrain / "model.safetensors",
         metrics=output,
@@ -123,7 +134,7 @@ def evaluate(results: Path, pretrain: Path, output: Path, tasks: list[str]) -> N
 
 
 def report(results: Path, output: Path, summary: Path, words: int, examples: int) -> None:
-    call(function("report"), results=results, page=output, summary=summary, words=words, examples=examples)
+    run("report", results=results, page=output, summary=summary, words=words, examples=examples)
 
 
 def steps_files(annotations: Path | str | None, manifest: Path) -> list[Path]:

@@ -10,12 +10,12 @@ from videobert.data.provenance import atomic, read_provenance, sha256, with_prov
 from videobert.errors import UserError
 from videobert.model.predictor import Predictor
 from videobert.model.processing_videobert import IGNORE
-from videobert.model.settings import CaptioningSettings
 
 if TYPE_CHECKING:
     import torch
 
     from videobert.model.caption_decoder import CaptionDecoder
+    from videobert.model.settings import CaptioningSettings
 
 
 # What the decoder is shown of each clip, by row; one vector after the other.
@@ -151,7 +151,7 @@ def train_decoder(
     memories: list[np.ndarray],
     sentences: list[np.ndarray],
     predictor: Predictor,
-    settings: CaptioningSettings,
+    settings: "CaptioningSettings",
     seed: int,
 ) -> "CaptionDecoder":
     """A decoder trained to write each sentence from its memory; the same seed, order and steps for every row."""
@@ -185,7 +185,7 @@ def train_decoder(
 
 
 def _decoder(
-    memories: list[np.ndarray], predictor: Predictor, settings: CaptioningSettings, seed: int
+    memories: list[np.ndarray], predictor: Predictor, settings: "CaptioningSettings", seed: int
 ) -> "CaptionDecoder":
     """A decoder that knows nothing but the mean and the scale of what it will be shown."""
     import torch

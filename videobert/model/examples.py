@@ -6,22 +6,24 @@ video once (video only). An objective of weight 0 leaves its visits out. A sente
 next one of its video, and the visual words are thinned by a random stride, both as in the paper.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from videobert.errors import UserError
 from videobert.model.processing_videobert import IGNORE, Vocabulary, lay_out, lay_out_labels, pad_examples, shorten
 from videobert.model.sequences import Neighbours, Segments, mask_tokens
-from videobert.model.settings import PretrainSettings
 
 PAIR, OWN, OTHER, TEXT_ONLY, VIDEO_ONLY = range(5)
+
+if TYPE_CHECKING:
+    from videobert.model.settings import PretrainSettings
 
 
 class Examples:
     """The whole run's examples, as a map-style data set: example i is a pure function of (seed, i)."""
 
-    def __init__(self, segments: Segments, vocabulary: Vocabulary, settings: PretrainSettings):
+    def __init__(self, segments: Segments, vocabulary: Vocabulary, settings: "PretrainSettings"):
         self.segments = segments
         self.vocabulary = vocabulary
         self.choices = vocabulary.choices()

@@ -10,10 +10,11 @@ from videobert.data.provenance import atomic, provenance_key
 from videobert.devices import resolve_device
 from videobert.errors import UserError
 from videobert.model.examples import Examples
-from videobert.model.settings import PretrainExecution, PretrainSettings
 
 if TYPE_CHECKING:
     from transformers import Trainer, TrainingArguments
+
+    from videobert.model.settings import PretrainExecution, PretrainSettings
 
 
 PARTS = ("text_loss", "video_loss", "text_video_loss", "alignment_loss")
@@ -42,7 +43,9 @@ def last_checkpoint(folder: Path, provenance: dict[str, Any], clean: bool = True
     )
 
 
-def training_arguments(folder: Path, settings: PretrainSettings, execution: PretrainExecution) -> "TrainingArguments":
+def training_arguments(
+    folder: Path, settings: "PretrainSettings", execution: "PretrainExecution"
+) -> "TrainingArguments":
     """transformers' TrainingArguments; checkpoints come to `folder`/checkpoints."""
     from transformers import TrainingArguments
 
