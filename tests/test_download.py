@@ -17,6 +17,7 @@ from videobert.errors import UserError
 SETTINGS = yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text())["download"]
 
 
+@pytest.mark.slow
 def test_kitchen_videos_are_rendered(tmp_path):
     rows = run(tmp_path, {"k": "kitchen:3"})
     row = rows["k"]

@@ -59,6 +59,7 @@ def test_a_saved_model_gives_the_same_bits(tmp_path):
     assert torch.equal(encoder(**inputs).last_hidden_state, before.last_hidden_state)
 
 
+@pytest.mark.slow
 def test_the_package_offers_the_model_without_importing_torch_first():
     code = "import sys, videobert; assert 'torch' not in sys.modules; print(videobert.VideoBertForPreTraining.__name__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -289,16 +289,16 @@ def test_the_output_is_a_model_folder(finished, paths):
     assert curve[-1]["text_loss"] < curve[0]["text_loss"] - 0.5
 
 
-def test_a_killed_run_goes_on_and_ends_in_the_same_bits(finished, paths, tmp_path):
+@pytest.mark.slow
+def test_a_killed_run_goes_on_and_ends_in_the_same_bits(finished, paths, tmp_path, capsys):
     """Killed twice: after a checkpoint, and with a half-written one lying there."""
     output = tmp_path / "pretrain"
     arguments = {**paths, "output": output, **SETTINGS}
     code = f"from pathlib import Path, PosixPath; from videobert.pretrain import pretrain; pretrain(**{arguments!r})"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL, env=environment)
-    deadline = time.time() + 120
     while not list(output.glob("checkpoints/checkpoint-*/whole")):
-        assert process.poll() is None and time.time() < deadline
+        assert process.poll() is None
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -308,30 +308,31 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_bits(finished, paths, tmp_pat
     shutil.copytree(checkpoints[0], broken)
     (broken / "whole").unlink()
     (broken / "model.safetensors").write_bytes(b"half")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    assert "going on from checkpoint-" in done.stderr and "checkpoint-55" not in done.stderr
+    pretrain(**arguments)
+    said = capsys.readouterr().err
+    assert "going on from checkpoint-" in said and "checkpoint-55" not in said
     assert digests(output) == digests(finished)
     assert not (output / "checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_two_processes_train_the_model_of_one(paths, tmp_path):
     """From the same examples: their shares differ in what is masked, and some have nothing of an objective at all."""
     curves, weights = {}, {}
-    for name, launcher in (("one", []), ("two", ["-m", "torch.distributed.run", "--nproc_per_node=2"])):
-        settings = {**SETTINGS, "dropout": 0.0, "max_steps": 10, "logging_steps": 2, "batch_size": 4}
-        settings["share"] = 0.5  # the videos are drawn once for all processes
-        code = (
-            "from pathlib import Path, PosixPath\nfrom videobert.pretrain import pretrain\n"
-            f"pretrain(**{ {**paths, 'output': tmp_path / name, **settings}!r})\n"
-        )
-        (tmp_path / f"{name}.py").write_text(code)
-        if launcher:
-            launcher += ["--rdzv_backend=c10d", "--rdzv_endpoint=127.0.0.1:0", "--local_addr=127.0.0.1"]
-        command = [sys.executable, *launcher, str(tmp_path / f"{name}.py")]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
-        done = subprocess.run(command, capture_output=True, text=True, env=environment)
-        assert done.returncode == 0, done.stderr
+    settings = {**SETTINGS, "dropout": 0.0, "max_steps": 10, "logging_steps": 2, "batch_size": 4}
+    settings["share"] = 0.5  # the videos are drawn once for all processes
+    pretrain(**paths, output=tmp_path / "one", **settings)
+    (tmp_path / "two.py").write_text(
+        "from pathlib import Path, PosixPath\nfrom videobert.pretrain import pretrain\n"
+        f"pretrain(**{ {**paths, 'output': tmp_path / 'two', **settings}!r})\n"
+    )
+    launcher = ["-m", "torch.distributed.run", "--nproc_per_node=2"]
+    launcher += ["--rdzv_backend=c10d", "--rdzv_endpoint=127.0.0.1:0", "--local_addr=127.0.0.1"]
+    command = [sys.executable, *launcher, str(tmp_path / "two.py")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    for name in ("one", "two"):
         curves[name] = json.loads((tmp_path / name / "training.json").read_text())["curve"]
         weights[name] = load_file(tmp_path / name / "model.safetensors")
     assert len(curves["one"]) == 5

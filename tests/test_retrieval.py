@@ -31,10 +31,9 @@ SEARCHES = ["text_to_video", "video_to_text", "text_to_video_within", "video_to_
 
 
 @pytest.fixture(scope="module")
-def measured(learnt, tmp_path_factory) -> Path:
-    output = tmp_path_factory.mktemp("evaluate") / "retrieval.json"
-    retrieval(**learnt, output=output, **QUESTIONS)
-    return output
+def measured(learnt, shared) -> Path:
+    make = lambda folder: retrieval(**learnt, output=folder / "retrieval.json", **QUESTIONS)  # noqa: E731
+    return shared("retrieval", make) / "retrieval.json"
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Scaling: shares are nested draws, all videos are as ever, figures are those of the models one by one."""
 
 import json
+import shutil
 from dataclasses import fields
 from pathlib import Path
 
@@ -36,15 +37,16 @@ def paths(learnt) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def models(paths, tmp_path_factory) -> list[Path]:
+def models(paths, shared) -> list[Path]:
     """A model for each share and seed: of three videos, and of five."""
-    folder = tmp_path_factory.mktemp("models")
-    outputs = []
-    for share in SHARES:
-        for seed in SEEDS:
-            outputs.append(folder / f"{share}-{seed}")
-            pretrain(**paths, output=outputs[-1], **{**SECTION, "share": share, "seed": seed})
-    return outputs
+    grid = [(share, seed) for share in SHARES for seed in SEEDS]
+
+    def make(folder: Path) -> None:
+        for share, seed in grid:
+            pretrain(**paths, output=folder / f"{share}-{seed}", **{**SECTION, "share": share, "seed": seed})
+
+    folder = shared("models", make)
+    return [folder / f"{share}-{seed}" for share, seed in grid]
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +56,9 @@ def grid(learnt, models) -> dict:
 
 
 @pytest.fixture(scope="module")
-def measured(grid, tmp_path_factory) -> Path:
-    output = tmp_path_factory.mktemp("evaluate") / "scaling.json"
-    scaling(**grid, output=output)
-    return output
+def measured(grid, shared) -> Path:
+    make = lambda folder: scaling(**grid, output=folder / "scaling.json")  # noqa: E731
+    return shared("scaling", make) / "scaling.json"
 
 
 def figures(path: Path) -> dict:
@@ -100,9 +101,8 @@ def test_a_share_of_1_are_all_videos(paths):
 def test_a_model_says_how_many_videos_it_saw(models, tmp_path):
     assert made(models[2] / "model.safetensors")["settings"]["share"] == 0.1
     assert [json.loads((folder / "training.json").read_text())["corpus"]["videos"] for folder in models] == [3, 3, 5, 5]
-    write_card(models[2], {})
-    card = (models[2] / "README.md").read_text()
-    (models[2] / "README.md").unlink()
+    write_card(shutil.copytree(models[2], tmp_path / "model"), {})
+    card = (tmp_path / "model/README.md").read_text()
     assert "5 videos (a share of 0.1 of the train videos), " in card
 
 
@@ -213,14 +213,14 @@ def test_models_that_are_no_curve_are_refused(grid, paths, models, learnt, tmp_p
 def test_the_figures_of_all_tasks_are_of_one_models_tokens(measured, learnt, tmp_path):
     """Not of the one model, since scaling has many."""
     results, metrics = measured.parent, tmp_path / "metrics.json"
-    evaluate(results, learnt["pretrain"], metrics, ["scaling"])
+    pretrain = shutil.copytree(learnt["pretrain"], tmp_path / "pretrain")
+    evaluate(results, pretrain, metrics, ["scaling"])
     assert json.loads(metrics.read_text())["scaling"] == figures(measured)
     assert json.loads(metrics.read_text())["protocol"]["scaling"]["shares"] == SHARES
-    card = (learnt["pretrain"] / "README.md").read_text()
-    (learnt["pretrain"] / "README.md").unlink()
+    card = (pretrain / "README.md").read_text()
     assert "cross modal, 0.05" in card
     data = json.loads(measured.read_text())
     data["made"]["inputs"]["tokens"][1] = "0" * 64
     (tmp_path / "scaling.json").write_text(json.dumps(data))
     with pytest.raises(UserError, match=r"scaling\.json is of other tokens than .*run snakemake --cores all scaling"):
-        evaluate(tmp_path, learnt["pretrain"], metrics, ["scaling"])
+        evaluate(tmp_path, pretrain, metrics, ["scaling"])

@@ -80,6 +80,7 @@ print(hashlib.sha256(train(texts, 700).backend_tokenizer.to_str().encode()).hexd
 """
 
 
+@pytest.mark.slow
 def test_training_is_the_same_in_every_process_and_for_every_order():
     # In processes of their own: the library's hash tables are seeded once for each.
     runs = [

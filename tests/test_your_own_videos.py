@@ -15,6 +15,7 @@ from hostile_web import PAGE, web, write_video
 from videobert.artefact import read_table
 from videobert.report import report
 
+pytestmark = pytest.mark.slow  # the workflow at work
 NAMES = {
     "shell": "; rm -rf ~; $(touch pwned) `touch pwned` && touch pwned | touch pwned",
     "path": "../../../../../tmp/pwned",

@@ -25,10 +25,9 @@ def learnt(learnt) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def measured(learnt, tmp_path_factory) -> Path:
-    output = tmp_path_factory.mktemp("evaluate") / "zero_shot.json"
-    zero_shot(**learnt, output=output, **QUESTIONS)
-    return output
+def measured(learnt, shared) -> Path:
+    make = lambda folder: zero_shot(**learnt, output=folder / "zero_shot.json", **QUESTIONS)  # noqa: E731
+    return shared("zero_shot", make) / "zero_shot.json"
 
 
 def figures(path: Path) -> dict:
