@@ -1,10 +1,18 @@
 # Two commands: `make demo` and `make test`. Both install what they need into .venv first.
+#
+# `make test` runs all tests, spread over the cores (eight minutes on two); `make test-fast` those that need no workflow and
+# no trained model (a minute). Both in random order: the first lines name the seed, and `make test
+# TESTS=--randomly-seed=N` runs that order again. TESTS takes any other words of pytest as well.
 
 PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= all
+TESTS ?=
+# A process for each core but no more than four: each starts jobs of its own. One that has nothing left to do takes tests
+# from another.
+PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
-.PHONY: demo kitchen-full test install lint clean
+.PHONY: demo kitchen-full test test-fast install lint clean
 
 demo: install
 	$(BIN)/snakemake --cores $(CORES) report
@@ -16,7 +24,10 @@ kitchen-full: install
 	@cat results/kitchen-full/report/summary.txt
 
 test: install
-	$(BIN)/python -m pytest
+	$(PYTEST) $(TESTS)
+
+test-fast: install
+	$(PYTEST) -m "not slow" $(TESTS)
 
 lint: install
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile workflow && $(BIN)/lint-imports

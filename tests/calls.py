@@ -19,13 +19,14 @@ def run(name: str, **values: Any) -> None:
     call(function(name), **values)
 
 
-def shards(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.parquet"))
+def only(class_: Any, values: dict[str, Any]) -> Any:
+    """A class of settings with those of the values that it has."""
+    return class_(**{name: value for name, value in values.items() if name in class_.model_fields})
 
 
-def token_files(tokens: Path, manifest: Path) -> list[Path]:
-    """The token tables of all shards of the manifest."""
-    return [tokens / f"{shard}.parquet" for shard in sorted(set(read_table(manifest)["shard"].to_pylist()))]
+def shards(folder: Path, manifest: Path) -> list[Path]:
+    """The tables of all shards of the manifest."""
+    return [folder / f"{shard}.parquet" for shard in sorted(set(read_table(manifest)["shard"].to_pylist()))]
 
 
 def corpus(videos: Path, output: Path, ledger: Path, register: Path, **settings: Any) -> None:
@@ -50,15 +51,30 @@ def features(frames: Path, output: Path, ledger: Path, **settings: Any) -> None:
     run("features", frames=frames, table=output, ledger=ledger, **settings)
 
 
-def codebook(features: Path, manifest: Path, output: Path, **settings: Any) -> None:
+def codebook(features: Path, manifest: Path, output: Path, *settings: int, **named: int) -> None:
     names = {"centroids": "centroids.safetensors", "statistics": "statistics.json", "atlas": "atlas.parquet"}
     files = {name: output / file for name, file in names.items()}
-    run("codebook", features=shards(features), manifest=manifest, **files, **settings)
+    order = ("branching", "depth", "sample", "batch_size", "seed", "threads")
+    run(
+        "codebook",
+        features=shards(features, manifest),
+        manifest=manifest,
+        **files,
+        **dict(zip(order, settings)),
+        **named,
+    )
 
 
-def vocabulary(transcribe: Path, manifest: Path, output: Path, **settings: Any) -> None:
+def vocabulary(transcribe: Path, manifest: Path, output: Path, tokenizer: str | None = None, size: int = 300) -> None:
     files = {"tokenizer_json": output / "tokenizer.json", "provenance": output / "provenance.json"}
-    run("vocabulary", transcripts=shards(transcribe), manifest=manifest, **files, **_texts(settings))
+    run(
+        "vocabulary",
+        transcripts=shards(transcribe, manifest),
+        manifest=manifest,
+        tokenizer=tokenizer,
+        size=size,
+        **files,
+    )
 
 
 def tokens(transcribe: Path, codebook: Path, vocabulary: Path, output: Path, **values: Any) -> None:
@@ -67,12 +83,21 @@ def tokens(transcribe: Path, codebook: Path, vocabulary: Path, output: Path, **v
 
 
 def pretrain(
-    tokens: Path, codebook: Path, vocabulary: Path, features: Path, frames: Path, output: Path, **values: Any
+    tokens: Path,
+    codebook: Path,
+    vocabulary: Path,
+    features: Path,
+    frames: Path,
+    manifest: Path,
+    output: Path,
+    **values: Any,
 ) -> None:
-    first = shards(tokens)[0]
+    tables = shards(tokens, manifest)
+    first = tables[0]
     run(
         "pretrain",
-        tokens=shards(tokens),
+        tokens=tables,
+        manifest=manifest,
         centroids=codebook / "centroids.safetensors",
         tokenizer=vocabulary / "tokenizer.json",
         features=features / first.name,
@@ -84,9 +109,9 @@ def pretrain(
 
 def task(name: str, pretrain: Path, tokens: Path, manifest: Path, output: Path, **values: Any) -> None:
     """Any task; `features` is the folder of features, `annotations` a path, "kitchen" or None."""
-    files: dict[str, Any] = {"tokens": shards(tokens), "manifest": manifest, "figures": output}
+    files: dict[str, Any] = {"tokens": shards(tokens, manifest), "manifest": manifest, "figures": output}
     if "features" in values:
-        files["features"] = shards(values.pop("features"))
+        files["features"] = shards(values.pop("features"), manifest)
     if "annotations" in values:
         files["steps"] = steps_files(values["annotations"], manifest)
     run(name, model=pretrain / "model.safetensors", **files, **_texts(values, "annotations", "text_model"))
@@ -117,7 +142,7 @@ def forecasting(**values: Any) -> None:
 
 
 def scaling(models: list[Path], tokens: Path, manifest: Path, output: Path, **values: Any) -> None:
-    files = {"tokens": shards(tokens), "manifest": manifest, "figures": output}
+    files = {"tokens": shards(tokens, manifest), "manifest": manifest, "figures": output}
     files["models"] = [folder / "model.safetensors" for folder in models]
     steps = steps_files(values["annotations"], manifest)
     run("scaling", steps=steps, **files, **_texts(values, "annotations"))
@@ -144,7 +169,8 @@ def steps_files(annotations: Path | str | None, manifest: Path) -> list[Path]:
     if annotations != "kitchen":
         return [Path(annotations)]
     path = manifest.parent / "kitchen-steps.tsv"
-    write_kitchen_steps(manifest, path)
+    if not path.exists():
+        write_kitchen_steps(manifest, path)
     return [path]
 
 

@@ -1,23 +1,91 @@
-"""A small project that runs the whole workflow, shared by the tests that need real results.
+"""What several tests read is made once a run, on disk, and shared by all of pytest's processes.
 
-Two shards: three narrated kitchen videos, a silent one, two test videos, and five files such as strangers have: cut off,
-without sound, empty, a text named .mp4, and one that is not there.
+`make test` spreads the tests over processes (pytest-xdist), and a session fixture would be made in each of them. So a
+fixture that costs seconds asks `shared` for a folder: `shared("name", make)` calls `make(folder)` in the process that
+comes first, under a lock; the others wait and read what it made. When the processes end, they compare what lies there
+with what was made: a test that writes into a shared folder fails the run. Take a `copy` first.
+
+A test that reads anything shared is slow by that, and so is one that fetches from a `site`, or has `@pytest.mark.slow`
+(or `pytestmark` in its module); `make test-fast` runs the others. Tests run in random order, whose seed is printed first:
+`--randomly-seed=N` runs the same order again. With `-p no:randomly` they run as they stand.
+
+The most expensive of what is shared is `finished`, a small project that has run the whole workflow. Two shards: two
+narrated kitchen videos, a silent one, two test videos, and five files such as strangers have: cut off, without sound,
+empty, a text named .mp4, and one that is not there.
 """
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[1]
 
+# Two processes of tests on two cores: a library that takes both for itself only makes the other wait. And sums have the
+# same last bits on every machine.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+
+class Shared:
+    """What several tests read: each folder is made by the process that asks first, and read by all."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.asked: set[Path] = set()
+        folder.mkdir(exist_ok=True)
+
+    def __call__(self, name: str, make: Callable[[Path], object]) -> Path:
+        """The folder of this name, filled by `make`. It must not be written to afterwards."""
+        folder, state = self.folder / name, self.folder / f"{name}.state"
+        with FileLock(f"{folder}.lock"):
+            if not state.exists():
+                # Tried once: what failed here would fail in every process, for minutes each.
+                assert not folder.exists(), f"{name} could not be made; see the first test that asked for it"
+                folder.mkdir()
+                make(folder)
+                state.write_text(json.dumps(contents(folder)))
+        self.asked.add(folder)
+        return folder
+
+    def check(self) -> None:
+        """Fails when a test has changed something."""
+        for folder in sorted(self.asked):
+            expected, found = json.loads((folder.parent / f"{folder.name}.state").read_text()), contents(folder)
+            changed = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
+            assert not changed, f"a test wrote into what all share, {folder}: {', '.join(changed[:9])}; take a copy"
+
+
+def contents(folder: Path) -> dict[str, list[int]]:
+    """Size and time of each file. Snakemake writes a log of every dry run, and nothing else, into its own folder."""
+    files = (path for path in folder.rglob("*") if path.is_file() and ".snakemake" not in path.parts)
+    return {str(path.relative_to(folder)): [path.stat().st_size, path.stat().st_mtime_ns] for path in files}
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+    base = tmp_path_factory.getbasetemp()
+    shared = Shared((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared")
+    yield shared
+    shared.check()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What reads anything shared is slow, and what fetches from a server."""
+    for item in items:
+        if {"shared", "site"} & {*getattr(item, "fixturenames", ())}:
+            item.add_marker(pytest.mark.slow)
+
+
 # Small enough for minutes, large enough to be real.
 SMALL = {
-    "corpus": {"videos": "videos.tsv", "shard_size": 6},
+    "corpus": {"videos": "videos.tsv", "shard_size": 5},
     "codebook": {"branching": 4, "depth": 2},
     "vocabulary": {"size": 300},
     "pretrain": {
@@ -29,6 +97,8 @@ SMALL = {
         "save_steps": 10,
         "logging_steps": 10,
         "warmup_steps": 5,
+        "learning_rate": 0.003,
+        "max_length": 40,
         "threads": 1,
     },
     "scaling": {"shares": [0.5, 1.0], "seeds": [0]},  # one model beside the main one
@@ -39,8 +109,8 @@ SMALL = {
     },
     "report": {"words": 4, "examples": 2},
 }
-SOURCES = ["kitchen:0", "kitchen:4", "kitchen:7", "files/cut.mp4", "files/mute.mp4", "files/empty.mp4"]
-SOURCES += ["kitchen:1", "kitchen:9", "kitchen:2", "files/text.mp4", "files/missing.mp4"]
+SOURCES = ["kitchen:0", "kitchen:4", "kitchen:7", "files/cut.mp4", "files/mute.mp4"]
+SOURCES += ["kitchen:1", "kitchen:9", "files/empty.mp4", "files/text.mp4", "files/missing.mp4"]
 SPLITS = {"kitchen:4": "test", "kitchen:9": "test"}
 
 
@@ -52,12 +122,17 @@ def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.C
 
 
 def command(folder: Path, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "snakemake", *words(folder, *arguments)]
+
+
+def words(folder: Path, *arguments: str) -> list[str]:
     files = ["--snakefile", ROOT / "Snakefile", "--directory", folder]
-    return [str(word) for word in (sys.executable, "-m", "snakemake", *files, "--cores", "2", *arguments)]
+    return [str(word) for word in (*files, "--cores", "2", *arguments)]
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1"}
+    """That of a user but for Java, which fails at once: METEOR is tried in test_captioning.py."""
+    return {**os.environ, "PATH": f"{Path(__file__).parent / 'failing_java'}:{os.environ['PATH']}"}
 
 
 def configure(folder: Path, **sections: dict) -> None:
@@ -79,36 +154,46 @@ def project(folder: Path, files: Path, sources: list[str] = SOURCES) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Files such as strangers have, made of a kitchen video."""
-    import av
-
+def kitchen_video(shared: Shared, number: int) -> Path:
+    """A rendered video of the kitchen."""
     from videobert.kitchen.script import render
 
-    folder = tmp_path_factory.mktemp("strangers")
-    whole = folder / "whole.mp4"
-    render(5, whole)
+    return shared(f"kitchen-{number}", lambda folder: render(number, folder / "a video.mp4")) / "a video.mp4"
+
+
+@pytest.fixture(scope="session")
+def files(shared: Shared) -> Path:
+    """Files such as strangers have, made of a kitchen video."""
+    return shared("strangers", lambda folder: strangers(kitchen_video(shared, 7), folder))
+
+
+def strangers(whole: Path, folder: Path) -> None:
     data = whole.read_bytes()
     (folder / "cut.mp4").write_bytes(data[: len(data) // 2])
     (folder / "empty.mp4").write_bytes(b"")
     (folder / "text.mp4").write_text("#!/bin/sh\necho I am no video\n")
-    with av.open(str(whole)) as source, av.open(str(folder / "mute.mp4"), "w") as target:
-        stream = target.add_stream_from_template(source.streams.video[0])
-        for packet in source.demux(video=0):
-            if packet.dts is not None:
-                packet.stream = stream
+    # Ten seconds without sound are enough; the second must not be the same file.
+    cut(whole, folder / "mute.mp4", 10, sound=False)
+    cut(whole, folder / "later.mp4", 12, sound=False)
+
+
+def cut(whole: Path, path: Path, seconds: float, sound: bool = True) -> None:
+    """The beginning of a video, packet by packet."""
+    import av
+
+    with av.open(str(whole)) as source, av.open(str(path), "w") as target:
+        streams = [stream for stream in source.streams if sound or stream.type == "video"]
+        copies = {stream.index: target.add_stream_from_template(stream) for stream in streams}
+        for packet in source.demux(streams):
+            if packet.dts is not None and packet.dts * packet.time_base < seconds:
+                packet.stream = copies[packet.stream.index]
                 target.mux(packet)
-    whole.unlink()
-    return folder
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory, files: Path) -> Path:
+def finished(shared: Shared, files: Path) -> Path:
     """A project that has run from nothing to the report, undisturbed. Tests must not change it: take a `copy`."""
-    folder = project(tmp_path_factory.mktemp("finished") / "project", files)
-    snakemake(folder, "report")
-    return folder
+    return shared("finished", lambda folder: snakemake(project(folder / "project", files), "report")) / "project"
 
 
 # Masked pairs alone ground the words in some hundred steps; alignment would take thousands.
@@ -130,17 +215,33 @@ LEARN = {
 
 
 @pytest.fixture(scope="session")
-def learnt(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def learnt(shared: Shared) -> dict[str, Path]:
     """The folders of a small world (synthetic.py) and of a model that was trained on it."""
+    return trained(shared, "learnt", 66, 0.1, LEARN)
+
+
+def trained(shared: Shared, name: str, words: int, noise: float, settings: dict) -> dict[str, Path]:
+    from calls import pretrain
     from synthetic import world
     from test_pretrain import SETTINGS
 
-    from videobert.stages.pretrain import pretrain
+    def make(folder: Path) -> None:
+        paths = world(folder, videos=60, words=words, noise=noise)
+        pretrain(**paths, output=folder / "pretrain", **{**SETTINGS, **settings})
 
-    folder = tmp_path_factory.mktemp("world")
-    paths = world(folder, videos=60, words=66, noise=0.1)
-    pretrain(**paths, output=folder / "pretrain", **{**SETTINGS, **LEARN})
-    return {"tokens": paths["tokens"], "manifest": paths["manifest"], "pretrain": folder / "pretrain"}
+    folder = shared(name, make)
+    return {"tokens": folder / "tokens", "manifest": folder / "manifest.parquet", "pretrain": folder / "pretrain"}
+
+
+# A model that has learnt to see: half of the visual words, two of each verb, are masked, with a text and without.
+WORDS, NOISE = 34, 0.1
+SEE = {"video_weight": 1.0, "mask_probability": 0.3, "video_mask_probability": 0.5}
+
+
+@pytest.fixture(scope="session")
+def seeing(shared: Shared) -> dict[str, Path]:
+    """The folders of a world of few visual words, and of a model that has learnt to foretell them."""
+    return trained(shared, "seeing", WORDS, NOISE, {**LEARN, **SEE})
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,12 @@ written in a second.
 
 import json
 import random
+import string
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from calls import steps_files
 from safetensors.numpy import load_file, save_file
 
 from videobert.data.provenance import sha256, write_table
@@ -54,6 +56,7 @@ def world(
         for script in scripts
     ]
     write_table(pa.Table.from_pylist(rows), paths["manifest"], {"stage": "corpus"})
+    steps_files("kitchen", paths["manifest"])
     provenance = {
         "stage": "tokens",
         "codebook_sha256": sha256(paths["codebook"] / "centroids.safetensors"),
@@ -165,14 +168,19 @@ def _features(scripts: list, codebook: Path, words: int, noise: float, seed: int
 
 
 def _vocabulary(folder: Path, scripts: list) -> None:
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+    """Every word that is said, and the letters of it for any other. In this order, and not as a trainer numbers them:
+    that differs from process to process, and with it what a model learns."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    sentences = [step.sentence for script in scripts for step in script.steps]
-    # Small enough that rare words ("cucumber") stay in pieces, as in any real vocabulary.
-    tokenizer.train_from_iterator(sentences, trainers.WordPieceTrainer(vocab_size=300, special_tokens=SPECIAL))
+    normalizer, parter = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
+    sentences = [normalizer.normalize_str(step.sentence) for script in scripts for step in script.steps]
+    words = {word for sentence in sentences for word, _ in parter.pre_tokenize_str(sentence)}
+    letters = sorted({*string.ascii_lowercase, *(letter for word in words for letter in word)})
+    pieces = [*SPECIAL, *letters, *(f"##{letter}" for letter in letters), *sorted(words - set(letters))]
+    ids = {piece: number for number, piece in enumerate(pieces)}
+    tokenizer = Tokenizer(models.WordPiece(ids, unk_token="[UNK]"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, parter
+    tokenizer.add_special_tokens(SPECIAL)
     folder.mkdir(parents=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}))

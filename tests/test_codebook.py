@@ -7,15 +7,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from calls import codebook
 from safetensors.numpy import load_file
 
 from videobert.data.provenance import read_provenance, read_table, write_table
 from videobert.errors import UserError
 from videobert.stages import codebook as stage
-from videobert.stages.codebook import codebook
 from videobert.vision import sampling
 from videobert.vision.quantizer import assign, fit, load
 
+FILE = "centroids.safetensors"
 DIMENSION = 8
 
 
@@ -74,7 +75,7 @@ VIDEOS = {f"v{n}": (f"000{n % 2}", "test" if n > 7 else "train") for n in range(
 def test_planted_clusters_are_found_and_counted(tmp_path):
     vectors = planted(list(VIDEOS), seed=0)
     folder = run(tmp_path, VIDEOS, vectors)
-    tree = load(folder)
+    tree = load(folder / FILE)
     assert (tree.words, tree.dimension, [len(level) for level in tree.centroids]) == (9, DIMENSION, [3, 9])
     clips = np.concatenate(list(vectors.values()))
     words = assign(clips, tree)
@@ -151,7 +152,11 @@ def test_same_bytes_twice_whatever_the_shards_and_the_threads(tmp_path):
     first = digests(run(tmp_path / "a", VIDEOS, vectors, **settings))
     assert list(first) == ["atlas.parquet", "centroids.safetensors", "statistics.json"]
     assert digests(run(tmp_path / "b", VIDEOS, vectors, **settings)) == first
-    assert digests(run(tmp_path / "c", VIDEOS, vectors, **settings, threads=2)) == first
+    threaded = run(tmp_path / "c", VIDEOS, vectors, **settings, threads=2)  # it differs in what says so
+    assert read_provenance(threaded / FILE)["execution"] == {"threads": 2}
+    one, other = load(tmp_path / "a" / "codebook" / FILE), load(threaded / FILE)
+    assert all(np.array_equal(a, b) for a, b in zip(one.centroids, other.centroids, strict=True))
+    assert read_table(threaded / "atlas.parquet") == read_table(tmp_path / "a" / "codebook" / "atlas.parquet")
     others = {v: (f"000{9 - n}", VIDEOS[v][1]) for n, v in enumerate(reversed(VIDEOS))}
     resharded = digests(run(tmp_path / "d", others, vectors, **settings))
     assert resharded.pop("atlas.parquet") and resharded.items() <= first.items()  # the atlas names the shards
@@ -173,7 +178,7 @@ def test_sample_is_the_same_whatever_the_order_and_at_most_its_size(monkeypatch)
 def test_atlas_holds_the_train_clips_nearest_to_each_word(tmp_path):
     vectors = planted(list(VIDEOS), seed=0, spread=0.5)
     folder = run(tmp_path, VIDEOS, vectors)
-    tree, atlas = load(folder), read_table(folder / "atlas.parquet").to_pandas()
+    tree, atlas = load(folder / FILE), read_table(folder / "atlas.parquet").to_pandas()
     assert (atlas["video_id"].map(lambda v: VIDEOS[v]) == list(zip(atlas["shard"], ["train"] * len(atlas)))).all()
     train = [(v, n) for v in sorted(VIDEOS) if VIDEOS[v][1] == "train" for n in range(40)]
     clips = np.stack([vectors[v][n] for v, n in train]).astype(np.float16).astype(np.float32)
@@ -202,7 +207,7 @@ def test_atlas_holds_the_train_clips_nearest_to_each_word(tmp_path):
             "20736 words but only 400 train clips: set codebook.branching: ",
         ),
         ("train", list(VIDEOS), {"sample": 8}, "set codebook.sample: 72"),
-        ("train", list(VIDEOS), {"branching": 1}, "codebook.branching: 1"),
+        ("train", list(VIDEOS), {"branching": 1}, "branching is 1, but must be at least 2"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_line(tmp_path, split, given, settings, said):
@@ -217,7 +222,7 @@ def test_what_cannot_be_is_said_in_one_line(tmp_path, split, given, settings, sa
 def test_the_smaller_tree_that_is_suggested_works(tmp_path, clips):
     branching, depth = stage._smaller(clips, 12, 4)
     vectors = {"v0": np.random.default_rng(0).standard_normal((clips, DIMENSION))}
-    tree = load(run(tmp_path, {"v0": ("0000", "train")}, vectors, branching=branching, depth=depth))
+    tree = load(run(tmp_path, {"v0": ("0000", "train")}, vectors, branching=branching, depth=depth) / FILE)
     assert 2 <= tree.words <= max(2, clips / 8)
 
 
@@ -235,7 +240,7 @@ def test_a_missing_shard_or_codebook_is_named(tmp_path):
     with pytest.raises(UserError, match=r"0001\.parquet is missing"):
         codebook(tmp_path / "features", tmp_path / "manifest.parquet", tmp_path / "c", 3, 2, 1000, 256, 1, 1)
     with pytest.raises(UserError, match="run the stage codebook first"):
-        load(tmp_path / "nowhere")
+        load(tmp_path / "nowhere" / FILE)
 
 
 def test_tensors_are_as_documented(tmp_path):

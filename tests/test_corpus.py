@@ -4,11 +4,11 @@ import csv
 from pathlib import Path
 
 import pytest
+from calls import corpus
 
 from videobert.data.manifest import LONGEST_ID, digest, plan, read_list, rows_of, shards, split_of
 from videobert.data.provenance import read_table
 from videobert.errors import UserError
-from videobert.stages.corpus import corpus
 
 
 def write(path: Path, rows: list[dict[str, str]]) -> Path:

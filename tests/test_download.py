@@ -8,15 +8,16 @@ import av
 import numpy as np
 import pytest
 import yaml
+from calls import download
 from hostile_web import write_video
 
 from videobert.data.provenance import read_provenance, read_table
 from videobert.errors import UserError
-from videobert.stages.download import download
 
 SETTINGS = yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text())["download"]
 
 
+@pytest.mark.slow
 def test_kitchen_videos_are_rendered(tmp_path):
     rows = run(tmp_path, {"k": "kitchen:3"})
     row = rows["k"]

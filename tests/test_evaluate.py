@@ -5,10 +5,10 @@ import shutil
 
 import pytest
 import yaml
+from calls import evaluate
 
 from videobert.data.provenance import sha256, write_json
 from videobert.errors import UserError
-from videobert.evaluation.evaluate import evaluate
 
 
 def note(task: str, model: str) -> dict:

@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from calls import features
 
 from videobert.data.provenance import read_provenance, read_table, write_table
 from videobert.errors import UserError
-from videobert.stages.features import features
 from videobert.vision.embedding import batches, preprocess
 from videobert.vision.s3d import KITCHEN, S3D
 

@@ -8,36 +8,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import LEARN
-from synthetic import visual_words, world
-from test_pretrain import SETTINGS
+from calls import forecasting
+from conftest import NOISE, WORDS
+from synthetic import visual_words
 
 from videobert.data.provenance import read_provenance, read_table, write_table
 from videobert.errors import UserError
-from videobert.evaluation.forecasting import _best, _followers, forecasting
+from videobert.evaluation.forecasting import _best, _followers
 from videobert.kitchen import script as kitchen
 from videobert.model.predictor import Predictor
-from videobert.stages.pretrain import pretrain
 
 QUESTIONS = {"context": 6, "horizon": 3, "batch_size": 32, "seed": 0, "threads": 1, "device": "cpu"}
-WORDS, NOISE = 34, 0.1  # two visual words a verb
-# A model that has learnt to see: half of the visual words are masked, with a text and without.
-SEE = {"video_weight": 1.0, "mask_probability": 0.3, "video_mask_probability": 0.5, "hidden_size": 64, "max_steps": 400}
 
 
 @pytest.fixture(scope="module")
-def learnt(tmp_path_factory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("world")
-    paths = world(folder, videos=60, words=WORDS, noise=NOISE)
-    pretrain(**paths, output=folder / "pretrain", **{**SETTINGS, **LEARN, **SEE})
-    return {"tokens": paths["tokens"], "manifest": paths["manifest"], "pretrain": folder / "pretrain"}
+def learnt(seeing) -> dict[str, Path]:
+    return seeing
 
 
 @pytest.fixture(scope="module")
-def measured(learnt, tmp_path_factory) -> Path:
-    output = tmp_path_factory.mktemp("evaluate") / "forecasting.json"
-    forecasting(**learnt, output=output, **QUESTIONS)
-    return output
+def measured(learnt, shared) -> Path:
+    make = lambda folder: forecasting(**learnt, output=folder / "forecasting.json", **QUESTIONS)  # noqa: E731
+    return shared("forecasting", make) / "forecasting.json"
 
 
 def figures(path: Path) -> dict:

@@ -16,14 +16,15 @@ import av
 import numpy as np
 import pyarrow as pa
 import pytest
+from calls import frames
 
 from videobert.data.provenance import read_provenance, read_table, write_table
 from videobert.errors import UserError, VideoError
 from videobert.media.ffmpeg import ffmpeg_binary
-from videobert.media.normalising import _complaint, _ffmpeg, normalise
-from videobert.stages.frames import frames
+from videobert.media.normalising import WHOLE, FrameFormat, _complaint, _ffmpeg, normalise
 
 BITS = 8
+pytestmark = pytest.mark.slow  # ffmpeg at work
 X264 = ("-c:v", "libx264", "-preset", "ultrafast")
 
 
@@ -106,7 +107,7 @@ def remake(path: Path, *arguments: str, data: bytes = b"") -> None:
 def shown(source: Path, **settings: int) -> list[int]:
     """The numbers that the frames show."""
     settings = {"fps": 20, "size": 224, "crf": 18, **settings}
-    row = normalise(source, source.with_suffix(".frames.mp4"), **settings)
+    row = normalise(source, source.with_suffix(".frames.mp4"), FrameFormat(**settings))
     with av.open(str(source.with_suffix(".frames.mp4"))) as file:
         found = [read_barcode(frame.to_ndarray(format="rgb24")) for frame in file.decode(video=0)]
     assert row["frames"] == len(found) and row["reason"] == ""
@@ -350,7 +351,13 @@ def test_a_file_shows_no_other_file_and_asks_no_server(tmp_path, secret, server)
             }.get(suffix, suffix):
                 (tmp_path / f"wall.{suffix}").write_bytes(posing[name])
                 with pytest.raises(VideoError, match="unusable"):
-                    _ffmpeg(tmp_path / f"wall.{suffix}", tmp_path / "wall.out.mp4", believed, 20, 224, 18)
+                    _ffmpeg(
+                        tmp_path / f"wall.{suffix}",
+                        tmp_path / "wall.out.mp4",
+                        believed,
+                        FrameFormat(20, 224, 18),
+                        WHOLE,
+                    )
     assert asked == []
     assert "173" not in str([row["reason"] for row in rows.values()])
 
@@ -363,7 +370,7 @@ def test_a_pattern_in_a_name_is_a_name(tmp_path):
         (tmp_path / "plain.mp4").rename(tmp_path / name)
         assert_in_time(shown(tmp_path / name))
     with pytest.raises(VideoError, match="unusable"):
-        normalise(tmp_path / "%02d.mp4", tmp_path / "out.mp4", 20, 224, 18)
+        normalise(tmp_path / "%02d.mp4", tmp_path / "out.mp4", FrameFormat(20, 224, 18))
 
 
 def png(width: int, height: int) -> bytes:
@@ -437,11 +444,11 @@ def test_a_gap_of_a_day_is_not_filled(tmp_path):
         pictures = [bytes(packet) for packet in file.demux(video=0) if packet.size]
     write_packets(whole, "mjpeg", pictures, [0, 20 * 3600 * 1000])
     with pytest.raises(VideoError, match=r"says that it lasts 20\.0 h"):
-        normalise(whole, tmp_path / "out.mp4", 1, 64, 18)
+        normalise(whole, tmp_path / "out.mp4", FrameFormat(1, 64, 18))
     # A file that does not say so.
     remake(tmp_path / "live.mkv", "-i", whole, "-c", "copy", "-f", "matroska", "-live", "1")
     with pytest.raises(VideoError, match="lasts more than 12 h"):
-        normalise(tmp_path / "live.mkv", tmp_path / "out.mp4", 1, 64, 18)
+        normalise(tmp_path / "live.mkv", tmp_path / "out.mp4", FrameFormat(1, 64, 18))
     assert not list(tmp_path.glob("*out.mp4"))
 
 
@@ -467,7 +474,7 @@ def test_ffmpeg_stops_at_the_longest_video(tmp_path, monkeypatch):
     for module in (decoding, normalising, probing):
         monkeypatch.setattr(module, "LONGEST", 2, raising=False)
     believed = {"late": 0.0, "interlaced": False, "gap": 0.1, "duration": 0.0}
-    _ffmpeg(tmp_path / "a.mp4", tmp_path / "out.mp4", believed, 20, 112, 18)
+    _ffmpeg(tmp_path / "a.mp4", tmp_path / "out.mp4", believed, FrameFormat(20, 112, 18), WHOLE)
     assert decoding.count_frames(tmp_path / "out.mp4") == 41
     with pytest.raises(VideoError, match="it says that it lasts"):
         probing._facts(tmp_path / "a.mp4")
@@ -491,21 +498,21 @@ def test_one_damaged_clock_costs_one_picture(tmp_path):
 
 
 def test_time_and_memory_have_bounds(tmp_path, monkeypatch):
+    from videobert.media import normalising
     from videobert.media.bounded import run_bounded
-    from videobert.stages import frames as stage
 
     begun = time.monotonic()
     with pytest.raises(VideoError, match="not done with after"):
-        run_bounded([sys.executable, "-c", "import time; time.sleep(60)"], 0.5, 1 << 30)
+        run_bounded([sys.executable, "-c", "import time; time.sleep(600)"], 0.5, 1 << 30)
     endless = "while True: print('complaint ' * 100)"
     with pytest.raises(VideoError, match="not done with after"):
         run_bounded([sys.executable, "-c", endless], 1, 1 << 30)
     code, said = run_bounded([sys.executable, "-c", "bytes(2 << 30)"], 60, 1 << 30)
     assert code == 1 and said[-1] == "MemoryError"
     assert run_bounded([sys.executable, "-c", "import os; os.abort()"], 60, 1 << 30)[0] == -6
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 500
     write_video(tmp_path / "a.mp4", [barcode(i % 256) for i in range(300)])
-    monkeypatch.setattr(stage, "_time_limit", lambda *_: 0.01)
+    monkeypatch.setattr(normalising, "_time_limit", lambda *_: 0.01)
     rows = run(tmp_path, ["a.mp4"])
     assert (rows["a"]["status"], rows["a"]["reason"]) == ("unusable", "it was not done with after 0 s")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["ledger.parquet"]
@@ -625,7 +632,7 @@ def test_turned_videos_of_oblong_pixels_keep_their_shape(tmp_path):
     disc[np.hypot((rows - 120) * 0.5, columns - 120) < 48] = 255  # stored lying: its pixels are half as high as wide
     encode(tmp_path / "flat.mp4", *X264, "-vf", "setsar=2/1", pictures=[disc] * 3)
     remake(tmp_path / "a.mp4", "-display_rotation", "90", "-i", tmp_path / "flat.mp4", "-c", "copy")
-    normalise(tmp_path / "a.mp4", tmp_path / "out.mp4", 20, 224, 18)
+    normalise(tmp_path / "a.mp4", tmp_path / "out.mp4", FrameFormat(20, 224, 18))
     bright = pictures_of(tmp_path / "out.mp4")[0].mean(axis=2) > 128
     across = [np.ptp(np.flatnonzero(bright.any(axis=axis))) for axis in (0, 1)]
     assert abs(across[0] - across[1]) <= 3 and across[0] > 50
@@ -696,7 +703,7 @@ def test_one_picture_is_a_video(tmp_path, name, count):
 def test_the_smallest_and_the_oddest_sizes(tmp_path, width, height):
     pictures = [np.full((height, width, 3), 200, np.uint8)] * 30
     encode(tmp_path / "a.mkv", "-c:v", "ffv1", pictures=pictures)
-    normalise(tmp_path / "a.mkv", tmp_path / "out.mp4", 20, 224, 18)
+    normalise(tmp_path / "a.mkv", tmp_path / "out.mp4", FrameFormat(20, 224, 18))
     found = pictures_of(tmp_path / "out.mp4")
     assert len(found) == 24 and found[5].shape == (224, 224, 3) and abs(found[5].mean() - 200) < 4
 
@@ -724,7 +731,7 @@ def test_ten_bits_and_the_full_range_keep_their_colours(tmp_path):
     }
     for name, how in kinds.items():
         encode(tmp_path / name, *X264, *how, *tags, pictures=[picture] * 4)
-        normalise(tmp_path / name, tmp_path / "out.mp4", 20, 224, 18)
+        normalise(tmp_path / name, tmp_path / "out.mp4", FrameFormat(20, 224, 18))
         found = [pictures_of(tmp_path / "out.mp4")[1][112, round((i + 0.5) * 224 / 6)] for i in range(6)]
         assert np.abs(np.array(found, int) - np.array(colours)).max() <= 6, (name, found)
 
@@ -746,22 +753,21 @@ def read_small(picture: np.ndarray) -> int:
 
 
 def costs(source: Path, settings: str = "20, 224, 18") -> tuple[dict, int, float]:
-    """What `normalise` says of a file in a process of its own, the megabytes that it or ffmpeg took, the seconds."""
+    """What `normalise` says of a file in a process of its own, the megabytes and the CPU seconds that it and ffmpeg took."""
     program = f"""if True:
-        import json, resource, time
+        import json, os, resource
         from pathlib import Path
-        from videobert.errors import Loss
-        from videobert.frames import normalise
+        from videobert.errors import VideoError
+        from videobert.media.normalising import FrameFormat, normalise
         source = Path({str(source)!r})
-        begun = time.monotonic()
         try:
-            row = normalise(source, source.with_name("out.mp4"), {settings})
-        except Loss as loss:
-            row = {{"reason": str(loss)}}
+            row = normalise(source, source.with_name("out.mp4"), FrameFormat({settings}))
+        except VideoError as error:
+            row = {{"reason": str(error)}}
         # Not RUSAGE_SELF: a process inherits the peak of the one that started it.
         own = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
         most = max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) // 1024
-        print(json.dumps([row, most, time.monotonic() - begun]))
+        print(json.dumps([row, most, sum(os.times()[:4])]))
     """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     import json
@@ -790,7 +796,7 @@ def test_of_a_file_that_breaks_off_all_clips_that_decode_are_kept(tmp_path, kind
     data = (tmp_path / f"whole.{kind}").read_bytes()
     cut = tmp_path / f"cut.{kind}"
     cut.write_bytes(data[: len(data) * 6 // 10])
-    row = normalise(cut, tmp_path / "out.mp4", 20, 224, 18)
+    row = normalise(cut, tmp_path / "out.mp4", FrameFormat(20, 224, 18))
     found = [read_barcode(picture) for picture in pictures_of(tmp_path / "out.mp4")]
     assert 50 <= row["frames"] <= 65
     assert_in_time(found[:50])

@@ -1,4 +1,4 @@
-"""Three hundred mutated files: 180 media, 60 captions, 60 lists, through the real stages.
+"""Two hundred mutated files: 104 media, 60 captions, 60 lists, through the real stages.
 
 Each outcome must be a row of a ledger (for a list: rows, or one line to the user); nothing crashes, hangs, or takes more
 memory than a bound. The stages run in processes of their own, so that a crash is seen as one. Seeded: a failure comes
@@ -22,9 +22,9 @@ from videobert.data.provenance import read_table
 from videobert.errors import UserError
 
 ROOT = Path(__file__).parents[1]
-MEDIA, CAPTIONS, LISTS = 180, 60, 60
+MEDIA, CAPTIONS, LISTS = 104, 60, 60  # eight media of each kind
 MEGABYTES = 700  # torch and S3D take most of it; a child of a stage takes less
-SECONDS = 240  # for half of the media; some 30 s where nothing hangs
+SECONDS = 600  # for half of the media; some 20 s where nothing hangs
 TONE = ("-f", "lavfi", "-i", "sine=d=2")
 BASES = {
     "mp4": ("-c:v", "libx264", "-c:a", "aac", "-movflags", "+faststart"),
@@ -111,10 +111,7 @@ def section(stage: str, **changes: Any) -> dict[str, Any]:
 
 def stages(folder: Path, shard: str) -> None:
     """One shard's media through the stages; prints what they took. Runs in a process of its own."""
-    from videobert.stages.download import download
-    from videobert.stages.features import features
-    from videobert.stages.frames import frames
-    from videobert.stages.transcribe import transcribe
+    from calls import download, features, frames, transcribe
 
     register, media = folder / "register.parquet", folder / "download" / shard / "ledger.parquet"
     common = {"videos": folder / "videos.tsv", "register": register, "shard_size": (MEDIA + CAPTIONS) // 2}
@@ -138,9 +135,13 @@ def stages(folder: Path, shard: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def fuzzed(tmp_path_factory) -> tuple[Path, list[dict[str, int]]]:
+def fuzzed(shared) -> tuple[Path, list[dict[str, int]]]:
     """The folder with every ledger, and what each process took."""
-    folder = tmp_path_factory.mktemp("fuzz")
+    folder = shared("fuzz", fuzz)
+    return folder, json.loads((folder / "took.json").read_text())
+
+
+def fuzz(folder: Path) -> None:
     files = folder / "files"
     files.mkdir()
     rng = np.random.default_rng(0)
@@ -166,8 +167,8 @@ def fuzzed(tmp_path_factory) -> tuple[Path, list[dict[str, int]]]:
             fresh = mutate(text * int(rng.integers(1, 20)), tricks[number % len(tricks)], rng)
             caption.write_bytes(tricks[number] if number < len(tricks) else fresh)
         rows.append(f"{path}\tm{number:03d}\t{caption}")
-    whole = files / "whole.mp4"
-    whole.write_bytes(bases["mp4"])
+    whole = files / "whole.mp4"  # short: it is decoded for each of the captions
+    encode(whole, *BASES["mp4"], "-map", "0:v", "-map", "1:a", "-shortest", inputs=TONE, pictures=pictures[:8], fps=20)
     for number in range(CAPTIONS):
         path, row = files / f"w{number:03d}.mp4", rows[1 + number].split("\t")
         path.symlink_to(whole)
@@ -175,7 +176,7 @@ def fuzzed(tmp_path_factory) -> tuple[Path, list[dict[str, int]]]:
         rows.append(f"{path}\tw{number:03d}\t{row[2]}")
     (folder / "videos.tsv").write_text("\n".join(rows) + "\n")
     shards = {"shard_size": (MEDIA + CAPTIONS) // 2, "test_fraction": 0.0, "seed": 0}
-    from videobert.stages.corpus import corpus
+    from calls import corpus
 
     corpus(
         folder / "videos.tsv",
@@ -208,7 +209,7 @@ def fuzzed(tmp_path_factory) -> tuple[Path, list[dict[str, int]]]:
             logs = "".join((folder / f"{name}.log").read_text(errors="replace")[-1500:] for name in running)
             pytest.fail(f"it hangs:\n{logs}")
         time.sleep(0.1)
-    return folder, took
+    (folder / "took.json").write_text(json.dumps(took))
 
 
 def environment_of(changes: dict[str, str]) -> dict[str, str]:
@@ -246,7 +247,7 @@ def test_every_outcome_is_in_the_ledgers(fuzzed):
             assert row["reason"].isprintable() and (row["status"] == "ok" or row["reason"]), row
     # The mutations do both: some files survive them, and some do not.
     print({"download": count(downloaded), "frames": count(decoded), "captions": count(read)})
-    assert count(downloaded)["unusable"] > 20 and count(decoded)["ok"] > CAPTIONS + 60
+    assert count(downloaded)["unusable"] > 20 and count(decoded)["ok"] > CAPTIONS + 30
     assert count(read)["ok"] > 5
 
 
@@ -280,8 +281,7 @@ def test_no_file_takes_much_memory(fuzzed):
 def lists(folder: Path) -> None:
     """Mutated lists of videos through the stage; prints what became of each. Runs in a process of its own."""
     import pandas as pd
-
-    from videobert.stages.corpus import corpus
+    from calls import corpus
 
     rng = np.random.default_rng(1)
     pd.read_csv(pd.io.common.StringIO(LIST), sep="\t").to_parquet(folder / "base.parquet")
@@ -294,7 +294,7 @@ def lists(folder: Path) -> None:
             mutated = mutated.decode(errors="replace").encode()
         (folder / f"list.{suffix}").write_bytes(mutated)
         outputs = {name: folder / f"{number}-{name}.parquet" for name in ("output", "ledger", "register")}
-        begun = time.monotonic()
+        begun = time.process_time()
         try:
             corpus(folder / f"list.{suffix}", **outputs, shard_size=2, test_fraction=0.2, seed=0)
             outcome = "rows"
@@ -302,7 +302,7 @@ def lists(folder: Path) -> None:
             outcome = f"UserError: {error}"
         except Exception as error:
             outcome = f"unforeseen, list {number}: {type(error).__name__}: {error}"
-        outcomes.append((number, outcome, time.monotonic() - begun))
+        outcomes.append((number, outcome, time.process_time() - begun))
     own = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) // 1024
     print(json.dumps([own, outcomes]))
 
@@ -314,7 +314,7 @@ def test_lists_of_videos_become_rows_or_one_line(tmp_path):
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=SECONDS)
     assert done.returncode == 0, done.stderr[-3000:]
     own, outcomes = json.loads(done.stdout.splitlines()[-1])
-    assert len(outcomes) == LISTS and own < MEGABYTES and max(seconds for _, _, seconds in outcomes) < 10
+    assert len(outcomes) == LISTS and own < MEGABYTES and max(seconds for _, _, seconds in outcomes) < 10  # of CPU
     assert [outcome for _, outcome, _ in outcomes if outcome.startswith("unforeseen")] == []
     for number, outcome, _ in outcomes:
         if outcome == "rows":

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from calls import pretrain
 from safetensors.torch import load_file
 from synthetic import world
 from test_pretrain import FILES, SETTINGS
@@ -18,7 +19,6 @@ from videobert.model.modeling_videobert import VideoBertForPreTraining, VideoBer
 from videobert.model.processing_videobert import Vocabulary
 from videobert.model.sequences import read_vocabulary
 from videobert.model.tokenizer import pretrained
-from videobert.stages.pretrain import pretrain
 
 VISUAL = 96
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -48,7 +48,7 @@ def started(checkpoint: Path, folder: Path, max_length: int) -> tuple[VideoBertF
     """A model that has just started from the checkpoint."""
     pretrained(str(checkpoint)).save_pretrained(folder)
     words = read_vocabulary(folder / "tokenizer.json", VISUAL)
-    source, has_head = read(str(checkpoint), folder / "tokenizer.json", max_length)
+    source, has_head = read(str(checkpoint), (folder / "tokenizer.json").read_text(), max_length)
     names = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "layer_norm_eps")
     sizes = {name: getattr(source.config, name) for name in names}
     config = VideoBertConfig(

@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from conftest import kitchen_video
 
 from videobert.kitchen import script as kitchen
 
@@ -16,17 +17,13 @@ CORPUS = Path(__file__).parent.parent / "corpora" / "kitchen.tsv"
 
 
 @pytest.fixture(scope="module")
-def video(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("kitchen") / "0.mp4"
-    kitchen.render(0, path)
-    return path
+def video(shared) -> Path:
+    return kitchen_video(shared, 0)
 
 
 @pytest.fixture(scope="module")
-def silent_video(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("kitchen") / "7.mp4"
-    kitchen.render(7, path)
-    return path
+def silent_video(shared) -> Path:
+    return kitchen_video(shared, 7)
 
 
 # Language -------------------------------------------------------------------------------------------------------------

@@ -60,6 +60,7 @@ def test_a_saved_model_gives_the_same_bits(tmp_path):
     assert torch.equal(encoder(**inputs).last_hidden_state, before.last_hidden_state)
 
 
+@pytest.mark.slow
 def test_the_package_offers_the_model_without_importing_torch_first():
     code = "import sys, videobert; assert 'torch' not in sys.modules; print(videobert.VideoBertForPreTraining.__name__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -197,7 +198,7 @@ def test_gradients_are_those_of_the_padded_computation():
 
 
 def test_attention_with_dropout_is_attention_when_nothing_is_dropped(monkeypatch):
-    import videobert.model.modeling_videobert as module
+    from videobert.model import modeling_videobert as module
 
     layout = module.Layout(torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1]]))
     torch.manual_seed(0)

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from calls import only, pretrain, shards
 from safetensors.torch import load_file
 from synthetic import SCHEMA, world
 
@@ -21,9 +22,9 @@ from videobert.data.provenance import read_provenance, write_table
 from videobert.errors import UserError
 from videobert.model.examples import Examples
 from videobert.model.processing_videobert import IGNORE, Vocabulary
-from videobert.model.sequences import Segments, read_segments, read_vocabulary, token_files
+from videobert.model.sequences import Segments, read_segments, read_vocabulary
+from videobert.model.settings import PretrainSettings
 from videobert.model.training import last_checkpoint
-from videobert.stages.pretrain import pretrain
 
 VISUAL = 96
 SETTINGS = {
@@ -83,8 +84,9 @@ def finished(paths, tmp_path_factory) -> Path:
 
 
 def examples(paths, **settings) -> Examples:
-    segments = read_segments(token_files(paths["tokens"], paths["manifest"]), "train")
-    return Examples(segments, read_vocabulary(paths["vocabulary"] / "tokenizer.json", VISUAL), {**SETTINGS, **settings})
+    segments = read_segments(shards(paths["tokens"], paths["manifest"]), "train")
+    vocabulary = read_vocabulary(paths["vocabulary"] / "tokenizer.json", VISUAL)
+    return Examples(segments, vocabulary, only(PretrainSettings, {**SETTINGS, **settings}))
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -223,7 +225,7 @@ def compared(data: Examples, number: int = 600) -> set[tuple]:
 
 def test_joined_sentences_cover_their_time_once(tmp_path):
     """Also the clips of a silence, and what is said too shortly for a clip; the last sentence of a video stays alone."""
-    data = Examples(spoken(tmp_path), WORDS, {**SETTINGS, "concatenation": 1.0})
+    data = Examples(spoken(tmp_path), WORDS, only(PretrainSettings, {**SETTINGS, "concatenation": 1.0}))
     assert {(text, video) for text, video, alignment in compared(data) if alignment == 1} == {
         ((10, 11, 12, 13, 14), (0, 1, 2, 3, 4, 5, 6)),
         ((13, 14, 15), (5, 6, 7, 8, 9)),
@@ -234,14 +236,14 @@ def test_joined_sentences_cover_their_time_once(tmp_path):
 
 
 def test_clips_after_the_second_sentence_may_join_the_joined(tmp_path):
-    data = Examples(spoken(tmp_path, lookahead=2), WORDS, {**SETTINGS, "concatenation": 1.0})
+    data = Examples(spoken(tmp_path, lookahead=2), WORDS, only(PretrainSettings, {**SETTINGS, "concatenation": 1.0}))
     joined = {video for text, video, alignment in compared(data) if text == (13, 14, 15) and alignment == 1}
     assert joined == {(5, 6, 7, 8, 9), (5, 6, 7, 8, 9, 10), (5, 6, 7, 8, 9, 10, 11)}
 
 
 def test_the_length_does_not_tell_whose_video_it_is(tmp_path):
     """A joined text stands beside a joined video in false pairs as in true ones."""
-    data = Examples(spoken(tmp_path), WORDS, {**SETTINGS, "concatenation": 0.5})
+    data = Examples(spoken(tmp_path), WORDS, only(PretrainSettings, {**SETTINGS, "concatenation": 0.5}))
     seen = compared(data, 2000)
     texts = {(10, 11, 12, 13, 14), (13, 14, 15), (16, 17, 18)}
     videos = {tuple(range(7)), tuple(range(5, 10)), tuple(range(21, 25))}
@@ -254,7 +256,9 @@ def test_sentences_alone_are_the_examples_of_earlier_versions(tmp_path):
     """The hash was taken before sentences could be joined: figures published then can still be made."""
     digest = hashlib.sha256()
     for lookahead, stride in ((0, 1), (2, 3)):
-        data = Examples(spoken(tmp_path, lookahead), WORDS, {**SETTINGS, "video_stride": stride})
+        data = Examples(
+            spoken(tmp_path, lookahead), WORDS, only(PretrainSettings, {**SETTINGS, "video_stride": stride})
+        )
         for index in range(300):
             ids, types, labels, alignment = data[index]
             digest.update(repr((ids.tolist(), types.tolist(), labels.tolist(), alignment)).encode())
@@ -292,16 +296,16 @@ def test_the_output_is_a_model_folder(finished, paths):
     assert curve[-1]["text_loss"] < curve[0]["text_loss"] - 0.5
 
 
-def test_a_killed_run_goes_on_and_ends_in_the_same_bits(finished, paths, tmp_path):
+@pytest.mark.slow
+def test_a_killed_run_goes_on_and_ends_in_the_same_bits(finished, paths, tmp_path, capsys):
     """Killed twice: after a checkpoint, and with a half-written one lying there."""
     output = tmp_path / "pretrain"
     arguments = {**paths, "output": output, **SETTINGS}
-    code = f"from pathlib import Path, PosixPath; from videobert.pretrain import pretrain; pretrain(**{arguments!r})"
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    code = f"from pathlib import Path, PosixPath; from calls import pretrain; pretrain(**{arguments!r})"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent)}
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL, env=environment)
-    deadline = time.time() + 120
     while not list(output.glob("checkpoints/checkpoint-*/whole")):
-        assert process.poll() is None and time.time() < deadline
+        assert process.poll() is None
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -311,30 +315,31 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_bits(finished, paths, tmp_pat
     shutil.copytree(checkpoints[0], broken)
     (broken / "whole").unlink()
     (broken / "model.safetensors").write_bytes(b"half")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    assert "going on from checkpoint-" in done.stderr and "checkpoint-55" not in done.stderr
+    pretrain(**arguments)
+    said = capsys.readouterr().err
+    assert "going on from checkpoint-" in said and "checkpoint-55" not in said
     assert digests(output) == digests(finished)
     assert not (output / "checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_two_processes_train_the_model_of_one(paths, tmp_path):
     """From the same examples: their shares differ in what is masked, and some have nothing of an objective at all."""
     curves, weights = {}, {}
-    for name, launcher in (("one", []), ("two", ["-m", "torch.distributed.run", "--nproc_per_node=2"])):
-        settings = {**SETTINGS, "dropout": 0.0, "max_steps": 10, "logging_steps": 2, "batch_size": 4}
-        settings["share"] = 0.5  # the videos are drawn once for all processes
-        code = (
-            "from pathlib import Path, PosixPath\nfrom videobert.pretrain import pretrain\n"
-            f"pretrain(**{ {**paths, 'output': tmp_path / name, **settings}!r})\n"
-        )
-        (tmp_path / f"{name}.py").write_text(code)
-        if launcher:
-            launcher += ["--rdzv_backend=c10d", "--rdzv_endpoint=127.0.0.1:0", "--local_addr=127.0.0.1"]
-        command = [sys.executable, *launcher, str(tmp_path / f"{name}.py")]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
-        done = subprocess.run(command, capture_output=True, text=True, env=environment)
-        assert done.returncode == 0, done.stderr
+    settings = {**SETTINGS, "dropout": 0.0, "max_steps": 10, "logging_steps": 2, "batch_size": 4}
+    settings["share"] = 0.5  # the videos are drawn once for all processes
+    pretrain(**paths, output=tmp_path / "one", **settings)
+    (tmp_path / "two.py").write_text(
+        "from pathlib import Path, PosixPath\nfrom calls import pretrain\n"
+        f"pretrain(**{ {**paths, 'output': tmp_path / 'two', **settings}!r})\n"
+    )
+    launcher = ["-m", "torch.distributed.run", "--nproc_per_node=2"]
+    launcher += ["--rdzv_backend=c10d", "--rdzv_endpoint=127.0.0.1:0", "--local_addr=127.0.0.1"]
+    command = [sys.executable, *launcher, str(tmp_path / "two.py")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    for name in ("one", "two"):
         curves[name] = json.loads((tmp_path / name / "training.json").read_text())["curve"]
         weights[name] = load_file(tmp_path / name / "model.safetensors")
     assert len(curves["one"]) == 5
@@ -362,10 +367,10 @@ def test_what_does_not_fit_together_is_refused(paths, tmp_path):
     other = world(tmp_path / "other", videos=4, words=VISUAL, seed=1)
     with pytest.raises(UserError, match="made with another"):
         pretrain(**{**paths, "codebook": other["codebook"]}, output=tmp_path / "out", **SETTINGS)
-    with pytest.raises(UserError, match="multiple of logging_steps"):
+    with pytest.raises(UserError, match=r"multiple of pretrain\.logging_steps"):
         pretrain(**paths, output=tmp_path / "out", **{**SETTINGS, "save_steps": 15})
     if not torch.cuda.is_available():
-        with pytest.raises(UserError, match="finds no GPU"):
+        with pytest.raises(UserError, match="sees no GPU"):
             pretrain(**paths, output=tmp_path / "out", **{**SETTINGS, "device": "cuda"})
 
 

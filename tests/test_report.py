@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from calls import report
 
 from videobert.data.provenance import write_json, write_table
-from videobert.report.page import clock, duration, number, percent, report, size, strip
+from videobert.report.parts import clock, duration, number, percent, size, strip
 
 HOSTILE = '<script>alert("title")</script>'
 HASH = "0123456789abcdef" * 4

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from calls import retrieval
 
 from videobert.data.provenance import read_provenance, read_table, write_table
 from videobert.errors import UserError
-from videobert.evaluation.retrieval import _first_hit, _of_median, chance, filled, retrieval
+from videobert.evaluation.retrieval import _first_hit, _of_median, chance, filled
 from videobert.kitchen import script as kitchen
 from videobert.model.predictor import Predictor
 from videobert.model.projection import Projection, alignments, fit_projection, nearest, text_vectors, video_vectors
@@ -20,10 +21,9 @@ SEARCHES = ["text_to_video", "video_to_text", "text_to_video_within", "video_to_
 
 
 @pytest.fixture(scope="module")
-def measured(learnt, tmp_path_factory) -> Path:
-    output = tmp_path_factory.mktemp("evaluate") / "retrieval.json"
-    retrieval(**learnt, output=output, **QUESTIONS)
-    return output
+def measured(learnt, shared) -> Path:
+    make = lambda folder: retrieval(**learnt, output=folder / "retrieval.json", **QUESTIONS)  # noqa: E731
+    return shared("retrieval", make) / "retrieval.json"
 
 
 @pytest.fixture(scope="module")

@@ -1,25 +1,24 @@
 """Scaling: shares are nested draws, all videos are as ever, figures are those of the models one by one."""
 
 import json
+import shutil
 from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
+from calls import evaluate, pretrain, scaling, shards, zero_shot
 from conftest import LEARN
 from test_pretrain import FILES, SETTINGS, digests
 from test_zero_shot import QUESTIONS, TEMPLATE
 
 from videobert.data.provenance import read_provenance, read_table, write_table
 from videobert.errors import UserError
-from videobert.evaluation.evaluate import evaluate
-from videobert.evaluation.scaling import scaling
 from videobert.evaluation.scoring import interval
-from videobert.evaluation.zero_shot import zero_shot
+from videobert.layout import ModelFolder
 from videobert.model.card import write_card
-from videobert.model.sequences import Segments, drawn, read_segments, token_files
+from videobert.model.sequences import Segments, read_segments, sample_videos
 from videobert.stages import pretrain as stage
-from videobert.stages.pretrain import pretrain
 
 SECTION = {**SETTINGS, **LEARN, "max_steps": 30}
 SHARES, SEEDS = [0.05, 0.1], [0, 1]
@@ -36,15 +35,16 @@ def paths(learnt) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def models(paths, tmp_path_factory) -> list[Path]:
+def models(paths, shared) -> list[Path]:
     """A model for each share and seed: of three videos, and of five."""
-    folder = tmp_path_factory.mktemp("models")
-    outputs = []
-    for share in SHARES:
-        for seed in SEEDS:
-            outputs.append(folder / f"{share}-{seed}")
-            pretrain(**paths, output=outputs[-1], **{**SECTION, "share": share, "seed": seed})
-    return outputs
+    grid = [(share, seed) for share in SHARES for seed in SEEDS]
+
+    def make(folder: Path) -> None:
+        for share, seed in grid:
+            pretrain(**paths, output=folder / f"{share}-{seed}", **{**SECTION, "share": share, "seed": seed})
+
+    folder = shared("models", make)
+    return [folder / f"{share}-{seed}" for share, seed in grid]
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +54,9 @@ def grid(learnt, models) -> dict:
 
 
 @pytest.fixture(scope="module")
-def measured(grid, tmp_path_factory) -> Path:
-    output = tmp_path_factory.mktemp("evaluate") / "scaling.json"
-    scaling(**grid, output=output)
-    return output
+def measured(grid, shared) -> Path:
+    make = lambda folder: scaling(**grid, output=folder / "scaling.json")  # noqa: E731
+    return shared("scaling", make) / "scaling.json"
 
 
 def figures(path: Path) -> dict:
@@ -66,17 +65,17 @@ def figures(path: Path) -> dict:
 
 def test_a_smaller_share_lies_in_a_larger_one():
     videos = [f"video-{number}" for number in range(100)]
-    draws = [drawn(videos, share, 3) for share in (0.001, 0.07, 0.1, 0.255, 0.9, 1.0)]
+    draws = [sample_videos(videos, share, 3) for share in (0.001, 0.07, 0.1, 0.255, 0.9, 1.0)]
     assert [len(draw) for draw in draws] == [1, 7, 10, 26, 90, 100]  # a begun video counts; 0.07 * 100 > 7 does not
     assert all(set(small) < set(large) for small, large in zip(draws, draws[1:]))
-    assert set(drawn(videos[::-1], 0.1, 3)) == set(draws[2])  # whatever the order of the list
-    assert set(drawn(videos, 0.1, 4)) != set(draws[2])
+    assert set(sample_videos(videos[::-1], 0.1, 3)) == set(draws[2])  # whatever the order of the list
+    assert set(sample_videos(videos, 0.1, 4)) != set(draws[2])
     # A video more changes little: the others keep their places.
-    assert len(set(drawn([*videos, "another"], 0.25, 3)) ^ set(drawn(videos, 0.25, 3))) <= 3
+    assert len(set(sample_videos([*videos, "another"], 0.25, 3)) ^ set(sample_videos(videos, 0.25, 3))) <= 3
 
 
 def test_a_share_has_all_rows_of_its_videos_and_no_others(paths):
-    files = token_files(paths["tokens"], paths["manifest"])
+    files = shards(paths["tokens"], paths["manifest"])
     every, part = read_segments(files, "train", 2), read_segments(files, "train", 2, 0.2, 5)
     assert len(part.videos) == 10 and len(every.videos) == 48  # 9.6
     kept = [row for row in range(len(every)) if every.videos[every.group[row]] in part.videos]
@@ -91,7 +90,7 @@ def test_a_share_has_all_rows_of_its_videos_and_no_others(paths):
 
 
 def test_a_share_of_1_are_all_videos(paths):
-    files = token_files(paths["tokens"], paths["manifest"])
+    files = shards(paths["tokens"], paths["manifest"])
     every, part = read_segments(files, "train", 2), read_segments(files, "train", 2, 1.0, 5)
     for field in fields(Segments):
         assert np.array_equal(getattr(every, field.name), getattr(part, field.name)), field.name
@@ -100,15 +99,15 @@ def test_a_share_of_1_are_all_videos(paths):
 def test_a_model_says_how_many_videos_it_saw(models, tmp_path):
     assert read_provenance(models[2] / "model.safetensors")["settings"]["share"] == 0.1
     assert [json.loads((folder / "training.json").read_text())["corpus"]["videos"] for folder in models] == [3, 3, 5, 5]
-    write_card(models[2], {})
-    card = (models[2] / "README.md").read_text()
-    (models[2] / "README.md").unlink()
+    folder = shutil.copytree(models[2], tmp_path / "model")
+    write_card(ModelFolder(folder), {}, folder / "README.md")
+    card = (tmp_path / "model/README.md").read_text()
     assert "5 videos (a share of 0.1 of the train videos), " in card
 
 
 def test_a_share_out_of_range_is_refused(paths, tmp_path):
     for share in (0, 1.5):
-        with pytest.raises(UserError, match=r"pretrain\.share"):
+        with pytest.raises(UserError, match="share is .*, but must be"):
             pretrain(**paths, output=tmp_path, **{**SETTINGS, "share": share})
 
 
@@ -205,7 +204,7 @@ def test_models_that_are_no_curve_are_refused(grid, paths, models, learnt, tmp_p
     pretrain(**paths, output=tmp_path / "other", **settings)
     refused("other was pretrained with other tokens or settings", models=[*models[:3], tmp_path / "other"])
     tokens = tmp_path / "tokens"
-    for file in token_files(grid["tokens"], grid["manifest"]):
+    for file in shards(grid["tokens"], grid["manifest"]):
         write_table(read_table(file), tokens / file.name, {**read_provenance(file), "settings": {"segment_length": 8}})
     refused("tokens has other tokens", tokens=tokens)
 
@@ -213,14 +212,14 @@ def test_models_that_are_no_curve_are_refused(grid, paths, models, learnt, tmp_p
 def test_the_figures_of_all_tasks_are_of_one_models_tokens(measured, learnt, tmp_path):
     """Not of the one model, since scaling has many."""
     results, metrics = measured.parent, tmp_path / "metrics.json"
-    evaluate(results, learnt["pretrain"], metrics, ["scaling"])
+    pretrain = shutil.copytree(learnt["pretrain"], tmp_path / "pretrain")
+    evaluate(results, pretrain, metrics, ["scaling"])
     assert json.loads(metrics.read_text())["scaling"] == figures(measured)
     assert json.loads(metrics.read_text())["protocol"]["scaling"]["shares"] == SHARES
-    card = (learnt["pretrain"] / "README.md").read_text()
-    (learnt["pretrain"] / "README.md").unlink()
+    card = (pretrain / "README.md").read_text()
     assert "cross modal, 0.05" in card
     data = json.loads(measured.read_text())
     data["provenance"]["inputs"]["tokens"][1] = "0" * 64
     (tmp_path / "scaling.json").write_text(json.dumps(data))
     with pytest.raises(UserError, match=r"scaling\.json is of other tokens than .*run snakemake --cores all scaling"):
-        evaluate(tmp_path, learnt["pretrain"], metrics, ["scaling"])
+        evaluate(tmp_path, pretrain, metrics, ["scaling"])

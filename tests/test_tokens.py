@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from calls import tokens
 
 from videobert.data.provenance import read_provenance, read_table, sha256, write_table
 from videobert.errors import UserError
 from videobert.model.tokenizer import train
-from videobert.stages.tokens import tokens
 from videobert.vision.quantizer import Codebook, assign, load, save
 
 DIMENSION = 4

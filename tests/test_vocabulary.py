@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from calls import vocabulary
 
 from videobert.data.provenance import write_table
 from videobert.errors import UserError
 from videobert.model.special_tokens import SPECIAL
 from videobert.model.tokenizer import train
-from videobert.stages.vocabulary import vocabulary
 
 TRAIN = [
     "Now slice the tomato, and put the tomatoes in the pan.",
@@ -73,7 +73,7 @@ def test_size_is_an_upper_bound_and_frequent_words_are_whole():
 
 SCRIPT = """
 import hashlib, random
-from videobert.vocabulary import train
+from videobert.model.tokenizer import train
 letters, pick = "abcdefghijklmnopqrstuvwxyz", random.Random(0)
 words = ["".join(pick.choices(letters, k=pick.randint(2, 8))) for _ in range(800)]
 texts = [" ".join(pick.choices(words, k=9)) for _ in range(500)]
@@ -82,6 +82,7 @@ print(hashlib.sha256(train(texts, 700).backend_tokenizer.to_str().encode()).hexd
 """
 
 
+@pytest.mark.slow
 def test_training_is_the_same_in_every_process_and_for_every_order():
     # In processes of their own: the library's hash tables are seeded once for each.
     runs = [
@@ -103,7 +104,7 @@ def test_a_pretrained_tokenizer_is_kept_and_gets_the_separator(tmp_path):
     names = {f"{name.lower()}_token": f"[{name}]" for name in ("PAD", "UNK", "CLS", "SEP", "MASK")}
     PreTrainedTokenizerFast(tokenizer_object=bert, **names).save_pretrained(tmp_path / "bert")
     transcribe, manifest = corpus(tmp_path, [], [])  # no speech is no matter here
-    vocabulary(transcribe, manifest, tmp_path / "out", str(tmp_path / "bert"), size=5)
+    vocabulary(transcribe, manifest, tmp_path / "out", str(tmp_path / "bert"), size=100)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
     assert tokenizer.convert_ids_to_tokens(list(range(10))) == [*tokens, "[>]"]
     assert tokenizer.tokenize("the tomatoes [>] the") == ["the", "tomato", "##es", "[>]", "the"]

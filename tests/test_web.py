@@ -18,20 +18,26 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 import yaml
+from calls import download, only
 from hostile_web import BAD, GOOD, video, wait_for, web, write_video
 from yt_dlp.aes import aes_cbc_encrypt_bytes
 from yt_dlp.utils import DownloadError, ExtractorError
 
 from videobert.data.provenance import read_table
 from videobert.errors import UserError
-from videobert.stages.download import _part, download
+from videobert.layout import Layout
+from videobert.stages.download import _Shard
 from videobert.stages.retry import retried, retry
 from videobert.web.failures import video_error
 from videobert.web.fetch import Site
-from videobert.web.options import Settings
+from videobert.web.options import DownloadExecution, DownloadSettings
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = yaml.safe_load((ROOT / "config.yaml").read_text())["download"] | {"retries": 1, "max_filesize": 5_000_000}
+
+
+def classes(settings: dict[str, Any]) -> tuple[DownloadSettings, DownloadExecution]:
+    return only(DownloadSettings, settings), only(DownloadExecution, settings)
 
 
 @pytest.fixture
@@ -40,9 +46,10 @@ def site():
         yield server
 
 
-def test_of_200_videos_every_good_one_arrives_and_every_bad_one_has_its_class(tmp_path, site):
-    """A third is bad, in every way that there is. Eight shards run side by side."""
-    count, shards = 200, 8
+def test_of_60_videos_every_good_one_arrives_and_every_bad_one_has_its_class(tmp_path, site):
+    """A third is bad, in every way that there is. Three shards run side by side."""
+    count, shards = 60, 3
+    assert count // 3 >= len(BAD)
     bad = [kind for _, kind in zip(range(count // 3), list(BAD) * count)]
     good = [kind for _, kind in zip(range(count - len(bad)), GOOD * count)]
     kinds = dict(enumerate(random.Random(0).sample([*good, *bad], count)))
@@ -67,7 +74,7 @@ def test_of_200_videos_every_good_one_arrives_and_every_bad_one_has_its_class(tm
 def test_after_kills_at_random_moments_only_what_is_missing_is_fetched(tmp_path, site):
     """What a killed run had noted is not asked for again, and what it had of a file is gone on with."""
     site.pace, site.size = 200_000, 60_000  # a third of a second each
-    names = [f"v{number}" for number in range(12)]
+    names = [f"v{number}" for number in range(18)]
     videos = listed(tmp_path, {name: f"{site.address}/plain/{name[1:]}.mp4" for name in names})
     moments = random.Random(5)
     journal = tmp_path / "0000" / ".journal"
@@ -76,7 +83,7 @@ def test_after_kills_at_random_moments_only_what_is_missing_is_fetched(tmp_path,
         return {f"v{Path(path).stem}" for path, _ in site.asked}
 
     for kill in range(3):
-        finished = {path.stem for path in journal.glob("v*.json")}
+        with_provenance = {path.stem for path in journal.glob("v*.json")}
         del site.asked[:]
         job = start(videos, "0000", tmp_path)
         wait_for(asked)
@@ -85,15 +92,15 @@ def test_after_kills_at_random_moments_only_what_is_missing_is_fetched(tmp_path,
         time.sleep(moments.uniform(0, 1.0))
         job.send_signal(signal.SIGKILL)
         assert job.wait() == -signal.SIGKILL
-        assert not finished & asked()
-    finished = {path.stem for path in journal.glob("v*.json")}
-    assert finished and len(finished) < len(names)
+        assert not with_provenance & asked()
+    with_provenance = {path.stem for path in journal.glob("v*.json")}
+    assert with_provenance and len(with_provenance) < len(names)
     left = {path for path in (tmp_path / "0000" / ".part").rglob("media*.part") if path.stat().st_size}
     del site.asked[:]
     rows = run(tmp_path, videos)
-    assert asked() == set(names) - finished
+    assert asked() == set(names) - with_provenance
     assert any(begin for _, begin in site.asked) or not left
-    assert [rows[name]["status"] for name in names] == ["ok"] * 12
+    assert [rows[name]["status"] for name in names] == ["ok"] * 18
     for name in names:
         assert (tmp_path / "0000" / f"{name}.mp4").read_bytes() == video(int(name[1:]), site.size)
     del site.asked[:]
@@ -118,7 +125,7 @@ def test_what_lies_there_is_gone_on_with_only_if_it_is_right(tmp_path, site, the
         "longer": whole + b"more",
     }.get(there, whole)
     if there != "nothing":
-        part = _part(tmp_path / "0000", source, Settings(**SETTINGS))
+        part = _Shard(tmp_path / "0000", *classes(SETTINGS), None, [])._part(source)
         (part / ("media.mp4" if "without" in there else "media.mp4.part")).write_bytes(data)
     row = run(tmp_path, listed(tmp_path, {"v": source}), retries=0)["v"]
     assert (row["status"], row["reason"]) == ("ok", "")
@@ -140,9 +147,9 @@ def test_a_site_that_refuses_is_left_alone_until_it_is_asked_for_again(tmp_path,
     assert "/plain/9.mp4" not in {path for path, _ in site.asked}
     assert "videobert retry RESULTS blocked" in capfd.readouterr().err
     # Another run changes nothing by itself.
-    assert retried(tmp_path, "0000") == "0"
+    assert retried(Layout(tmp_path), "0000") == "0"
     retry(tmp_path, ["blocked"])
-    assert retried(tmp_path, "0000") == "1"
+    assert retried(Layout(tmp_path), "0000") == "1"
     assert "7 blocked, in 1 of 1 shards" in capfd.readouterr().err
     for number in (2, 4, 5):
         site.answers[f"/{kinds[number]}/{number}.mp4"] = "plain"
@@ -297,8 +304,8 @@ def test_captions_are_chosen_by_language_and_author(tmp_path, site):
     forms = [{"ext": "json3", "url": "x"}, {"ext": "vtt", "url": "y"}]
     info = {"subtitles": {"de": forms}, "automatic_captions": {"en": forms, "de": forms}}
     for automatic, expected in {True: ("en", True), False: ("de", False)}.items():
-        settings = Settings(**SETTINGS | {"captions": ["en", "de"], "automatic_captions": automatic})
-        site_ = Site(settings, [])
+        settings = SETTINGS | {"captions": ["en", "de"], "automatic_captions": automatic}
+        site_ = Site(*classes(settings), [])
         tag, form, by_machine = site_._chosen(info)
         site_.close()
         assert (tag, by_machine, form["ext"]) == (*expected, "vtt")
@@ -320,8 +327,8 @@ def test_waits_and_limits_are_kept(tmp_path, site):
     status, seconds, _ = took("plain", ratelimit=40_000)
     assert status == "ok" and seconds > 0.8
     assert took("no_range", sleep_interval=1.2)[1] > 1.2
-    status, seconds, _ = took("slow_but_sure", time_limit=0.4)
-    assert status == "transient" and seconds < 10
+    status, *_ = took("slow_but_sure", time_limit=0.4)  # takes a second
+    assert status == "transient"
 
 
 @pytest.mark.parametrize(
@@ -361,9 +368,9 @@ def test_a_full_disk_is_one_line_and_no_class():
 
 def test_youtube_without_javascript_says_what_to_install(monkeypatch, capfd):
     monkeypatch.setenv("PATH", "")
-    Site(Settings(**SETTINGS), ["https://www.youtube.com/watch?v=abc"]).close()
+    Site(*classes(SETTINGS), ["https://www.youtube.com/watch?v=abc"]).close()
     assert "pip install 'yt-dlp[default,deno]'" in capfd.readouterr().err
-    Site(Settings(**SETTINGS), ["https://vimeo.com/1"]).close()
+    Site(*classes(SETTINGS), ["https://vimeo.com/1"]).close()
     assert not capfd.readouterr().err
 
 
@@ -417,7 +424,10 @@ def run(tmp_path: Path, videos: dict[str, Any], **settings: Any) -> dict[str, di
 
 def start(videos: dict[str, Any], shard: str, tmp_path: Path, **settings: Any) -> subprocess.Popen:
     """Downloads a shard as the workflow does, in a process of its own."""
-    given = {**videos, "shard": shard, "output": tmp_path / shard / "ledger.parquet", **SETTINGS, **settings}
+    folder = tmp_path / shard
+    given = {**videos, "shard": shard, "ledger": folder / "ledger.parquet", "steps": folder / "steps.tsv"}
+    given |= {**SETTINGS, **settings}
+    given["id_register"] = given.pop("register")
     texts = {key: value if isinstance(value, str) else json.dumps(value, default=str) for key, value in given.items()}
     flags = [f"--{key}={text.strip(chr(34)) if isinstance(given[key], Path) else text}" for key, text in texts.items()]
     with open(tmp_path / f"{shard}.log", "w") as log:

@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from calls import corpus
 
 from videobert.__main__ import main
 from videobert.data.provenance import read_table
 from videobert.errors import UserError
-from videobert.evaluation.steps import Step, _listed_steps
+from videobert.evaluation.steps import Step, _read_table
 from videobert.evaluation.youcook2 import verb_and_object, youcook2
-from videobert.stages.corpus import corpus
 
 # The official format, with sentences in its manner.
 SENTENCES = {
@@ -105,21 +105,21 @@ def test_the_rule_finds_what_is_done_to_what(sentence, expected):
 
 
 def test_the_list_has_the_official_split_and_the_labels_ids(tmp_path):
-    provenance = convert(tmp_path, official())
+    made = convert(tmp_path, official())
     outputs = {name: tmp_path / f"{name}.parquet" for name in ("output", "ledger", "register")}
-    corpus(provenance / "videos.tsv", **outputs, shard_size=4, test_fraction=0.5, seed=0)
+    corpus(made / "videos.tsv", **outputs, shard_size=4, test_fraction=0.5, seed=0)
     manifest = {row["video_id"]: row for row in read_table(outputs["output"]).to_pylist()}
     splits = {"training": "train", "validation": "test"}
     assert {video: row["split"] for video, row in manifest.items()} == {
         video: splits[subset] for video, (subset, _) in SENTENCES.items() if subset != "testing"
     }
     assert manifest["-_aB3xYz012"]["source"] == "https://www.youtube.com/watch?v=-_aB3xYz012"
-    assert {row["video_id"] for row in rows(provenance / "labels.tsv")} <= set(manifest)
+    assert {row["video_id"] for row in rows(made / "labels.tsv")} <= set(manifest)
 
 
 def test_evaluate_reads_the_labels(tmp_path):
-    provenance = convert(tmp_path, official())
-    steps = _listed_steps(provenance / "labels.tsv")
+    made = convert(tmp_path, official())
+    steps = _read_table(made / "labels.tsv")
     assert replace(steps[0], sentence="") == Step("-_aB3xYz012", 0.0, 8.0, "cut", "tomato")
     assert Step("zA1sD2fG3hJ", 20.0, 28.0, "slice", "onion", 'slice the "red" onion and the carrot') in steps
     assert Step("000e1234567", 0.0, 8.0, "add", "salt") in [replace(step, sentence="") for step in steps]
@@ -127,8 +127,8 @@ def test_evaluate_reads_the_labels(tmp_path):
 
 
 def test_every_step_is_labelled_or_left_out_with_a_reason_and_counted(tmp_path, capsys):
-    provenance = convert(tmp_path, official())
-    reasons = {(row["video_id"], row["sentence"]): row["reason"] for row in rows(provenance / "left_out.tsv")}
+    made = convert(tmp_path, official())
+    reasons = {(row["video_id"], row["sentence"]): row["reason"] for row in rows(made / "left_out.tsv")}
     assert reasons == {
         ("x1C3vB5nM7q", "season with salt and pepper"): "no object found",
         ("x1C3vB5nM7q", "now the sushi is ready"): "no verb found",
@@ -136,7 +136,7 @@ def test_every_step_is_labelled_or_left_out_with_a_reason_and_counted(tmp_path, 
         ("Wq4Er5Ty6Ui", ""): "testing: its sentences are not published",
     }
     total = sum(len(sentences) for _, sentences in SENTENCES.values())
-    assert len(rows(provenance / "labels.tsv")) + 3 == total
+    assert len(rows(made / "labels.tsv")) + 3 == total
     said = capsys.readouterr().err
     assert f"8 videos (train 5, test 3); {total - 3} steps with" in said
     assert "left out: 2 (no object found)" in said
@@ -145,29 +145,27 @@ def test_every_step_is_labelled_or_left_out_with_a_reason_and_counted(tmp_path, 
 
 def test_only_the_most_common_verbs_and_objects_are_labels(tmp_path):
     # Onion, potato and tomato come twice, the others once; the alphabet decides between equals.
-    provenance = convert(tmp_path, official(), objects=2)
-    assert {row["object"] for row in rows(provenance / "labels.tsv")} == {"onion", "potato"}
-    provenance = convert(tmp_path, official(), verbs=1, objects=3)
-    assert [(row["verb"], row["object"]) for row in rows(provenance / "labels.tsv")] == [("add", "tomato")]
-    rare = {row["sentence"]: row["reason"] for row in rows(provenance / "left_out.tsv")}
+    made = convert(tmp_path, official(), objects=2)
+    assert {row["object"] for row in rows(made / "labels.tsv")} == {"onion", "potato"}
+    made = convert(tmp_path, official(), verbs=1, objects=3)
+    assert [(row["verb"], row["object"]) for row in rows(made / "labels.tsv")] == [("add", "tomato")]
+    rare = {row["sentence"]: row["reason"] for row in rows(made / "left_out.tsv")}
     assert rare["drain the pasta"] == "verb not among the 1 most common and object not among the 3 most common"
     assert rare["add a pinch of salt"] == "object not among the 3 most common"
 
 
 @pytest.mark.parametrize("segment", [[8, 3], [5, 5], [-1, 4], [4], ["1", "2"], [True, 2], [0, float("nan")], None, 7])
 def test_a_step_without_usable_times_is_left_out(tmp_path, segment):
-    provenance = one(tmp_path, segment=segment)
-    (row,) = [row for row in rows(provenance / "left_out.tsv") if row["video_id"] == "newVideo_-1"]
+    made = one(tmp_path, segment=segment)
+    (row,) = [row for row in rows(made / "left_out.tsv") if row["video_id"] == "newVideo_-1"]
     assert row["reason"] == "segment is not [start, end] in seconds, start before end"
     assert row["sentence"] == "peel the carrots"
 
 
 @pytest.mark.parametrize("sentence", ["", "  ", None, 5])
 def test_a_step_without_a_sentence_is_left_out(tmp_path, sentence):
-    provenance = one(tmp_path, sentence=sentence)
-    assert [row["reason"] for row in rows(provenance / "left_out.tsv") if row["video_id"] == "newVideo_-1"] == [
-        "no sentence"
-    ]
+    made = one(tmp_path, sentence=sentence)
+    assert [row["reason"] for row in rows(made / "left_out.tsv") if row["video_id"] == "newVideo_-1"] == ["no sentence"]
 
 
 @pytest.mark.parametrize(
@@ -198,17 +196,17 @@ def test_a_file_that_cannot_be_used_is_one_line_and_leaves_nothing(tmp_path, con
 
 
 def test_the_same_file_gives_the_same_bytes(tmp_path):
-    provenance = convert(tmp_path, official())
-    first = {path.name: path.read_bytes() for path in provenance.iterdir()}
+    made = convert(tmp_path, official())
+    first = {path.name: path.read_bytes() for path in made.iterdir()}
     convert(tmp_path, official())
-    assert {path.name: path.read_bytes() for path in provenance.iterdir()} == first
+    assert {path.name: path.read_bytes() for path in made.iterdir()} == first
     assert sorted(first) == ["labels.tsv", "left_out.tsv", "videos.tsv"]
 
 
 def test_the_command_takes_the_file_as_it_is_and_names_a_missing_one(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("official.json").write_text(json.dumps(official()))
-    main(["youcook2", "official.json", "--output", "provenance", "--objects", "3"])
+    main(["youcook2", "official.json", "--output", "made", "--objects", "3"])
     assert len({row["object"] for row in rows(Path("made/labels.tsv"))}) == 3
     with pytest.raises(SystemExit, match=r"^videobert youcook2: none\.json does not exist; .*trainval\.json"):
         main(["youcook2", "none.json"])

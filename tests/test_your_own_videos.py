@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from calls import report
 from conftest import ROOT, configure, environment, snakemake
 from hostile_web import PAGE, web, write_video
 
 from videobert.data.provenance import read_table
-from videobert.report.page import report
 
+pytestmark = pytest.mark.slow  # the workflow at work
 NAMES = {
     "shell": "; rm -rf ~; $(touch pwned) `touch pwned` && touch pwned | touch pwned",
     "path": "../../../../../tmp/pwned",

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from calls import zero_shot
 from synthetic import world
 
 from videobert.data.provenance import read_provenance, read_table, write_table
@@ -13,7 +14,6 @@ from videobert.errors import UserError
 from videobert.evaluation.ranking import rank_labels
 from videobert.evaluation.scoring import interval
 from videobert.evaluation.steps import select_between
-from videobert.evaluation.zero_shot import zero_shot
 from videobert.kitchen import script as kitchen
 from videobert.model.predictor import Predictor
 
@@ -28,10 +28,9 @@ def learnt(learnt) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def measured(learnt, tmp_path_factory) -> Path:
-    output = tmp_path_factory.mktemp("evaluate") / "zero_shot.json"
-    zero_shot(**learnt, output=output, **QUESTIONS)
-    return output
+def measured(learnt, shared) -> Path:
+    make = lambda folder: zero_shot(**learnt, output=folder / "zero_shot.json", **QUESTIONS)  # noqa: E731
+    return shared("zero_shot", make) / "zero_shot.json"
 
 
 def figures(path: Path) -> dict:
@@ -204,7 +203,7 @@ def test_what_cannot_be_measured_is_said(learnt, tmp_path):
 
 
 def test_the_supervised_row_is_the_probes(measured, learnt, tmp_path):
-    from videobert.evaluation.probe import probe
+    from calls import probe
 
     questions = {name: value for name, value in QUESTIONS.items() if name not in ("templates", "text_model")}
     probe(**learnt, output=tmp_path / "probe.json", **questions)

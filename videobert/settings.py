@@ -10,7 +10,6 @@ commented `config.yaml` and the reference in the documentation. Types are strict
 `Inputs` and `Outputs` are the files that a stage reads and writes: flags of its command like the settings.
 """
 
-import hashlib
 import json
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
@@ -54,10 +53,6 @@ class Settings(_Fields):
         values = self.model_dump()
         to_json(values)
         return values
-
-    def sha256(self) -> str:
-        """A hash of the settings as they stand in the configuration: equal settings, equal hash."""
-        return hashlib.sha256(to_json(self.model_dump()).encode()).hexdigest()
 
 
 class Execution(_Fields):

@@ -16,6 +16,8 @@ from videobert.pipeline import version
 from videobert.settings import Settings
 from videobert.web.options import DownloadExecution
 
+SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+SHIPPED = ("kitchen", "kinetics400")  # weights by name, whatever lies in the working folder
 # What each stage reads, in the order of the pipeline.
 READS = {
     "corpus": (),
@@ -65,7 +67,22 @@ def _difference(config: Any, upstream: Layout, stage: str, shards: list[str]) ->
         return "download.options differs"
     if stage == "tokens" and config.tokens.exclude:
         return "tokens.exclude names a file, which may have changed"
-    return "" if provenance.get("settings_sha256") == settings.sha256() else "its settings differ"
+    return _changed(settings.fingerprint(), provenance["settings"])
+
+
+def _changed(settings: dict[str, Any], recorded: dict[str, Any]) -> str:
+    """Which setting is another one than the recorded one, "" when none is."""
+    own_sizes = settings.get("initial_model") is None  # else they are the checkpoint's
+    for key, value in settings.items():
+        if isinstance(value, str) and value not in SHIPPED and Path(value).exists():
+            return f"{key} names a path, and what lies there may have changed"
+        if key not in recorded:
+            # What did not matter is not recorded (a size beside a tokenizer that is taken, a model beside captions).
+            if key == "tokenizer" and value is not None:
+                return f"{key} differs"
+        elif recorded[key] != value and value != "auto" and (own_sizes or key not in SIZES):
+            return f"{key} differs: {recorded[key]!r} there, {value!r} here"
+    return ""
 
 
 def _files(layout: Layout, stage: str, shards: list[str]) -> list[str]:

@@ -99,7 +99,6 @@ def codebook(
         {},
         ("scikit-learn",),
         execution=execution.model_dump(),
-        settings_sha256=settings.sha256(),
         weights_sha256=tables.provenance.get("weights_sha256"),
         clip_seconds=tables.provenance.get("clip_seconds"),
         dimension=tree.dimension,

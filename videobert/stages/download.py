@@ -109,9 +109,7 @@ def _provenance(rows: list[dict[str, Any]], settings: DownloadSettings, executio
     packages = ("av", *("hibari-tts",) * ("kitchen" in kinds), *("yt-dlp",) * ("web" in kinds))
     used = settings.fingerprint() | {"options": execution.selection()}
     digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
-    return make_provenance(
-        "download", VERSION, used, {}, packages, settings_sha256=settings.sha256(), rows_sha256=digest
-    )
+    return make_provenance("download", VERSION, used, {}, packages, rows_sha256=digest)
 
 
 def _schema() -> "pa.Schema":

@@ -91,7 +91,6 @@ def features(
         {"frames": inputs.frames},
         ("torch", "av"),
         execution=execution.model_dump() | {"device": device},
-        settings_sha256=settings.sha256(),
         weights_sha256=weights_sha256,
         dimension=model.dimension,
         clip_seconds=clip_seconds,

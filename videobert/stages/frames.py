@@ -60,7 +60,6 @@ def frames(inputs: FramesInputs, outputs: FramesOutputs, settings: FramesSetting
         VERSION,
         settings.fingerprint(),
         {"download": download},
-        settings_sha256=settings.sha256(),
         ffmpeg=ffmpeg_version(),
     )
 

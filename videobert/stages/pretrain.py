@@ -174,23 +174,22 @@ class _Start:
     """What the model starts from: the settings, whose sizes are the checkpoint's, and the BERT if there is one."""
 
     settings: PretrainSettings
-    given: PretrainSettings  # as in the configuration
     bert: Any = None
     has_head: bool = False
 
 
 def _initial_model(settings: PretrainSettings, data: _Data) -> _Start:
     if settings.initial_model is None:
-        return _Start(settings, settings)
+        return _Start(settings)
     bert, has_head = checkpoint.read(settings.initial_model, data.tokenizer_json, settings.max_length)
     sizes = {name: getattr(bert.config, name) for name in checkpoint.SIZES}
     head = "" if has_head else "; it has no head for masked words, so ours starts from nothing"
     print(f"pretrain: starting from {settings.initial_model}, {json.dumps(sizes)}{head}", file=sys.stderr)
-    return _Start(settings.model_copy(update=sizes), settings, bert, has_head)
+    return _Start(settings.model_copy(update=sizes), bert, has_head)
 
 
 def _provenance(data: _Data, start: _Start, execution: PretrainExecution, device: str) -> dict[str, Any]:
-    used, facts = start.settings.fingerprint(), {"settings_sha256": start.given.sha256()}
+    used, facts = start.settings.fingerprint(), {}
     if start.bert:
         if Path(used["initial_model"]).is_dir():  # provenance holds no folder of this machine
             used["initial_model"] = Path(used["initial_model"]).resolve().name

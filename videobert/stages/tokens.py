@@ -94,7 +94,6 @@ def tokens(inputs: TokensInputs, outputs: TokensOutputs, settings: TokensSetting
         {"segment_length": settings.segment_length, "excluded": sorted(excluded.intersection(videos))},
         {"transcribe": inputs.transcripts, "features": inputs.features},
         ("tokenizers",),
-        settings_sha256=settings.sha256(),
         codebook_sha256=sha256(inputs.centroids),
         vocabulary_sha256=sha256(inputs.tokenizer),
         words=tree.words,

@@ -100,7 +100,6 @@ def transcribe(
         source.settings,
         {"download": inputs.download},
         source.packages,
-        settings_sha256=settings.sha256(),
         **source.facts,
     )
     journal = outputs.table.parent / ".journal" / outputs.table.stem

@@ -63,7 +63,6 @@ def vocabulary(inputs: VocabularyInputs, outputs: VocabularyOutputs, settings: V
         trained.save_pretrained(scratch)
         files = sorted(Path(scratch).iterdir(), key=lambda path: (path.name == outputs.tokenizer_json.name, path.name))
         provenance |= {
-            "settings_sha256": settings.sha256(),
             "tokens": len(trained),
             "vocabulary_sha256": sha256(files[-1]),
         }

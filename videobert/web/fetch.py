@@ -248,7 +248,7 @@ class Site:
         if size > self.most_bytes:
             raise VideoError(Status.UNUSABLE, too_large(size, self.most_bytes))
 
-    def _loss(self, error: Exception) -> VideoError:
+    def _video_error(self, error: Exception) -> VideoError:
         failure = error if isinstance(error, VideoError) else video_error(error)
         reason = failure.reason
         if re.search(r"javascript|challenge", " ".join(self.logger.warnings), re.IGNORECASE):
