@@ -84,7 +84,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Files such as strangers have, made of a kitchen video."""
     import av
 
-    from videobert.kitchen.script import render
+    from videobert.kitchen.video import render
 
     folder = tmp_path_factory.mktemp("strangers")
     whole = folder / "whole.mp4"

@@ -18,7 +18,8 @@ from videobert import VideoBert
 from videobert.__main__ import main
 from videobert.data.provenance import read_table, sha256
 from videobert.errors import UserError
-from videobert.kitchen.script import render, script
+from videobert.kitchen.script import script
+from videobert.kitchen.video import render
 
 ROOT = Path(__file__).parents[1]
 TEXT = "now let me show you how to [MASK] the [MASK]"

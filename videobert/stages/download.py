@@ -234,7 +234,8 @@ def _fetch(
     if kind == "file":
         return _local(source, part), None, facts
     if kind == "kitchen":
-        from videobert.kitchen.script import render, script
+        from videobert.kitchen.script import script
+        from videobert.kitchen.video import render
 
         number = int(source.removeprefix("kitchen:"))
         render(number, part / "media.mp4")
