@@ -1,6 +1,7 @@
 """The built-in corpus: scripts add up, files are reproducible and playable, and what is said can be heard."""
 
 import csv
+import pkgutil
 import re
 from collections import Counter
 from pathlib import Path
@@ -9,7 +10,9 @@ import av
 import numpy as np
 import pytest
 
+from videobert.kitchen import actions
 from videobert.kitchen import script as kitchen
+from videobert.kitchen.food import FOODS
 from videobert.kitchen.video import clip, render
 from videobert.kitchen.voice import SAMPLE_RATE, load_voice, speed
 
@@ -116,6 +119,15 @@ def test_speech_fits_and_pauses_part_sentences():
 
 
 # Pictures and files ---------------------------------------------------------------------------------------------------
+
+
+def test_every_verb_has_a_drawing_and_every_drawing_a_verb():
+    """An action is added by its file, its line in `ACTIONS` and its objects in `OBJECTS_OF`: none of them is forgotten."""
+    files = {module.name for module in pkgutil.iter_modules(actions.__path__)}
+    assert set(actions.ACTIONS) == set(kitchen.OBJECTS_OF) == files
+    for verb, draw in actions.ACTIONS.items():
+        assert draw.__module__ == f"{actions.__name__}.{verb}"
+    assert set(FOODS) == set(kitchen.OBJECTS)
 
 
 @pytest.mark.parametrize("pair", kitchen.COMBINATIONS, ids="-".join)

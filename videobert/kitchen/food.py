@@ -50,7 +50,13 @@ BEATEN_EGG, YOLK, GOLDEN = (248, 206, 62), (248, 168, 24), (164, 92, 34)
 
 
 def liquid_colour(name: str) -> Colour:
+    """The colour of the food in a vessel: eggs are beaten."""
     return BEATEN_EGG if name == "egg" else FOODS[name].flesh
+
+
+def dough_colour(name: str) -> Colour:
+    """The colour of a lump that is pressed or rolled out."""
+    return (172, 118, 70) if name == "bread" else mix(FOODS[name].skin, FOODS[name].flesh, 0.5)
 
 
 @cache
@@ -70,6 +76,124 @@ def outline(name: str) -> tuple[Point, ...]:
             y *= 0.85
         points.append((food.width * x, food.height * y))
     return tuple(points)
+
+
+def tomato_leaves(pen: Pen, x: float, y: float, scale: float, edge: float) -> None:
+    top = y - scale * FOODS["tomato"].height
+    for angle in (-160, -125, -90, -55, -20):
+        pen.oval(
+            x + 6 * scale * math.cos(math.radians(angle)),
+            top + 2 + 3 * scale * math.sin(math.radians(angle)),
+            7 * scale,
+            2 * scale,
+            angle,
+            (48, 128, 48),
+        )
+
+
+def apple_stalk(pen: Pen, x: float, y: float, scale: float, edge: float) -> None:
+    top = y - scale * FOODS["apple"].height
+    pen.line([(x, top + 3), (x + 3 * scale, top - 7 * scale)], 2 * scale, (96, 62, 34))
+    pen.oval(x + 9 * scale, top - 4 * scale, 7 * scale, 3 * scale, -25, (76, 146, 56))
+
+
+def onion_skin(pen: Pen, x: float, y: float, scale: float, edge: float) -> None:
+    food = FOODS["onion"]
+    top = y - scale * food.height
+    pen.taper(x, top + 3, 5 * scale, top - 9 * scale, 2, (206, 166, 110))
+    for bend in (-0.55, 0.0, 0.55):
+        if bend * food.width < edge:
+            pen.line(
+                [(x, top + 2), (x + 1.15 * bend * scale * food.width, y), (x, y + 0.9 * scale * food.height)],
+                0.8,
+                shade(food.skin, 1.25),
+            )
+
+
+def carrot_leaves(pen: Pen, x: float, y: float, scale: float, edge: float) -> None:
+    food = FOODS["carrot"]
+    for angle in (150, 172, 188, 208):
+        pen.line(
+            [(x - scale * 46, y), *placed([(22 * scale, 0)], x - scale * 46, y, angle)], 3.5 * scale, (62, 142, 56)
+        )
+    for i in range(5):
+        if -30 + 15 * i < edge:
+            pen.line(
+                [(x + scale * (-30 + 15 * i), y - scale * 7), (x + scale * (-28 + 15 * i), y - scale * 3)],
+                0.8,
+                shade(food.skin, 0.8),
+            )
+
+
+def cucumber_stripes(pen: Pen, x: float, y: float, scale: float, edge: float) -> None:
+    food = FOODS["cucumber"]
+    for i in range(3):
+        pen.line(
+            [(x - scale * 44, y - scale * (6 - 6 * i)), (x + scale * min(42, edge), y - scale * (6 - 6 * i))],
+            1,
+            shade(food.skin, 1.2),
+        )
+
+
+def potato_eyes(pen: Pen, x: float, y: float, scale: float, edge: float) -> None:
+    food = FOODS["potato"]
+    for a, b in ((-18, 3), (-6, -8), (4, 8), (14, -3), (22, 5)):
+        if a < edge:
+            pen.ellipse(x + scale * a, y + scale * b, 1.5 * scale, 1.1 * scale, shade(food.skin, 0.7))
+
+
+def cheese_holes(pen: Pen, x: float, y: float, scale: float, edge: float) -> None:
+    food = FOODS["cheese"]
+    for a, b, r in ((-20, -6, 4), (-10, 8, 5), (4, -8, 3.5), (16, 4, 4.5), (24, -10, 3)):
+        if a + r < edge:
+            pen.ellipse(x + scale * a, y + scale * b, r * scale, r * scale, shade(food.skin, 0.78))
+
+
+def butter_edge(pen: Pen, x: float, y: float, scale: float, edge: float) -> None:
+    food = FOODS["butter"]
+    top = y - scale * food.height
+    pen.box(x - scale * 33, top + 1, x + scale * min(33, edge), top + 5, shade(food.skin, 1.5))
+
+
+def bread_cuts(pen: Pen, x: float, y: float, scale: float, edge: float) -> None:
+    for a in (-26, -8, 10, 28):
+        if a + 4 < edge:
+            pen.line(
+                [(x + scale * (a - 4), y - scale * 4), (x + scale * (a + 4), y - scale * 15)],
+                2.6 * scale,
+                (226, 184, 126),
+            )
+
+
+def chicken_bone(pen: Pen, x: float, y: float, scale: float, edge: float) -> None:
+    pen.line([(x - scale * 34, y), (x - scale * 52, y - scale * 2)], 6 * scale, (244, 234, 220))
+    pen.ellipse(x - scale * 53, y - scale * 5, 4 * scale, 4 * scale, (244, 234, 220))
+    pen.ellipse(x - scale * 54, y + scale * 1, 4 * scale, 4 * scale, (244, 234, 220))
+
+
+def nut_seam(pen: Pen, x: float, y: float, scale: float, edge: float) -> None:
+    food = FOODS["nuts"]
+    pen.line(
+        [(x - scale * 13, y), (x, y + 3 * scale), (x + scale * min(13, edge), y)],
+        1.2 * scale,
+        shade(food.skin, 0.65),
+    )
+
+
+# What makes a whole food recognisable, drawn around (x, y) up to `edge`, where it is cut.
+DETAILS = {
+    "tomato": tomato_leaves,
+    "apple": apple_stalk,
+    "onion": onion_skin,
+    "carrot": carrot_leaves,
+    "cucumber": cucumber_stripes,
+    "potato": potato_eyes,
+    "cheese": cheese_holes,
+    "butter": butter_edge,
+    "bread": bread_cuts,
+    "chicken": chicken_bone,
+    "nuts": nut_seam,
+}
 
 
 def whole(pen: Pen, name: str, x: float, y: float, scale: float = 1.0, cut: float = 1.0) -> None:
@@ -96,85 +220,12 @@ def whole(pen: Pen, name: str, x: float, y: float, scale: float = 1.0, cut: floa
             -12,
             shade(food.skin, 1.45),
         )
-    details(pen, name, x, y, scale, edge)
+    if name in DETAILS:
+        DETAILS[name](pen, x, y, scale, edge)
     if cut < 1:
         face = scale * food.height * max(0.0, 1 - abs(edge / food.width) ** food.power) ** (1 / food.power)
         pen.ellipse(x + scale * edge, y, face * 0.42, face, shade(food.skin, 0.92))
         slice_face(pen, name, x + scale * edge, y, face * 0.36, face * 0.9)
-
-
-def details(pen: Pen, name: str, x: float, y: float, scale: float, edge: float) -> None:
-    food = FOODS[name]
-    top = y - scale * food.height
-    if name == "tomato":
-        for angle in (-160, -125, -90, -55, -20):
-            pen.oval(
-                x + 6 * scale * math.cos(math.radians(angle)),
-                top + 2 + 3 * scale * math.sin(math.radians(angle)),
-                7 * scale,
-                2 * scale,
-                angle,
-                (48, 128, 48),
-            )
-    if name == "apple":
-        pen.line([(x, top + 3), (x + 3 * scale, top - 7 * scale)], 2 * scale, (96, 62, 34))
-        pen.oval(x + 9 * scale, top - 4 * scale, 7 * scale, 3 * scale, -25, (76, 146, 56))
-    if name == "onion":
-        pen.taper(x, top + 3, 5 * scale, top - 9 * scale, 2, (206, 166, 110))
-        for bend in (-0.55, 0.0, 0.55):
-            if bend * food.width < edge:
-                pen.line(
-                    [(x, top + 2), (x + 1.15 * bend * scale * food.width, y), (x, y + 0.9 * scale * food.height)],
-                    0.8,
-                    shade(food.skin, 1.25),
-                )
-    if name == "carrot":
-        for angle in (150, 172, 188, 208):
-            pen.line(
-                [(x - scale * 46, y), *placed([(22 * scale, 0)], x - scale * 46, y, angle)], 3.5 * scale, (62, 142, 56)
-            )
-        for i in range(5):
-            if -30 + 15 * i < edge:
-                pen.line(
-                    [(x + scale * (-30 + 15 * i), y - scale * 7), (x + scale * (-28 + 15 * i), y - scale * 3)],
-                    0.8,
-                    shade(food.skin, 0.8),
-                )
-    if name == "cucumber":
-        for i in range(3):
-            pen.line(
-                [(x - scale * 44, y - scale * (6 - 6 * i)), (x + scale * min(42, edge), y - scale * (6 - 6 * i))],
-                1,
-                shade(food.skin, 1.2),
-            )
-    if name == "potato":
-        for a, b in ((-18, 3), (-6, -8), (4, 8), (14, -3), (22, 5)):
-            if a < edge:
-                pen.ellipse(x + scale * a, y + scale * b, 1.5 * scale, 1.1 * scale, shade(food.skin, 0.7))
-    if name == "cheese":
-        for a, b, r in ((-20, -6, 4), (-10, 8, 5), (4, -8, 3.5), (16, 4, 4.5), (24, -10, 3)):
-            if a + r < edge:
-                pen.ellipse(x + scale * a, y + scale * b, r * scale, r * scale, shade(food.skin, 0.78))
-    if name == "butter":
-        pen.box(x - scale * 33, top + 1, x + scale * min(33, edge), top + 5, shade(food.skin, 1.5))
-    if name == "bread":
-        for a in (-26, -8, 10, 28):
-            if a + 4 < edge:
-                pen.line(
-                    [(x + scale * (a - 4), y - scale * 4), (x + scale * (a + 4), y - scale * 15)],
-                    2.6 * scale,
-                    (226, 184, 126),
-                )
-    if name == "chicken":
-        pen.line([(x - scale * 34, y), (x - scale * 52, y - scale * 2)], 6 * scale, (244, 234, 220))
-        pen.ellipse(x - scale * 53, y - scale * 5, 4 * scale, 4 * scale, (244, 234, 220))
-        pen.ellipse(x - scale * 54, y + scale * 1, 4 * scale, 4 * scale, (244, 234, 220))
-    if name == "nuts":
-        pen.line(
-            [(x - scale * 13, y), (x, y + 3 * scale), (x + scale * min(13, edge), y)],
-            1.2 * scale,
-            shade(food.skin, 0.65),
-        )
 
 
 def slice_face(pen: Pen, name: str, x: float, y: float, rx: float, ry: float, angle: float = 0.0) -> None:

@@ -119,6 +119,7 @@ def background(look: Look) -> Image.Image:
 
 
 def pattern(pen: Pen, look: Look, rng: random.Random) -> None:
+    """Tiles, bricks, planks or paper on the wall."""
     line, top = (*shade(look.wall, rng.choice([0.86, 1.35])), 150), look.horizon
     if look.wall_pattern in ("tiles", "bricks"):
         w, h = rng.choice([(26, 26), (38, 19), (20, 20)])

@@ -1,4 +1,4 @@
-"""Colours, points, and the pen that draws them through the camera.
+"""Colours, points, timing curves, and the pen that draws them through the camera.
 
 Coordinates are those of a 320x240 picture, y downwards, before the camera. The camera zooms, shifts and mirrors.
 Pillow draws at twice the size; the picture is then reduced by half, which is the antialiasing.
@@ -24,6 +24,7 @@ def shade(colour: Colour, factor: float) -> Colour:
 
 
 def mix(a: Colour, b: Colour, share: float) -> Colour:
+    """From `a` (share 0) to `b` (share 1)."""
     return tuple(int(x + (y - x) * share) for x, y in zip(a[:3], b[:3], strict=True))
 
 
@@ -35,12 +36,13 @@ def placed(points: list[Point], x: float, y: float, angle: float) -> list[Point]
 
 @cache
 def scatter(seed: int, count: int) -> tuple[tuple[float, float], ...]:
-    """Places in a unit disc as (angle in degrees, radius), evenly spread."""
+    """Random places in a unit disc as (angle in degrees, radius), uniform over its area."""
     rng = random.Random(seed)
     return tuple((rng.uniform(0, 360), math.sqrt(rng.random())) for _ in range(count))
 
 
 def spot(x: float, y: float, rx: float, ry: float, angle: float, radius: float) -> Point:
+    """A place of `scatter` in the ellipse (x, y, rx, ry)."""
     return x + rx * radius * math.cos(math.radians(angle)), y + ry * radius * math.sin(math.radians(angle))
 
 
@@ -49,11 +51,13 @@ def clamp(value: float, low: float = 0.0, high: float = 1.0) -> float:
 
 
 def ease(value: float) -> float:
+    """A smooth step from 0 to 1."""
     value = clamp(value)
     return value * value * (3 - 2 * value)
 
 
 def swing(t: float, hertz: float) -> float:
+    """A sine between -1 and 1."""
     return math.sin(math.tau * hertz * t)
 
 

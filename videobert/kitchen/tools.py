@@ -100,6 +100,14 @@ def pan(pen: Pen, look: Look, x: float, y: float, rx: float, tilt: float = 0.0) 
     pen.oval(x, y + 4, rx * 0.84, ry * 0.78, tilt, (44, 44, 50))
 
 
+def vessel(pen: Pen, look: Look, kind: str, x: float, y: float, rx: float, depth: float) -> None:
+    """A pot, a bowl or a pan; the pan's depth is fixed."""
+    if kind == "pan":
+        pan(pen, look, x, y, rx)
+    else:
+        {"pot": pot, "bowl": bowl}[kind](pen, look, x, y, rx, depth)
+
+
 def plate(pen: Pen, look: Look, x: float, y: float, rx: float) -> None:
     ry = 0.32 * rx
     pen.ellipse(x + 3, y + 5, rx, ry, (0, 0, 0, 60))

@@ -1,4 +1,4 @@
-"""A pan on the stove is shaken by its handle: pieces slide, fat spits, steam rises, the food turns brown."""
+"""A pan on the stove is shaken by its handle: pieces slide, fat spits, smoke rises, the food turns brown."""
 
 import math
 
@@ -11,7 +11,7 @@ from videobert.kitchen.tools import hand, pan, steam, stove
 def draw(stage: Stage) -> Moment:
     x0, y0, rx = 138, 182, 76
     stove(stage.pen, x0, y0 + 20, rx * 0.85)
-    seed, food, hertz = stage.rng.getrandbits(16), FOODS[stage.food], 1.3 * stage.pace
+    seed, hertz = stage.rng.getrandbits(16), 1.3 * stage.pace
     large = stage.food in ("pancake", "egg", "chicken")
     count = {"pancake": 1, "egg": 2, "chicken": 4, "rice": 110}.get(stage.food, 20)
 
@@ -27,7 +27,7 @@ def draw(stage: Stage) -> Moment:
                 a, r = 360 * i / count + seed % 90, 0.0 if count == 1 else 0.52
             fx, fy = spot(x - 0.8 * slide, y0 + 3, rx * 0.66, rx * 0.19, a + 10 * swing(t, hertz / 2), r)
             shiver = 0.7 * math.sin(31 * t + 5 * i)
-            hot(pen, fx, fy + shiver, a, p)
+            frying(pen, stage.food, fx, fy + shiver, a, p)
         for i in range(26):
             a, r = scatter(seed + 2, 26)[i]
             age = (3.2 * t + a / 360) % 1
@@ -38,23 +38,25 @@ def draw(stage: Stage) -> Moment:
         steam(pen, x0, y0 - 6, t, 0.55, seed)
         hand(pen, stage.look, x + rx + 36, y0 - 3, 42)
 
-    def hot(pen: Pen, x: float, y: float, angle: float, p: float) -> None:
-        if stage.food == "pancake":
-            colour = mix(food.flesh, GOLDEN, 0.4 * p)
-            pen.oval(x, y + 3, 46, 15, 0, shade(colour, 0.75))
-            pen.oval(x, y, 46, 14.5, 0, colour)
-            pen.oval(x, y, 36, 10.5, 0, mix(colour, GOLDEN, 0.3 + 0.3 * p))
-        elif stage.food == "egg":
-            pen.oval(x, y + 1, 26, 10, 0, mix((222, 214, 190), GOLDEN, 0.4 * p))
-            pen.oval(x - 3, y, 22, 8.4, 4, FOODS["egg"].flesh)
-            pen.oval(x + 6, y + 1, 17, 7, 4, FOODS["egg"].flesh)
-            pen.oval(x, y - 2, 9, 5.4, 0, YOLK)
-            pen.oval(x - 3, y - 4, 3, 1.4, 0, (255, 214, 110))
-        elif stage.food == "chicken":
-            piece(pen, "chicken", x, y, 20, angle * 0.2 - 20, 0.15 + 0.6 * p)
-        elif stage.food == "rice":
-            piece(pen, "rice", x, y - 2, 9, angle * 5, 0.5 * p)
-        else:
-            piece(pen, stage.food, x, y, 14, angle * 3, 0.6 * p)
-
     return moment
+
+
+def frying(pen: Pen, name: str, x: float, y: float, angle: float, p: float) -> None:
+    """One piece in the pan, at the share `p` of the step."""
+    if name == "pancake":
+        colour = mix(FOODS[name].flesh, GOLDEN, 0.4 * p)
+        pen.oval(x, y + 3, 46, 15, 0, shade(colour, 0.75))
+        pen.oval(x, y, 46, 14.5, 0, colour)
+        pen.oval(x, y, 36, 10.5, 0, mix(colour, GOLDEN, 0.3 + 0.3 * p))
+    elif name == "egg":
+        pen.oval(x, y + 1, 26, 10, 0, mix((222, 214, 190), GOLDEN, 0.4 * p))
+        pen.oval(x - 3, y, 22, 8.4, 4, FOODS[name].flesh)
+        pen.oval(x + 6, y + 1, 17, 7, 4, FOODS[name].flesh)
+        pen.oval(x, y - 2, 9, 5.4, 0, YOLK)
+        pen.oval(x - 3, y - 4, 3, 1.4, 0, (255, 214, 110))
+    elif name == "chicken":
+        piece(pen, "chicken", x, y, 20, angle * 0.2 - 20, 0.15 + 0.6 * p)
+    elif name == "rice":
+        piece(pen, "rice", x, y - 2, 9, angle * 5, 0.5 * p)
+    else:
+        piece(pen, name, x, y, 14, angle * 3, 0.6 * p)

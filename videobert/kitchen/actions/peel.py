@@ -2,7 +2,7 @@
 
 import math
 
-from videobert.kitchen.food import FOODS, outline, whole
+from videobert.kitchen.food import FOODS, Food, outline, whole
 from videobert.kitchen.pen import Pen, clamp, ease, placed, shade
 from videobert.kitchen.stage import Moment, Stage
 from videobert.kitchen.tools import board, hand
@@ -18,16 +18,11 @@ def draw(stage: Stage) -> Moment:
         (stage.rng.uniform(60, 250), stage.rng.uniform(190, 202), stage.rng.uniform(-25, 25)) for _ in range(bands)
     ]
 
-    def strip(pen: Pen, x: float, y: float, angle: float, length: float) -> None:
-        points = [(length * (i / 6 - 0.5), 4 * math.sin(i * 1.1)) for i in range(7)]
-        pen.line(placed([(a, b + 1) for a, b in points], x, y, angle), 4.5, shade(food.flesh, 0.9))
-        pen.line(placed(points, x, y, angle), 3.6, food.skin)
-
     def moment(pen: Pen, t: float) -> None:
         done, phase = divmod(clamp(t * hertz, 0, bands - 0.001), 1)
         stroke = ease(phase / 0.7)
         for x, y, angle in fallen[: int(done)]:
-            strip(pen, x, y, angle, 34)
+            strip(pen, food, x, y, angle)
         whole(pen, stage.food, x0, y0, scale)
         high = 2 * food.height / bands
         bare = food.flesh if stage.food != "carrot" else shade(food.flesh, 1.3)
@@ -55,3 +50,10 @@ def draw(stage: Stage) -> Moment:
         hand(pen, stage.look, x + 30, y - 22, 40)
 
     return moment
+
+
+def strip(pen: Pen, food: Food, x: float, y: float, angle: float) -> None:
+    """A strip of peel on the board."""
+    points = [(34 * (i / 6 - 0.5), 4 * math.sin(i * 1.1)) for i in range(7)]
+    pen.line(placed([(a, b + 1) for a, b in points], x, y, angle), 4.5, shade(food.flesh, 0.9))
+    pen.line(placed(points, x, y, angle), 3.6, food.skin)

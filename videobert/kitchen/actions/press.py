@@ -2,8 +2,8 @@
 
 import math
 
-from videobert.kitchen.food import FOODS
-from videobert.kitchen.pen import Pen, mix, scatter, shade, spot, swing
+from videobert.kitchen.food import dough_colour
+from videobert.kitchen.pen import Pen, scatter, shade, spot, swing
 from videobert.kitchen.stage import Moment, Stage
 from videobert.kitchen.tools import hand
 
@@ -13,8 +13,7 @@ def draw(stage: Stage) -> Moment:
     stage.pen.ellipse(x0, y0 + 4, 112, 26, (*shade(stage.look.counter, 1.35), 190))
     for a, r in scatter(stage.rng.getrandbits(16), 40):
         stage.pen.ellipse(*spot(x0, y0 + 4, 108, 24, a, r), 1.5, 0.9, (252, 248, 238))
-    food, hertz = FOODS[stage.food], 0.95 * stage.pace
-    colour = mix(food.skin, food.flesh, 0.5) if stage.food != "bread" else (172, 118, 70)
+    hertz, colour = 0.95 * stage.pace, dough_colour(stage.food)
 
     def moment(pen: Pen, t: float) -> None:
         wave = swing(t, hertz)

@@ -1,7 +1,7 @@
 """Two hands move a rolling pin back and forth over a sheet, which grows."""
 
-from videobert.kitchen.food import FOODS
-from videobert.kitchen.pen import CIRCLE, Pen, ease, mix, shade, swing
+from videobert.kitchen.food import dough_colour
+from videobert.kitchen.pen import CIRCLE, Pen, ease, shade, swing
 from videobert.kitchen.stage import Moment, Stage
 from videobert.kitchen.tools import hand
 
@@ -9,8 +9,7 @@ from videobert.kitchen.tools import hand
 def draw(stage: Stage) -> Moment:
     x0, y0 = 152, 190
     stage.pen.ellipse(x0, y0 + 4, 124, 36, (*shade(stage.look.counter, 1.35), 190))
-    food, hertz = FOODS[stage.food], 0.8 * stage.pace
-    colour = mix(food.skin, food.flesh, 0.5) if stage.food != "bread" else (172, 118, 70)
+    hertz, colour = 0.8 * stage.pace, dough_colour(stage.food)
     wood, wobble = shade((206, 158, 102), stage.rng.uniform(0.75, 1.1)), [stage.rng.uniform(0.93, 1.07) for _ in CIRCLE]
 
     def moment(pen: Pen, t: float) -> None:

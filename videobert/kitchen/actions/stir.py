@@ -3,28 +3,23 @@
 from videobert.kitchen.food import FOODS, liquid_colour, mass
 from videobert.kitchen.pen import Pen, shade, spot
 from videobert.kitchen.stage import Moment, Stage
-from videobert.kitchen.tools import bowl, pan, pot, spoon
+from videobert.kitchen.tools import spoon, vessel
 
 
 def draw(stage: Stage) -> Moment:
-    x0, vessel, seed = (
-        148,
-        stage.rng.choice(["bowl", "pot", "pan"][: 1 if stage.food == "pepper" else 3]),
-        stage.rng.getrandbits(16),
-    )
-    rx, y0 = {"pot": (64, 154), "bowl": (68, 158), "pan": (72, 184)}[vessel]
-    {
-        "pot": lambda: pot(stage.pen, stage.look, x0, y0, rx, 50),
-        "bowl": lambda: bowl(stage.pen, stage.look, x0, y0, rx, 48),
-        "pan": lambda: pan(stage.pen, stage.look, x0, y0, rx),
-    }[vessel]()
+    x0 = 148
+    # Pepper would not be seen against the dark inside of a pot or a pan.
+    kind = stage.rng.choice(["bowl", "pot", "pan"][: 1 if stage.food == "pepper" else 3])
+    seed = stage.rng.getrandbits(16)
+    rx, y0, depth = {"pot": (64, 154, 50), "bowl": (68, 158, 48), "pan": (72, 184, 0)}[kind]
+    vessel(stage.pen, stage.look, kind, x0, y0, rx, depth)
     hertz, sense = 0.75 * stage.pace, stage.rng.choice([-1, 1])
     colour = liquid_colour(stage.food)
     wood = shade((178, 122, 70), stage.rng.uniform(0.8, 1.15))
 
     def moment(pen: Pen, t: float) -> None:
         turn = sense * 360 * hertz * t
-        y = y0 + (4 if vessel == "pan" else 3)
+        y = y0 + (4 if kind == "pan" else 3)
         mass(pen, stage.food, x0, y, rx * 0.9, rx * 0.26, turn * 0.8, seed)
         if not FOODS[stage.food].grain:
             for r, a in ((0.72, 0), (0.5, 140), (0.3, 250)):
