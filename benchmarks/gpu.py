@@ -312,10 +312,12 @@ def sound(tiny: bool) -> tuple["np.ndarray", str]:
     if tiny or importlib.util.find_spec("hibari") is None:
         noise = np.random.default_rng(0).normal(size=16000 * (2 if tiny else 60))
         return (0.01 * noise).astype(np.float32), "noise"
-    from videobert.kitchen import script as kitchen
+    from videobert.kitchen.script import script
+    from videobert.kitchen.voice import SAMPLE_RATE
+    from videobert.kitchen.voice import sound as voiced
 
-    track = np.concatenate([kitchen.sound(kitchen.script(number)) for number in range(3)])
-    times = np.arange(0, len(track), kitchen.SAMPLE_RATE / 16000)
+    track = np.concatenate([voiced(script(number)) for number in range(3)])
+    times = np.arange(0, len(track), SAMPLE_RATE / 16000)
     return np.interp(times, np.arange(len(track)), track).astype(np.float32), "the kitchen's voice"
 
 

@@ -85,7 +85,8 @@ def _hear(network: tuple, sound: np.ndarray) -> str:
 
 def _sound(number: int) -> np.ndarray:
     """A kitchen video's sound at 16 kHz."""
-    from videobert.kitchen.script import SAMPLE_RATE, script, sound
+    from videobert.kitchen.script import script
+    from videobert.kitchen.voice import SAMPLE_RATE, sound
 
     track = sound(script(number))
     return np.interp(np.arange(0, len(track), SAMPLE_RATE / 16000), np.arange(len(track)), track).astype(np.float32)

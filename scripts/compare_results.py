@@ -88,7 +88,9 @@ def _compare_tensors(before: Path, after: Path) -> Iterator[str]:
 
 def _without_provenance(path: Path) -> Any:
     values = json.loads(path.read_text())
-    return {key: value for key, value in values.items() if key not in PROVENANCE} if isinstance(values, dict) else values
+    return (
+        {key: value for key, value in values.items() if key not in PROVENANCE} if isinstance(values, dict) else values
+    )
 
 
 def _compare_values(one: Any, two: Any, place: str) -> Iterator[str]:

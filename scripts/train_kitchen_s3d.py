@@ -1,7 +1,7 @@
 """Trains the small S3D that ships as `features.weights: kitchen`, the built-in corpus' stand-in for Kinetics.
 
 Random features tell the kitchen's actions poorly apart, and no registry has S3D weights, so a quarter-width S3D learns
-to name the verb and the object of separately rendered clips (`videobert.kitchen.script.clip`; seeds that no corpus uses). What
+to name the verb and the object of separately rendered clips (`videobert.kitchen.video.clip`; seeds that no corpus uses). What
 it sees is what it will see behind `frames` and `features`: the same square, the same size, the same 15 of 30 frames,
 after H.264. Half of the clips show what the corpus shows, half what nobody would do (grate the tomato, fry the soup):
 as Kinetics' many actions do, these teach an object apart from what is done to it. Pairs that the kitchen holds out are
@@ -26,6 +26,7 @@ from tqdm import tqdm
 
 from videobert.data.provenance import atomic
 from videobert.kitchen import script as kitchen
+from videobert.kitchen import video
 from videobert.vision.embedding import preprocess
 from videobert.vision.s3d import S3D, optimise
 
@@ -96,7 +97,7 @@ def render(
 
 def one_clip(job: tuple[str, str, int]) -> np.ndarray:
     """Renders one clip and takes it the way that `frames` and `features` take: H.264, square, small."""
-    clip = through_h264(kitchen.clip(*job))
+    clip = through_h264(video.clip(*job))
     side = min(clip.shape[1:3])
     top, left = (clip.shape[1] - side) // 2, (clip.shape[2] - side) // 2
     square = torch.from_numpy(clip[:, top : top + side, left : left + side])[None]

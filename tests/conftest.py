@@ -156,7 +156,7 @@ def project(folder: Path, files: Path, sources: list[str] = SOURCES) -> Path:
 
 def kitchen_video(shared: Shared, number: int) -> Path:
     """A rendered video of the kitchen."""
-    from videobert.kitchen.script import render
+    from videobert.kitchen.video import render
 
     return shared(f"kitchen-{number}", lambda folder: render(number, folder / "a video.mp4")) / "a video.mp4"
 

@@ -1,6 +1,7 @@
 """The built-in corpus: scripts add up, files are reproducible and playable, and what is said can be heard."""
 
 import csv
+import pkgutil
 import re
 from collections import Counter
 from pathlib import Path
@@ -10,7 +11,11 @@ import numpy as np
 import pytest
 from conftest import kitchen_video
 
+from videobert.kitchen import actions
 from videobert.kitchen import script as kitchen
+from videobert.kitchen.food import FOODS
+from videobert.kitchen.video import clip, render
+from videobert.kitchen.voice import SAMPLE_RATE, load_voice, speed
 
 NUMBERS = range(72)
 CORPUS = Path(__file__).parent.parent / "corpora" / "kitchen.tsv"
@@ -104,8 +109,8 @@ def test_speech_fits_and_pauses_part_sentences():
         script, spoken_until = kitchen.script(number), -1.0
         for i, step in enumerate(script.steps):
             assert step.speech_start - spoken_until >= 0.7
-            audio = kitchen.voice()(step.sentence, speed=kitchen.speed(number), seed=1000 * number + i)
-            spoken_until = step.speech_start + len(audio) / kitchen.SAMPLE_RATE - 0.8
+            audio = load_voice()(step.sentence, speed=speed(number), seed=1000 * number + i)
+            spoken_until = step.speech_start + len(audio) / SAMPLE_RATE - 0.8
             assert spoken_until - step.speech_start <= 4.0
         assert spoken_until <= script.duration
 
@@ -113,31 +118,40 @@ def test_speech_fits_and_pauses_part_sentences():
 # Pictures and files ---------------------------------------------------------------------------------------------------
 
 
+def test_every_verb_has_a_drawing_and_every_drawing_a_verb():
+    """An action is added by its file, its line in `ACTIONS` and its objects in `OBJECTS_OF`: none of them is forgotten."""
+    files = {module.name for module in pkgutil.iter_modules(actions.__path__)}
+    assert set(actions.ACTIONS) == set(kitchen.OBJECTS_OF) == files
+    for verb, draw in actions.ACTIONS.items():
+        assert draw.__module__ == f"{actions.__name__}.{verb}"
+    assert set(FOODS) == set(kitchen.OBJECTS)
+
+
 @pytest.mark.parametrize("pair", kitchen.COMBINATIONS, ids="-".join)
 def test_every_step_can_be_drawn_and_moves(pair):
-    clip = kitchen.clip(*pair, seed=3, frames=12, size=(120, 160))
-    assert clip.shape == (12, 120, 160, 3)
-    assert clip.dtype == np.uint8
-    assert np.abs(np.diff(clip.astype(int), axis=0)).max() > 40  # something moves
+    shown = clip(*pair, seed=3, frames=12, size=(120, 160))
+    assert shown.shape == (12, 120, 160, 3)
+    assert shown.dtype == np.uint8
+    assert np.abs(np.diff(shown.astype(int), axis=0)).max() > 40  # something moves
 
 
 @pytest.mark.parametrize("verb", kitchen.VERBS)
 def test_what_nobody_would_do_can_be_drawn_as_well(verb):
     """The S3D weights are trained on these too."""
-    first, *others = (kitchen.clip(verb, thing, seed=3, frames=1, size=(120, 160)) for thing in kitchen.OBJECTS)
+    first, *others = (clip(verb, thing, seed=3, frames=1, size=(120, 160)) for thing in kitchen.OBJECTS)
     assert all(not np.array_equal(first, other) for other in others)
 
 
 def test_clips_depend_on_the_seed_only():
-    first = kitchen.clip("slice", "tomato", 1, frames=3)
-    assert np.array_equal(first, kitchen.clip("slice", "tomato", 1, frames=3))
-    assert not np.array_equal(first, kitchen.clip("slice", "tomato", 2, frames=3))
+    first = clip("slice", "tomato", 1, frames=3)
+    assert np.array_equal(first, clip("slice", "tomato", 1, frames=3))
+    assert not np.array_equal(first, clip("slice", "tomato", 2, frames=3))
     with pytest.raises(ValueError, match="cannot boil the knife"):
-        kitchen.clip("boil", "knife", 1)
+        clip("boil", "knife", 1)
 
 
 def test_bytes_are_a_function_of_the_number(video, tmp_path):
-    kitchen.render(0, tmp_path / "again.mp4")
+    render(0, tmp_path / "again.mp4")
     assert (tmp_path / "again.mp4").read_bytes() == video.read_bytes()
 
 
@@ -148,7 +162,7 @@ def test_streams(number, name, request):
         pictures, sound = file.streams.video[0], file.streams.audio[0]
         assert (pictures.codec_context.name, pictures.pix_fmt) == ("h264", "yuv420p")
         assert (pictures.width, pictures.height, pictures.average_rate) == (320, 240, 20)
-        assert (sound.codec_context.name, sound.channels, sound.rate) == ("aac", 1, kitchen.SAMPLE_RATE)
+        assert (sound.codec_context.name, sound.channels, sound.rate) == ("aac", 1, SAMPLE_RATE)
         assert float(pictures.duration * pictures.time_base) == pytest.approx(kitchen.script(number).duration, abs=0.01)
         assert float(sound.duration * sound.time_base) == pytest.approx(kitchen.script(number).duration, abs=0.1)
         assert "creation_time" not in file.metadata

@@ -107,7 +107,7 @@ def test_a_model_says_how_many_videos_it_saw(models, tmp_path):
 
 def test_a_share_out_of_range_is_refused(paths, tmp_path):
     for share in (0, 1.5):
-        with pytest.raises(UserError, match="share is .*, but must be"):
+        with pytest.raises(UserError, match=r"share is .*, but must be"):
             pretrain(**paths, output=tmp_path, **{**SETTINGS, "share": share})
 
 

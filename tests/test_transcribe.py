@@ -24,6 +24,7 @@ from openai_checkpoint import write_openai_checkpoint
 from videobert.data.provenance import read_provenance, read_table, write_table
 from videobert.errors import UserError
 from videobert.kitchen import script as kitchen
+from videobert.kitchen.voice import SAMPLE_RATE, load_voice, sound
 from videobert.speech.sentences import Segment, Word, credible, sentences
 from videobert.speech.weights import ctranslate2_folder
 from videobert.speech.whisper import WINDOW, Engine, Whisper, doubt, load_engine, voiced
@@ -38,7 +39,7 @@ FIGURES = ["language_probability", "probability", "avg_logprob", "no_speech_prob
 @pytest.fixture(scope="module")
 def tracks() -> dict[str, np.ndarray]:
     """The sound of the kitchen's videos, float32, 24 kHz."""
-    return {name: kitchen.sound(script) for name, script in TALKS.items()}
+    return {name: sound(script) for name, script in TALKS.items()}
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +47,9 @@ def truth(tracks) -> dict[str, list[tuple[str, float, float]]]:
     """Each sentence with the first and the last moment in which its voice is loud."""
     found = {}
     for name, script in TALKS.items():
-        bounds = [round(step.speech_start * kitchen.SAMPLE_RATE) for step in script.steps] + [len(tracks[name])]
+        bounds = [round(step.speech_start * SAMPLE_RATE) for step in script.steps] + [len(tracks[name])]
         loud = [np.flatnonzero(np.abs(tracks[name][a:b]) > 0.02) + a for a, b in itertools.pairwise(bounds)]
-        times = [(places[0] / kitchen.SAMPLE_RATE, places[-1] / kitchen.SAMPLE_RATE) for places in loud]
+        times = [(places[0] / SAMPLE_RATE, places[-1] / SAMPLE_RATE) for places in loud]
         found[name] = [(step.sentence, *time) for step, time in zip(script.steps, times, strict=True)]
     return found
 
@@ -67,7 +68,7 @@ def write_shard(folder: Path, tracks: dict[str, np.ndarray], truth: dict[str, li
     for name, track in others.items():
         write_video(folder / f"{name}.mp4", 8, track)
     for name, track in (tracks | {"crowd": crowd(list(tracks.values()))}).items():
-        write_sound(folder / f"{name}.mp4", [track], kitchen.SAMPLE_RATE)
+        write_sound(folder / f"{name}.mp4", [track], SAMPLE_RATE)
     for name, said in truth.items():
         (folder / f"{name}.en.vtt").write_text(rolling(said))
     names = [*tracks, "crowd", *others]
@@ -293,7 +294,7 @@ def test_speech_across_windows_is_heard_whole(tracks):
 def test_endless_speech_is_parted():
     """A voice that never pauses: it is held back at most half a window."""
     random = np.random.default_rng(0)
-    voice = np.tile(kitchen.voice()("Stir the soup and stir the soup and stir the soup", seed=1)[7200:-12000], 40)
+    voice = np.tile(load_voice()("Stir the soup and stir the soup and stir the soup", seed=1)[7200:-12000], 40)
     voice = np.interp(np.arange(0, len(voice), 1.5), np.arange(len(voice)), voice).astype(np.float32)
     voice = np.tile(voice, 12)[: 3 * WINDOW * 16000] + random.normal(0, 0.001, 1).astype(np.float32)
     windows = [(a, voice[a : a + WINDOW * 16000]) for a in range(0, len(voice), WINDOW * 16000)]

@@ -1,30 +1,18 @@
-"""The built-in corpus: narrated how-to videos of a procedural kitchen.
+"""The script of a video: which actions on which objects, when they are shown, when and how they are spoken.
 
-Machines without the open internet must run every real stage, and tests need truth to score against. A source
-`kitchen:17` is therefore a video that is computed: its script (which actions on which objects, when shown, when and how
-spoken) and every byte of its file are pure functions of the number. A voice (hibari-tts, ONNX) says each step slightly
-before or while hands do it (`kitchen_drawing`). As in real how-to videos, the words are the only label there is.
+Most verbs go with many objects and most objects with many verbs, and all templates and tails go with every pair, so
+neither word of a pair predicts the other. Each verb occurs once in every two videos, so the verbs are balanced. The
+pairs in `HELD_OUT` are shown in test videos only: a model that names one has combined an action and an object that it
+never saw together.
 
-The language is built so that neither word gives the other away: most verbs go with many objects and most objects with
-many verbs, all templates and tails go with every pair. Verbs are dealt like cards, each once to every two videos, so
-they are balanced. Some pairs (`HELD_OUT`) are shown in test videos only: who names them has put together an action and
-an object never seen together. `clip` draws excerpts outside the corpus, to train the small S3D that stands in for one
-trained on Kinetics.
+A script is a function of the video's number. This module needs only the standard library: reading a script loads
+neither the drawings nor the voice.
 """
 
 import random
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import numpy as np
-    from PIL import Image
-
-FPS, SAMPLE_RATE = 20, 24_000
+FPS = 20
 
 OBJECTS_OF = {
     "slice": ("tomato", "onion", "potato", "carrot", "cucumber", "apple", "cheese", "bread", "butter"),
@@ -126,11 +114,6 @@ def is_narrated(number: int) -> bool:
     return number % 10 != 7
 
 
-def speed(number: int) -> float:
-    """How fast the voice of this video speaks, relative to its own pace."""
-    return random.Random(f"kitchen speed {number}").uniform(0.88, 1.04)
-
-
 def script(number: int) -> Script:
     """The script of video `number` (0, 1, 2, ...), at once and without a voice."""
     if number < 0:
@@ -186,115 +169,3 @@ def phrase(pairs: list[tuple[str, str]], rng: random.Random) -> list[str]:
         f"{head} {verb} the {thing}{tail}." for head, (verb, thing), tail in zip(heads, pairs, tails, strict=True)
     ]
     return [sentence[0].upper() + sentence[1:] for sentence in sentences]
-
-
-# Pictures -------------------------------------------------------------------------------------------------------------
-
-
-def pictures(script: Script) -> "Iterator[Image.Image]":
-    """Yields the video's pictures (PIL images, 320x240 RGB), 20 a second."""
-    from videobert.kitchen import drawing
-
-    look = drawing.look(random.Random(f"kitchen look {script.number}"))
-    empty = drawing.background(look)
-    idle, shown = empty.reduce(drawing.OVERSAMPLE), None
-    for frame in range(round(script.duration * FPS)):
-        time = frame / FPS
-        step = next((step for step in script.steps if step.start <= time < step.end), None)
-        if step is None:
-            yield idle
-            continue
-        if step is not shown:
-            shown, rng = step, random.Random(f"kitchen step {script.number} {step.verb}")
-            draw = drawing.scene(step.verb, step.object, look, empty, step.end - step.start, rng)
-        yield draw(time - step.start)
-
-
-def clip(verb: str, object: str, seed: int, frames: int = 30, size: tuple[int, int] = (240, 320)) -> "np.ndarray":
-    """A random excerpt of a step as it might be in some video; `seed` shares nothing with the videos' numbers.
-
-    Args:
-        verb: one of `VERBS`.
-        object: one of `OBJECTS`; what nobody would do with it (flip the salt) is drawn all the same.
-        seed: background, look, place, pace and moment are drawn from it.
-        frames: pictures, 20 a second.
-        size: height and width; other shapes than 3:4 squeeze the picture.
-
-    Returns:
-        uint8 [frames, height, width, 3], RGB.
-    """
-    import numpy as np
-    from PIL import Image
-
-    from videobert.kitchen import drawing
-
-    if verb not in VERBS or object not in OBJECTS:
-        raise ValueError(f"the kitchen cannot {verb} the {object}: see VERBS and OBJECTS")
-    rng = random.Random(f"clip {verb} {object} {seed}")
-    look = drawing.look(rng)
-    duration = rng.uniform(SHORTEST_STEP, 7.4)
-    start = rng.uniform(0, max(0.0, duration - frames / FPS))
-    draw = drawing.scene(verb, object, look, drawing.background(look), duration, rng)
-    out = np.empty((frames, *size, 3), np.uint8)
-    for i in range(frames):
-        picture = draw(start + i / FPS)
-        out[i] = picture if picture.size == size[::-1] else picture.resize(size[::-1], Image.Resampling.BILINEAR)
-    return out
-
-
-# Sound ----------------------------------------------------------------------------------------------------------------
-
-
-@cache
-def voice():
-    """The text-to-speech model; one thread, so that its numbers are the same on every run."""
-    import hibari
-
-    return hibari.Hibari(voice="heart", threads=1)
-
-
-def sound(script: Script) -> "np.ndarray":
-    """The sound track: float32 mono, 24 kHz; the sentences in a room with some noise, only the noise if silent."""
-    import numpy as np
-
-    noise = np.random.default_rng(script.number)
-    count = round(script.duration * SAMPLE_RATE)
-    hiss = noise.standard_normal(count, np.float32)
-    hum = np.convolve(hiss, np.ones(48, np.float32) / 48, "same")  # a room is duller than white noise
-    track = noise.uniform(0.4, 1.6) * (0.0006 * hiss + 0.006 * hum)
-    for i, step in enumerate(script.steps):
-        if not step.sentence:
-            continue
-        speech = voice()(step.sentence, speed=speed(script.number), seed=1000 * script.number + i)
-        speech = speech[int(0.3 * SAMPLE_RATE) : -int(0.5 * SAMPLE_RATE)]  # the model's own silence
-        start = round(step.speech_start * SAMPLE_RATE)
-        track[start : start + len(speech)] += 0.9 * speech[: count - start]
-    return np.clip(track, -1, 1)
-
-
-# The file -------------------------------------------------------------------------------------------------------------
-
-
-def render(number: int, path: Path) -> None:
-    """Writes video `number` as MP4: H.264 320x240 yuv420p, 20 frames a second; AAC, mono, 24 kHz.
-
-    The bytes are a function of the number (and the versions of the encoders): one thread, no dates.
-    """
-    import av
-
-    play = script(number)
-    track = (sound(play) * 32767).astype("int16")[None]
-    with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact", "movflags": "+faststart"}) as file:
-        video = file.add_stream("libx264", FPS, options={"preset": "veryfast", "crf": "23", "g": "100", "threads": "1"})
-        video.width, video.height, video.pix_fmt, video.thread_count = 320, 240, "yuv420p", 1
-        audio = file.add_stream("aac", SAMPLE_RATE, layout="mono", bit_rate=64_000)
-        for stream in (video, audio):
-            stream.codec_context.flags |= av.codec.context.Flags.bitexact
-        step = SAMPLE_RATE // FPS
-        for i, picture in enumerate(pictures(play)):
-            file.mux(video.encode(av.VideoFrame.from_image(picture)))
-            samples = av.AudioFrame.from_ndarray(track[:, i * step : (i + 1) * step], format="s16", layout="mono")
-            samples.sample_rate, samples.pts = SAMPLE_RATE, i * step
-            file.mux(audio.encode(samples))
-        for stream in (video, audio):
-            file.mux(stream.encode())

@@ -262,7 +262,8 @@ class _Shard:
         if kind == "file":
             return _local(source, part), None, facts
         if kind == "kitchen":
-            from videobert.kitchen.script import render, script
+            from videobert.kitchen.script import script
+            from videobert.kitchen.video import render
 
             render(_kitchen_number(source), part / "media.mp4")
             return part / "media.mp4", None, facts | {"title": row["title"] or script(_kitchen_number(source)).title}
