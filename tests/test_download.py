@@ -63,7 +63,7 @@ def test_what_is_no_video_is_in_the_ledger(tmp_path):
         ("text", "sound", "folder"), "unusable"
     )
     assert all(row["reason"] and row["path"] is None for row in rows.values())
-    assert files(tmp_path / "media") == ["ledger.parquet"]
+    assert files(tmp_path / "media") == ["ledger.parquet", "steps.tsv"]
 
 
 def test_media_of_another_list_are_removed_and_nothing_else(tmp_path):
@@ -73,7 +73,7 @@ def test_media_of_another_list_are_removed_and_nothing_else(tmp_path):
     others = {name: str(write_video(tmp_path / f"{name}.mp4")) for name in ("old", "new")}
     run(tmp_path, {"old": others["old"], "kept": str(video)})
     run(tmp_path, {"new": others["new"], "kept": str(video)})
-    assert files(tmp_path / "media") == ["kept.mp4", "ledger.parquet", "mine.txt", "new.mp4"]
+    assert files(tmp_path / "media") == ["kept.mp4", "ledger.parquet", "mine.txt", "new.mp4", "steps.tsv"]
     assert video.exists()
 
 

@@ -165,7 +165,6 @@ def test_cuda_without_a_gpu_is_refused_in_one_line(paths: dict[str, Path], tmp_p
 
 
 @pytest.mark.skipif(SEES_GPU, reason="there is a GPU")
-@pytest.mark.xfail(strict=True, reason="Judge does not look whether there is a GPU: torch's own error comes through")
 def test_an_evaluation_on_cuda_without_a_gpu_is_refused_in_one_line(paths: dict[str, Path], tmp_path: Path) -> None:
     from videobert.errors import UserError
     from videobert.model.predictor import Predictor

@@ -18,7 +18,10 @@ import yaml
 from conftest import ROOT, command, configure, copy, environment, project, snakemake, words
 from dry_run import Runner
 
+from videobert.cli import parts
 from videobert.data.provenance import read_table
+from videobert.evaluation.task import EvaluateExecution
+from videobert.pipeline import function
 
 STAGES = ["corpus", "download", "transcribe", "frames", "features", "codebook", "vocabulary", "tokens"]
 TASKS = ["objectives", "zero_shot", "probe", "retrieval", "captioning", "forecasting", "scaling"]
@@ -77,6 +80,11 @@ CHANGES = [
     ("transcribe", "threads", 2),
     ("features", "device", "cpu"),
     ("pretrain", "threads", 2),
+    ("download", "sleep_interval", 1),
+    ("features", "batch_size", 2),
+    ("pretrain", "save_steps", 20),
+    ("pretrain", "logging_steps", 5),
+    ("evaluate", "batch_size", 32),
 ]
 
 
@@ -105,7 +113,7 @@ def stages(rules: dict[str, int]) -> set[str]:
 def artefacts(folder: Path) -> dict[str, str]:
     """Hash of every artefact. Logs, timings, what shows timings, and the event files of TensorBoard may differ."""
     results = folder / "results"
-    aside = ("logs", "benchmarks", "report", "pretrain/runs", "scaling/0.5-0/runs")
+    aside = ("logs", "benchmarks", "report", "pretrain/runs", "scaling/0.5-0/runs", ".lock")
     return {
         str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(results.rglob("*"))
@@ -126,8 +134,9 @@ def test_a_second_run_does_nothing(finished):
 @pytest.mark.parametrize(("section", "key", "value"), CHANGES, ids=lambda value: str(value)[:20])
 def test_a_change_reruns_its_stage_and_those_below(finished, tmp_path, section, key, value, planned):
     rules = planned(finished, "report", "--configfile", overlay(tmp_path, section, key, value))
-    place = key in ("threads", "device")  # where a stage runs is no part of what it makes
-    assert stages(rules) == (set() if place else set(BELOW[section].split()))
+    class_ = parts(function(section)).get("execution") if section != "evaluate" else EvaluateExecution
+    executed = class_ is not None and key in class_.model_fields  # how a stage is executed is no part of what it makes
+    assert stages(rules) == (set() if executed else set(BELOW[section].split()))
     if section == "corpus":
         assert not {"download_shard", "transcribe_shard", "frames_shard", "features_shard"} & set(rules)
 
@@ -164,6 +173,12 @@ def test_appended_videos_leave_finished_shards_alone(finished, tmp_path, planned
     assert old
     assert all(before[name] == after[name] for name in old)
     assert read_table(folder / "results/features/0002.parquet")["video_id"].unique().to_pylist() == ["later"]
+
+
+def test_a_list_that_is_written_again_as_it_was_reruns_nothing(finished, tmp_path, planned):
+    folder = copy(finished, tmp_path / "project")
+    (folder / "videos.tsv").write_text((folder / "videos.tsv").read_text())
+    assert planned(folder, "report") == {}
 
 
 def test_an_excluded_video_reruns_from_tokens_down_and_is_gone(finished, tmp_path, planned):
@@ -243,6 +258,7 @@ POINTS = {
     "download": "download/0000/.journal/*.json",
     "features": "features/.journal/0000/*.json",
     "codebook": None,
+    "corpus": None,
     "pretrain": "pretrain/checkpoints/checkpoint-*/whole",
 }
 
@@ -296,7 +312,7 @@ def _progress(folder: Path, stage: str, job: psutil.Process, before: set[Path]) 
 def test_killed_at_each_point_the_same_command_finishes_with_the_same_bytes(finished, tmp_path, files, planned):
     """Job and Snakemake at each. Also shows that two runs in two folders give the same bytes."""
     folder = project(tmp_path / "project", files)
-    for stage in POINTS:
+    for stage in ("download", "features", "codebook", "pretrain"):
         for what in ("job", "snakemake"):
             killed(folder, stage, what)
     snakemake(folder, "report")
@@ -306,16 +322,75 @@ def test_killed_at_each_point_the_same_command_finishes_with_the_same_bytes(fini
     assert not list((folder / "results").rglob(".journal/*.json"))
 
 
-def test_two_workflows_in_one_folder_do_not_mix(finished, tmp_path):
+def test_killed_in_the_middle_of_the_corpus_ids_and_shards_stay(finished, tmp_path):
+    """The register is all that knows them: a new video on top of the list would take the first shard."""
+    folder = copy(finished, tmp_path / "project")
+    before = placed(folder)
+    head, *rows = (folder / "videos.tsv").read_text().splitlines()
+    (folder / "videos.tsv").write_text("\n".join([head, "files/later.mp4\ttrain", *rows]) + "\n")
+    killed(folder, "corpus", "job")
+    snakemake(folder, "corpus")
+    after = placed(folder)
+    assert after.pop("later") == "0002" and after == before
+
+
+def placed(folder: Path) -> dict[str, str]:
+    rows = read_table(folder / "results/corpus/manifest.parquet").to_pylist()
+    return {row["video_id"]: row["shard"] for row in rows}
+
+
+def test_two_workflows_in_one_results_folder_do_not_mix(finished, tmp_path):
     from videobert.process import acquire_lock
 
     folder = copy(finished, tmp_path / "project")
     (folder / "results/report/index.html").unlink()
-    with acquire_lock(folder / ".snakemake/workflow.lock"):
+    with acquire_lock(folder / "results/.lock"):
         said = snakemake(folder, "report", check=False)
     assert said.returncode != 0
-    assert f"another snakemake (process {os.getpid()}) works in this folder" in said.stderr
+    assert f"another run works in results (process {os.getpid()} on " in said.stderr and ", since " in said.stderr
     assert not (folder / "results/report/index.html").exists()
+
+
+def test_two_results_folders_are_worked_in_side_by_side_and_the_second_shares_what_is_the_same(
+    finished, tmp_path, planned
+):
+    """While another run holds `results`, a second one takes the stages above the codebook from there, and writes nothing."""
+    from videobert.process import acquire_lock
+
+    folder = copy(finished, tmp_path / "project")
+    changes = {"results": "results2", "upstream": "results", "codebook": {"branching": 3}}
+    (tmp_path / "second.yaml").write_text(yaml.safe_dump(changes))
+    rules = planned(folder, "report", "--configfile", tmp_path / "second.yaml")
+    again = dict.fromkeys(
+        ["codebook", "tokens_ledger", "pretrain", "scaling_pretrain", *TASKS, "evaluate", "report"], 1
+    )
+    assert rules == {**again, "tokens_shard": 2}
+    before = artefacts(folder)
+    with acquire_lock(folder / "results/.lock"):
+        said = snakemake(folder, "tokens", "--configfile", str(tmp_path / "second.yaml"))
+    assert "features: taken from results" in said.stderr
+    assert "codebook: made in results2: branching differs: 4 there, 3 here" in said.stderr
+    assert artefacts(folder) == before
+    made = {
+        path.relative_to(folder / "results2").parts[0] for path in (folder / "results2").rglob("*") if path.is_file()
+    }
+    assert made <= {"codebook", "tokens", "ledger", "logs", "benchmarks", ".lock"}
+    assert (
+        read_table(folder / "results2/tokens/0000.parquet")["video_ids"].combine_chunks().flatten().to_numpy().max() < 9
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"upstream": "nowhere"}, "upstream: nowhere is no finished run"),
+        ({"upstream": "results"}, "upstream and results are the same folder"),
+    ],
+)
+def test_an_upstream_that_cannot_be_is_one_line(finished, tmp_path, changes, message):
+    (tmp_path / "second.yaml").write_text(yaml.safe_dump(changes))
+    said = snakemake(finished, "-n", "report", "--configfile", str(tmp_path / "second.yaml"), check=False)
+    assert said.returncode != 0 and message in said.stderr and "Traceback" not in said.stderr
 
 
 # --- bad input ---

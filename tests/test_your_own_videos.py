@@ -59,7 +59,7 @@ def test_names_of_strangers_are_harmless(tmp_path, site):
     assert outside(tmp_path) - before <= {"project/.snakemake"}
     results = folder / "results"
     stored = [path for path in (results / "download" / "0000").iterdir() if not path.name.startswith(".")]
-    assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,64}(\.en)?\.(mp4|parquet)", path.name) for path in stored)
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,64}(\.en)?\.(mp4|parquet|tsv)", path.name) for path in stored)
     ledger = read_table(results / "download" / "0000" / "ledger.parquet").to_pylist()
     pages = [row for row in ledger if urllib.parse.urlparse(row["source"]).path.strip("/") in NAMES]
     assert [row["status"] for row in pages] == ["ok"] * len(NAMES)

@@ -395,8 +395,5 @@ class VideoBert:
                 yield name, middles - half, middles + half, words
 
 
-# The commands ---------------------------------------------------------------------------------------------------------
-
-
 def _say(line: str) -> None:
     print(line, file=sys.stderr)

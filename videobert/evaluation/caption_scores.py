@@ -114,8 +114,8 @@ def meteor(references: list[str], captions: dict[str, list[str]]) -> tuple[dict[
             finally:
                 clock.cancel()
                 java.kill()
-    except (OSError, ValueError) as error:
-        return {}, f"METEOR's Java program failed, or took more than {METEOR_SECONDS} s ({type(error).__name__})"
+    except (OSError, ValueError):  # which of them depends on when it failed, and the reason goes into the figures' file
+        return {}, f"METEOR's Java program failed, or took more than {METEOR_SECONDS} s"
 
 
 def _meteor(java: subprocess.Popen, references: list[str], captions: list[str]) -> float:
