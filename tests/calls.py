@@ -19,6 +19,14 @@ def run(name: str, **values: Any) -> None:
     call(function(name), **values)
 
 
+def with_facts(folder: Path, row: dict[str, Any]) -> dict[str, Any]:
+    """A row of a ledger with size and hash of its file, as the stages write them; of a file that is not there, of none."""
+    from videobert.data.ledger import file_facts
+
+    path = folder / (row["path"] or "")
+    return row | (file_facts(path) if path.is_file() else {"size": None, "sha256": None})
+
+
 def only(class_: Any, values: dict[str, Any]) -> Any:
     """A class of settings with those of the values that it has."""
     return class_(**{name: value for name, value in values.items() if name in class_.model_fields})

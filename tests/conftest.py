@@ -7,7 +7,8 @@ with what was made: a test that writes into a shared folder fails the run. Take 
 
 A test that reads anything shared is slow by that, and so is one that fetches from a `site`, or has `@pytest.mark.slow`
 (or `pytestmark` in its module); `make test-fast` runs the others. Tests run in random order, whose seed is printed first:
-`--randomly-seed=N` runs the same order again. With `-p no:randomly` they run as they stand.
+`--randomly-seed=N` runs the same order again, but for what the processes take from each other. With `-p no:randomly` they
+run as they stand.
 
 The most expensive of what is shared is `finished`, a small project that has run the whole workflow. Two shards: two
 narrated kitchen videos, a silent one, two test videos, and five files such as strangers have: cut off, without sound,
@@ -77,10 +78,13 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What reads anything shared is slow, and what fetches from a server."""
+    """Marks what is slow; and what needs the finished workflow comes first, so that one process makes it while the others
+    have something else to do."""
+    needs = {item: {*getattr(item, "fixturenames", ())} for item in items}
     for item in items:
-        if {"shared", "site"} & {*getattr(item, "fixturenames", ())}:
+        if {"shared", "site"} & needs[item]:  # a server on this machine
             item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: "finished" not in needs[item] or "shared" not in needs[item])
 
 
 # Small enough for minutes, large enough to be real.

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from videobert.cli import parts
-from videobert.config import SECTIONS, Config, check, flags, tracked, untracked, written
+from videobert.config import SECTIONS, Config, check, flags, settings_reference, tracked, untracked, written
 from videobert.errors import UserError
 from videobert.pipeline import STAGES, TOOLS, function
 from videobert.settings import Execution, Settings
@@ -37,6 +37,12 @@ def overlaid(overlay: Path) -> dict:
 
 def test_config_yaml_is_what_the_classes_say():
     assert (ROOT / "config.yaml").read_text() == written(kitchen=True), "videobert config --kitchen > config.yaml"
+
+
+def test_the_reference_in_the_docs_is_what_the_classes_say():
+    assert (ROOT / "docs/settings.md").read_text() == settings_reference(), (
+        "videobert config --reference > docs/settings.md"
+    )
 
 
 def test_the_configuration_for_own_videos_is_whole_and_inherits_nothing_from_the_kitchen():

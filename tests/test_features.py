@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from calls import features
+from calls import features, with_facts
 
 from videobert.data.provenance import read_provenance, read_table, write_table
 from videobert.errors import UserError
@@ -73,6 +73,7 @@ def write_frames(folder: Path, counts: dict[str, int]) -> Path:
     rows.append(
         {"video_id": "broken", "status": "unusable", "reason": "", "path": None, "frames": None, "duration": None}
     )
+    rows = [with_facts(folder, row) for row in rows]
     write_table(pa.Table.from_pylist(rows), folder / "ledger.parquet", {"stage": "frames", "settings": {"fps": 20}})
     return folder / "ledger.parquet"
 
@@ -194,7 +195,7 @@ def test_damaged_frames_are_not_taken_for_the_whole_video(tmp_path, weights):
     frames = write_frames(tmp_path / "frames", {"a": 100, "b": 40})
     write_frames(tmp_path / "other", {"a": 40})
     (tmp_path / "other" / "a.mp4").rename(frames.parent / "a.mp4")
-    with pytest.raises(UserError, match=r"a\.mp4 is damaged"):
+    with pytest.raises(UserError, match=r"a\.mp4 is not the file that .*ledger\.parquet lists"):
         run(frames, tmp_path / "features" / "0000.parquet", weights)
 
 

@@ -16,7 +16,7 @@ import av
 import numpy as np
 import pyarrow as pa
 import pytest
-from calls import frames
+from calls import frames, with_facts
 
 from videobert.data.provenance import read_provenance, read_table, write_table
 from videobert.errors import UserError, VideoError
@@ -124,6 +124,7 @@ def write_ledger(folder: Path, paths: list[str]) -> Path:
     """A download ledger that names these files; the stage is given what the stage above gives."""
     rows = [{"video_id": path.split(".")[0], "status": "ok", "reason": "", "path": path} for path in paths]
     rows.append({"video_id": "taken_down", "status": "gone", "reason": "removed by the uploader", "path": ""})
+    rows = [with_facts(folder, row) for row in rows]
     write_table(pa.Table.from_pylist(rows), folder / "ledger.parquet", {"stage": "download"})
     return folder / "ledger.parquet"
 
@@ -561,14 +562,15 @@ def test_same_bytes_again_and_strays_are_swept(tmp_path):
 def test_missing_media_stop_the_stage_and_what_was_done_is_kept(tmp_path):
     for name in "ab":
         write_video(tmp_path / f"{name}.mp4", [barcode(i) for i in range(40)])
+    ledger, output = write_ledger(tmp_path, ["a.mp4", "b.mp4"]), tmp_path / "out" / "ledger.parquet"
     hidden = (tmp_path / "b.mp4").rename(tmp_path / "hidden")
     with pytest.raises(UserError, match=r"b\.mp4 is missing.*delete that ledger"):
-        run(tmp_path, ["a.mp4", "b.mp4"])
+        frames(ledger, output)
     assert not (tmp_path / "out" / "ledger.parquet").exists()
     done = (tmp_path / "out" / "a.mp4").stat().st_mtime_ns
     hidden.rename(tmp_path / "b.mp4")
-    rows = run(tmp_path, ["a.mp4", "b.mp4"])
-    assert [row["status"] for row in rows.values()] == ["ok", "ok"]
+    frames(ledger, output)
+    assert read_table(output)["status"].to_pylist() == ["ok", "ok"]
     assert (tmp_path / "out" / "a.mp4").stat().st_mtime_ns == done  # not made a second time
 
 

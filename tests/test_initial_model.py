@@ -121,6 +121,7 @@ def test_a_run_takes_the_checkpoints_sizes_and_says_what_it_started_from(bert, p
     assert '"hidden_size": 24' in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("visual_embeddings", ["centroids", "random"])
 def test_frozen_visual_embeddings_stay_where_they_started(visual_embeddings, paths, tmp_path):
     tables = {}

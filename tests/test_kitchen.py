@@ -155,6 +155,7 @@ def test_bytes_are_a_function_of_the_number(video, tmp_path):
     assert (tmp_path / "again.mp4").read_bytes() == video.read_bytes()
 
 
+@pytest.mark.slow  # the fixtures are asked for by name
 @pytest.mark.parametrize(("number", "name"), [(0, "video"), (7, "silent_video")])
 def test_streams(number, name, request):
     path = request.getfixturevalue(name)

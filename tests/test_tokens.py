@@ -25,7 +25,7 @@ def folders(tmp_path_factory) -> Path:
     random = np.random.default_rng(0)
     levels = [random.standard_normal((3**level, DIMENSION)).astype(np.float32) for level in (1, 2)]
     tree = Codebook(3, levels, [np.ones(len(level), bool) for level in levels])
-    save(tree, folder / "codebook", {"weights_sha256": "net", "clip_seconds": 1.5})
+    save(tree, folder / "codebook" / "centroids.safetensors", {"weights_sha256": "net", "clip_seconds": 1.5})
     train(["now slice the tomato", "whisk the eggs"] * 3, 200).save_pretrained(folder / "vocabulary")
     return folder
 
@@ -96,7 +96,7 @@ def test_words_are_those_of_the_codebook_and_text_has_no_special_tokens(tmp_path
     arguments = write(tmp_path, {"a": [(0, 6, "Slice the TOMATO.")], "b": [(0, 3, "[CLS] the [MASK] [>]")]}, {"a": 9})
     rows, _ = run(folders, arguments)
     features = read_table(arguments["features"])["feature"].to_pylist()
-    words = assign(np.array(features), load(folders / "codebook")).tolist()
+    words = assign(np.array(features), load(folders / "codebook" / "centroids.safetensors")).tolist()
     assert len(set(words)) > 2
     for row in rows:
         assert row["video_ids"] == [words[clip] for clip in row["clips"]]
@@ -175,7 +175,7 @@ def test_what_is_missing_is_named(tmp_path, folders):
     arguments = write(tmp_path, {}, {"a": 3})
     with pytest.raises(UserError, match="has no shard '0007'"):
         run(folders, arguments, shard="0007")
-    with pytest.raises(UserError, match=r"tokens\.segment_length: 0"):
+    with pytest.raises(UserError, match="segment_length is 0, but must be at least 1"):
         run(folders, arguments, segment_length=0)
     arguments["features"].unlink()
     with pytest.raises(UserError, match=r"features\.parquet is missing"):

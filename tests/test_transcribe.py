@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from calls import transcribe
+from calls import transcribe, with_facts
 from openai_checkpoint import write_openai_checkpoint
 
 from videobert.data.provenance import read_provenance, read_table, write_table
@@ -421,7 +421,7 @@ def test_sentences_end_at_punctuation_pauses_and_the_longest_length():
 def write_ledger(folder: Path, rows: list[dict]) -> Path:
     """A download ledger of videos that came well; `duration` is not known."""
     common = {"status": "ok", "reason": "", "duration": 0.0}
-    write_table(pa.Table.from_pylist([common | row for row in rows]), folder / "ledger.parquet", {})
+    write_table(pa.Table.from_pylist([common | with_facts(folder, row) for row in rows]), folder / "ledger.parquet", {})
     return folder / "ledger.parquet"
 
 

@@ -85,7 +85,7 @@ def _apply(tool: Callable[..., None], arguments: list[str], program: str) -> Non
         for name, parameter in wanted.items()
         if get_origin(parameter.annotation) is list and parameter.default is parameter.empty
     }
-    switches = {"json", "kitchen", "schema"} & set(wanted)
+    switches = {"json", "kitchen", "schema", "reference"} & set(wanted)
     parser.add_function_arguments(tool, as_group=False, as_positional=True, skip={*several, *switches})
     for name, type_ in several.items():
         parser.add_argument(name, nargs="+", type=type_, help=about[name])

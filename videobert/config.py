@@ -6,7 +6,6 @@ commented `config.yaml` (`videobert config`), the JSON schema for editors and th
 
 import json
 import shlex
-from functools import cache
 from pathlib import Path
 from textwrap import wrap
 from typing import Any, Self
@@ -65,8 +64,9 @@ class _Base(Settings):
     results: Text = "results"
     """Where everything is written. Two configurations with two folders live beside each other, and run side by side."""
     upstream: Text | None = None
-    """The results folder of a finished run, whose stages are used instead of made anew: those above the first one whose settings
-    or list differ from that run's. Nothing is written there. null: everything is made in `results`."""
+    """The results folder of a finished run, whose stages are used instead of made anew: those whose
+    settings (and list) are that run's, and all that they read. Nothing is written there. null: everything is made in
+    `results`."""
 
     @model_validator(mode="after")
     def _sections_fit_together(self) -> Self:
@@ -159,7 +159,7 @@ FOR_OWN = """These are the values for your own videos:
 #   snakemake --cores all report --configfile mine.yaml"""
 
 
-def config(kitchen: bool = False, schema: bool = False) -> None:
+def config(kitchen: bool = False, schema: bool = False, reference: bool = False) -> None:
     """Print a configuration with every setting, its default and what it does.
 
     videobert config > mine.yaml
@@ -167,8 +167,12 @@ def config(kitchen: bool = False, schema: bool = False) -> None:
     Args:
         kitchen: with the values of the built-in corpus, as config.yaml has them.
         schema: print the JSON schema instead, for editors that complete and check YAML.
+        reference: print the reference of all settings instead (Markdown), as docs/settings.md has it.
     """
-    print(json.dumps(Config.model_json_schema(), indent=1) if schema else written(kitchen), end="\n" if schema else "")
+    if schema:
+        print(json.dumps(Config.model_json_schema(), indent=1))
+    else:
+        print(settings_reference() if reference else written(kitchen), end="")
 
 
 def written(kitchen: bool = False) -> str:
@@ -193,6 +197,35 @@ def written(kitchen: bool = False) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
+def settings_reference() -> str:
+    """docs/settings.md as text."""
+    lines = ["# Settings", "", REFERENCE, ""]
+    properties = Config.model_json_schema()["properties"]
+    top = {name: properties[name] for name in ("results", "upstream")}
+    lines += [*_rows(top, Config().model_dump()), ""]
+    for name, classes in SECTIONS.items():
+        lines += [f"## {name}", "", " ".join((classes[0].__doc__ or "").split()), ""]
+        for class_ in classes:
+            if issubclass(class_, Execution):
+                lines += ["How it is executed; a change reruns nothing:", ""]
+            lines += [*_rows(class_.model_json_schema()["properties"], class_().model_dump()), ""]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+REFERENCE = """All keys of the configuration, made from the settings classes by `videobert config --reference`. Defaults are
+those for your own videos; `config.yaml` holds those of the built-in corpus."""
+
+
+def _rows(properties: dict[str, Any], defaults: dict[str, Any]) -> list[str]:
+    """A table of fields: name, type and bounds, default, description."""
+    rows = ["| key | what it may be | default | what it does |", "| --- | --- | --- | --- |"]
+    for name, schema in properties.items():
+        text = " ".join(schema.get("description", "").split()).replace("|", "\\|")
+        default = json.dumps(defaults[name], ensure_ascii=False).replace("|", "\\|")
+        rows.append(f"| `{name}` | {in_words(schema)} | `{default}` | {text} |")
+    return rows
+
+
 def _comment(text: str, indent: str) -> list[str]:
     return [f"{indent}# {line}" for line in wrap(" ".join(text.split()), 116 - len(indent), break_on_hyphens=False)]
 
@@ -202,8 +235,3 @@ def _line(key: str, value: Any, indent: str) -> str:
 
     text = yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True)
     return f"{indent}{key}: {text.removesuffix(chr(10)).removesuffix(chr(10) + '...')}"
-
-
-@cache
-def section_names() -> tuple[str, ...]:
-    return tuple(SECTIONS)

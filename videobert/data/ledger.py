@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from videobert.data.provenance import atomic, provenance_key, read_table, write_table
+from videobert.data.provenance import atomic, provenance_key, read_table, sha256, write_table
 from videobert.data.text import one_line
 from videobert.errors import Status, UserError, VideoError
 from videobert.settings import Inputs, Outputs
@@ -85,6 +85,30 @@ def remove_journal(journal: Path) -> None:
 def completed(path: Path) -> list[dict[str, Any]]:
     """The rows of a ledger whose video went well."""
     return [row for row in read_table(path).to_pylist() if row["status"] == Status.OK]
+
+
+# The facts by which a ledger stands for the files that lie beside it and that no rule declares.
+FILE_SCHEMA = {"size": "int64", "sha256": "string"}
+
+
+def file_facts(path: Path) -> dict[str, Any]:
+    """Size (bytes) and SHA-256 of a file, for its row in the ledger."""
+    return {"size": path.stat().st_size, "sha256": sha256(path)}
+
+
+def open_file(ledger: Path, row: dict[str, Any]) -> Path:
+    """The file beside a ledger that one of its rows names: the one way to a shard's media and frames.
+
+    Raises UserError when it is not there, or is not the one that the ledger names by size and hash.
+    """
+    path = ledger.parent / row["path"]
+    if not path.is_file():
+        raise UserError(f"{path} is missing, though {ledger} lists it; delete that ledger and run again")
+    if file_facts(path) != {name: row[name] for name in FILE_SCHEMA}:
+        raise UserError(
+            f"{path} is not the file that {ledger} lists (its content differs); delete that ledger and run again"
+        )
+    return path
 
 
 class LedgerInputs(Inputs):

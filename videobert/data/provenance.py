@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+# What earlier versions called it: what they fetched is not to be fetched again.
+OLD_KEY = "made"
+
+
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path` (file or folder, same suffix); renames it to `path` if the block succeeds."""
@@ -155,13 +159,16 @@ def read_provenance(path: Path) -> dict[str, Any]:
     if path.suffix == ".parquet":
         import pyarrow.parquet as pq
 
-        return json.loads((pq.read_schema(path).metadata or {}).get(b"provenance", b"{}"))
+        metadata = pq.read_schema(path).metadata or {}
+        return json.loads(metadata.get(b"provenance") or metadata.get(OLD_KEY.encode(), b"{}"))
     if path.suffix == ".safetensors":
         from safetensors import safe_open
 
         with safe_open(path, "np") as file:
-            return json.loads((file.metadata() or {}).get("provenance", "{}"))
-    return json.loads(path.read_text()).get("provenance", {})
+            metadata = file.metadata() or {}
+            return json.loads(metadata.get("provenance") or metadata.get(OLD_KEY, "{}"))
+    values = json.loads(path.read_text())
+    return values.get("provenance") or values.get(OLD_KEY, {})
 
 
 def common_provenance(paths: list[Path], fact: str) -> Any:

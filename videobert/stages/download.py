@@ -32,7 +32,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from videobert.data.ledger import process_videos, remove_journal
+from videobert.data.ledger import file_facts, process_videos, remove_journal
 from videobert.data.manifest import local_path, rows_of
 from videobert.data.provenance import atomic, make_provenance, read_provenance, read_table, write_table
 from videobert.data.text import one_line
@@ -117,7 +117,7 @@ def _schema() -> "pa.Schema":
     import pyarrow as pa
 
     text = dict.fromkeys(("source", "path", "captions"), pa.string())
-    size = {"width": pa.int32(), "height": pa.int32()}
+    size = {"width": pa.int32(), "height": pa.int32(), "size": pa.int64(), "sha256": pa.string()}
     return pa.schema(
         text
         | {"automatic_captions": pa.bool_(), "duration": pa.float64(), "has_audio": pa.bool_()}
@@ -195,6 +195,7 @@ class _Shard:
         if row["captions"]:
             caption = _own_captions(row, part, self.settings.captions)
         facts["captions"] = _place_captions(caption, self.folder, row["video_id"])
+        facts |= file_facts(file)
         facts["path"] = _place(file, self.folder, row["video_id"] + _suffix(file.name))
         shutil.rmtree(part)
         return facts
@@ -218,7 +219,7 @@ class _Shard:
         if reason := unwanted(self.settings, old["duration"], license, path.stat().st_size):
             raise VideoError(Status.UNUSABLE, reason)
         facts = {key: value for key, value in old.items() if key not in ("video_id", "status")}
-        facts |= {"title": row["title"] or old["title"], "license": license}
+        facts |= {"title": row["title"] or old["title"], "license": license} | file_facts(path)
         linked = bool(old["captions"]) and (self.folder / old["captions"]).is_symlink()
         if row["captions"] or linked or not self.before.captions:
             facts |= self._captions_anew(row, old)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from videobert.data.ledger import completed, process_videos, remove_journal
+from videobert.data.ledger import completed, open_file, process_videos, remove_journal
 from videobert.data.provenance import make_provenance, read_provenance, write_table
 from videobert.devices import resolve_device
 from videobert.errors import Status, UserError, VideoError
@@ -73,11 +73,9 @@ def features(
     schema = _schema(model.dimension)
 
     def work(video: dict[str, Any]) -> tuple[dict[str, Any], pa.Table]:
-        path = inputs.frames.parent / video["path"]
         if video["frames"] < settings.clip_frames:
             raise VideoError(Status.TOO_SHORT, f"{video['duration']:.2f} s, less than a clip of {clip_seconds:g} s")
-        if not path.is_file():
-            raise UserError(f"{path} is missing, though {inputs.frames} lists it; delete that ledger and run again")
+        path = open_file(inputs.frames, video)
         vectors = embed_video(model, path, settings.clip_frames, execution.batch_size, preprocessing)
         if len(vectors) != video["frames"] // settings.clip_frames:
             raise UserError(f"{path} is damaged ({len(vectors)} clips decode); delete {inputs.frames} and run again")

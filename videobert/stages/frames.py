@@ -17,9 +17,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from videobert.data.ledger import completed, process_videos, remove_journal
+from videobert.data.ledger import completed, file_facts, open_file, process_videos, remove_journal
 from videobert.data.provenance import make_provenance, write_table
-from videobert.errors import UserError
 from videobert.media.ffmpeg import ffmpeg_version
 from videobert.media.normalising import FrameFormat, normalise
 from videobert.settings import Inputs, Outputs, Settings
@@ -64,12 +63,12 @@ def frames(inputs: FramesInputs, outputs: FramesOutputs, settings: FramesSetting
     )
 
     def work(video: dict[str, Any]) -> tuple[dict[str, Any], None]:
-        source = download.parent / video["path"]
-        if not source.is_file():
-            raise UserError(f"{source} is missing, though {download} lists it; delete that ledger and run again")
-        return normalise(source, folder / f"{video['video_id']}.mp4", form), None
+        target = folder / f"{video['video_id']}.mp4"
+        facts = normalise(open_file(download, video), target, form)
+        return facts | file_facts(target), None
 
-    schema = pa.schema([("path", pa.string()), ("frames", pa.int32()), ("duration", pa.float64())])
+    files = {"size": pa.int64(), "sha256": pa.string()}
+    schema = pa.schema({"path": pa.string(), "frames": pa.int32(), "duration": pa.float64()} | files)
     ledger, _ = process_videos(completed(download), work, journal, provenance, schema)
     kept = set(ledger["path"].to_pylist())
     for path in folder.glob("*.mp4"):  # what an earlier run with other videos left, or a killed one half-written

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from videobert.data.ledger import completed, process_videos, remove_journal
+from videobert.data.ledger import completed, open_file, process_videos, remove_journal
 from videobert.data.provenance import make_provenance, sha256, write_table
 from videobert.errors import Status, VideoError
 from videobert.media.decoding import audio
@@ -136,7 +136,7 @@ def _whisper(inputs: TranscribeInputs, settings: TranscribeSettings, execution: 
     )
 
     def words(video: dict[str, Any], dropped: Counter) -> Iterator[Word]:
-        windows = audio(inputs.download.parent / video["path"], WINDOW)
+        windows = audio(open_file(inputs.download, video), WINDOW)
         return transcribe_windows(windows, load_engine(whisper), settings.language, dropped)
 
     # The path of a model is of this machine; the weights' hash says which they are.
