@@ -8,6 +8,7 @@ import numpy as np
 
 from videobert.data.provenance import atomic, read_provenance, sha256, with_provenance
 from videobert.errors import UserError
+from videobert.layout import ModelFolder
 from videobert.model.predictor import Predictor
 from videobert.model.processing_videobert import IGNORE
 
@@ -51,7 +52,7 @@ def read_decoder(folder: Path, pretrain: Path) -> "CaptionDecoder":
     """Reads the decoder that `captioning` wrote. Raises UserError when it is missing, or was made for another model."""
     from videobert.model.caption_decoder import CaptionDecoder
 
-    weights, model = folder / "model.safetensors", pretrain / "model.safetensors"
+    weights, model = folder / "model.safetensors", Path(ModelFolder(pretrain).weights)
     if not weights.exists():
         raise UserError(f"{weights} is missing: run snakemake --cores all captioning")
     if read_provenance(weights)["inputs"]["model"] != sha256(model):

@@ -9,6 +9,7 @@ import numpy as np
 from videobert.data.provenance import read_provenance
 from videobert.devices import resolve_device
 from videobert.errors import UserError
+from videobert.layout import ModelFolder
 from videobert.model.processing_videobert import lay_out, pad_inputs, shorten
 from videobert.model.sequences import read_vocabulary
 
@@ -22,15 +23,16 @@ class Predictor:
 
         from videobert.model.modeling_videobert import VideoBertForPreTraining
 
-        if not (folder / "model.safetensors").exists():
+        files = ModelFolder(folder)
+        if not Path(files.weights).exists():
             raise UserError(f"{folder}/model.safetensors is missing: the stage pretrain has not run")
         if threads:
             torch.set_num_threads(threads)
         self.device = resolve_device(device)
         self.model = VideoBertForPreTraining.from_pretrained(folder).eval().to(self.device)
-        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self.tokenizer = Tokenizer.from_file(files.tokenizer)
         self.tokenizer.encode_special_tokens = True  # a "[SEP]" that somebody writes is text, as in the tokens
-        self.vocabulary = read_vocabulary(folder / "tokenizer.json", self.model.config.visual_words)
+        self.vocabulary = read_vocabulary(Path(files.tokenizer), self.model.config.visual_words)
         self.batch_size = batch_size
 
     def pieces(self, text: str) -> np.ndarray:

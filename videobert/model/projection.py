@@ -14,6 +14,7 @@ import numpy as np
 
 from videobert.data.provenance import atomic, read_provenance, sha256
 from videobert.errors import UserError
+from videobert.layout import ModelFolder
 from videobert.model.predictor import Predictor
 
 # Numbers in a block of scores: what bounds the memory (float32, 128 MB), however many segments there are.
@@ -98,7 +99,7 @@ def read_projection(folder: Path, pretrain: Path) -> Projection:
     """Reads what `save_projection` wrote. Raises UserError when it is missing, or was fitted to another model."""
     from safetensors.numpy import load_file
 
-    path, model = folder / PROJECTION, pretrain / "model.safetensors"
+    path, model = folder / PROJECTION, Path(ModelFolder(pretrain).weights)
     if read_provenance(path).get("inputs", {}).get("model") != sha256(model):
         raise UserError(f"{path} was fitted to another model than {model}: run snakemake --cores all retrieval")
     return Projection(**load_file(path))
