@@ -253,8 +253,8 @@ def test_scaling_is_not_measured_unasked(tmp_path, files, planned):
 # --- kills ---
 
 # Where a kill finds a different state, in order: files and a journal of the videos done, a table's rows in the journal,
-# several files each of which is written at once, checkpoints. The other stages work as one of these does (`each` and
-# `atomic`). The pattern is of what the job must have written more of than lay there.
+# several files each of which is written at once, checkpoints. The other stages work as one of these does (`process_videos`
+# and `atomic`). The pattern is of what the job must have written more of than lay there.
 POINTS = {
     "download": "download/0000/.journal/*.json",
     "features": "features/.journal/0000/*.json",

@@ -228,8 +228,8 @@ class VideoBert:
         schema = pa.schema([("video", pa.string()), ("start", pa.float64()), ("end", pa.float64())])
         table = pa.Table.from_pylist(rows, schema.append(pa.field("words", pa.list_(pa.int32()))))
         column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
-        note = {"stage": "index", "version": 1, "clips": clips, "model": self._hash}
-        write_table(table.append_column("vector", column), Path(output) / SEGMENTS, note)
+        provenance = {"stage": "index", "version": 1, "clips": clips, "model": self._hash}
+        write_table(table.append_column("vector", column), Path(output) / SEGMENTS, provenance)
         return len(rows)
 
     def search(self, text: str, index: str | Path, top: int = 5) -> list[Found]:

@@ -1,13 +1,13 @@
 """Work through the videos of a shard: one row for each in the ledger, whatever happens to it.
 
-The shard is the unit of a job, the video the unit of failure and of resumption. `each` calls `work` for one video after
+The shard is the unit of a job, the video the unit of failure and of resumption. `process_videos` calls `work` for one video after
 the other behind a progress bar. What a video gives (a row of facts, and for some stages a table) is kept in a journal,
 a hidden folder beside the output, so that a job that is killed goes on where it was. A `VideoError` becomes a ledger row. So
 does any other exception, with its traceback in the log, since one strange file must not cost the other 255; but when
 every video of a shard fails in a way nobody foresaw, the fault is ours or the machine's, and the job fails.
 
-A ledger is a Parquet file with a row for each video of the shard: `video_id`, `status` ("ok", or the class of the
-loss), `reason` (a sentence), and what the stage adds.
+A ledger is a Parquet file with a row for each video of the shard: `video_id`, `status` (a word of
+`Status`), `reason` (a sentence), and what the stage adds.
 """
 
 import json
@@ -43,8 +43,8 @@ def process_videos(
     Args:
         videos: rows with at least `video_id`.
         work: returns (facts, table); raises Loss when this video gives nothing.
-        journal: folder that holds what is done so far; `finish` removes it when the outputs are written.
-        made: the note of the output. A journal written under another note is thrown away.
+        journal: folder that holds what is done so far; `remove_journal` removes it when the outputs are written.
+        provenance: of the output. A journal written under another one is thrown away.
         schema: the facts' columns, after video_id, status and reason; facts that a lost video lacks are null.
         table_schema: schema of the tables that `work` returns.
     """
@@ -55,14 +55,14 @@ def process_videos(
     rows, tables = [], []
     unforeseen = 0
     for video in tqdm(videos, desc=provenance["stage"], unit="video", mininterval=1, file=sys.stderr):
-        note = journal / f"{video['video_id']}.json"
-        if note.exists():
-            row = json.loads(note.read_text())
+        entry = journal / f"{video['video_id']}.json"
+        if entry.exists():
+            row = json.loads(entry.read_text())
         else:
             row, table = _attempt(video, work)
             if table is not None:
                 _write(table, journal / f"{video['video_id']}.parquet")
-            with atomic(note) as temporary:
+            with atomic(entry) as temporary:
                 temporary.write_text(json.dumps(row))
         unforeseen += row["status"] == Status.FAILED
         rows.append(row)

@@ -1,10 +1,10 @@
 """How results are written: whole or not at all, and each saying how it was made.
 
 Every output goes to a temporary name beside its own and is renamed when complete, so that a killed job leaves nothing
-half-written where a later stage would read it. Every output carries a note, `made`: the stage, the version of the
-stage's meaning, its settings, the packages that shaped it and the hashes of its inputs. Parquet and safetensors files
-carry it in their metadata, JSON files under the key "provenance". No date, host name or absolute path goes into it: the same
-settings and the same inputs give the same bytes.
+half-written where a later stage would read it. Every output carries its provenance: the stage, the version of the stage's
+meaning, its settings, how it was executed, the packages that shaped it and the hashes of its inputs. Parquet and
+safetensors files carry it in their metadata, JSON files under the key "provenance". No date, host name or absolute path
+goes into it: the same settings, the same inputs and the same execution give the same bytes.
 """
 
 import hashlib
@@ -63,13 +63,13 @@ def make_provenance(
     packages: tuple[str, ...] = (),
     **facts: Any,
 ) -> dict[str, Any]:
-    """The note of how an output is made.
+    """How an output is made.
 
     Args:
         stage: the stage's name.
         version_: the stage's VERSION.
         settings: the settings that shape the output (no paths, no devices, nothing that leaves the bytes alone).
-        inputs: name -> file or files; their hashes go into the note, in the order given.
+        inputs: name -> file or files; their hashes stand in the order given.
         packages: distributions whose version can change the output.
         facts: anything else a later stage must know (the hash of weights, a number of dimensions).
     """
@@ -94,7 +94,7 @@ def provenance_key(provenance: dict[str, Any]) -> str:
 
 
 def write_table(table: "pa.Table", path: Path, provenance: dict[str, Any]) -> None:
-    """Writes a Parquet file with the note in its metadata."""
+    """Writes a Parquet file with its provenance in the metadata."""
     import pyarrow.parquet as pq
 
     table = table.replace_schema_metadata({"provenance": json.dumps(provenance, sort_keys=True)})
@@ -132,7 +132,7 @@ def read_table(path: Path, columns: list[str] | None = None) -> "pa.Table":
 
 
 def write_json(data: dict[str, Any], path: Path, provenance: dict[str, Any]) -> None:
-    """Writes a JSON file, keys sorted, with the note under "provenance"."""
+    """Writes a JSON file, keys sorted, with its provenance."""
     with atomic(path) as temporary:
         temporary.write_text(
             json.dumps({**data, "provenance": provenance}, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
@@ -140,7 +140,7 @@ def write_json(data: dict[str, Any], path: Path, provenance: dict[str, Any]) -> 
 
 
 def with_provenance(data: bytes, provenance: dict[str, Any]) -> bytes:
-    """Safetensors bytes of a model with the note beside transformers' own metadata.
+    """Safetensors bytes of a model with the provenance beside transformers' own metadata.
 
     The header is written here because the library writes several metadata keys in a random order.
     """
@@ -153,7 +153,7 @@ def with_provenance(data: bytes, provenance: dict[str, Any]) -> bytes:
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
-    """The note of a Parquet, safetensors or JSON file of ours ({} when it has none). UserError when it is missing."""
+    """The provenance of a Parquet, safetensors or JSON file of ours ({} when it has none). UserError when it is missing."""
     if not path.exists():
         raise UserError(f"{path} is missing: the stage that makes it has not run, or the file was deleted")
     if path.suffix == ".parquet":

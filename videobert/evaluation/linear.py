@@ -52,7 +52,7 @@ def classify(
         vectors: (steps, dimension) array or sparse matrix.
         steps: the annotated steps of the train videos.
         questions: (n, dimension), of the same kind.
-        regularisation, folds, threads: see `probe`. The result does not depend on `threads`.
+        regularisation, folds, threads: see the task probe. The result does not depend on `threads`.
 
     Returns:
         (the rankings of the labels that `steps` have, the strength chosen for the verb and for the object: None where

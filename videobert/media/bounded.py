@@ -17,7 +17,7 @@ from videobert.errors import Status, VideoError
 
 
 def call_isolated(function: Callable[..., Any], path: Path, *arguments: Any, seconds: float, memory: int) -> Any:
-    """What a function of this package says of a stranger's file, called in a process of its own, as in `guarded`.
+    """What a function of this package says of a stranger's file, called in a process of its own, as in `run_bounded`.
 
     Its arguments (the path first, as text) and its result are such as JSON knows.
 
@@ -38,7 +38,7 @@ def call_isolated(function: Callable[..., Any], path: Path, *arguments: Any, sec
 
 
 def answer(module: str, function: str, arguments: str) -> None:
-    """`apart`, from within: prints what the function gives, or why it gives nothing."""
+    """`call_isolated`, from within: prints what the function gives, or why it gives nothing."""
     try:
         answer = {"result": getattr(importlib.import_module(module), function)(*json.loads(arguments))}
     except VideoError as error:

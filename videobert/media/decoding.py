@@ -3,7 +3,7 @@
 A downloaded file may be cut off, mislabelled or hostile: a playlist named `.mp4` would have the demuxer read other
 files of this machine, or call a server; a kilobyte can ask for gigabytes. So every file is opened by the `file:`
 protocol alone and as one of the containers that videos come in; playlists, concatenation scripts and the like are
-refused. Pictures are looked at in processes of their own, with bounds of time and memory (`guarded`). What cannot be
+refused. Pictures are looked at in processes of their own, with bounds of time and memory (`run_bounded`). What cannot be
 opened is a `VideoError`.
 
 Time zero is the start of the container, for sound as for pictures: a sound track that begins late is preceded by

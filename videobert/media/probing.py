@@ -25,7 +25,7 @@ def probe(path: Path) -> dict[str, Any]:
 
     Returns `duration` in seconds (0.0 when the file does not say), `width` and `height` in pixels (0 without pictures),
     `has_audio`, `has_video`; and of the pictures `late`, the seconds from the container's start to the first where a
-    demuxer hides them (see `frames`), `interlaced`, `promised`, the seconds that an index counts (0.0 without one), and
+    demuxer hides them (see normalising.py), `interlaced`, `promised`, the seconds that an index counts (0.0 without one), and
     `gap`, about the longest time without a new picture, in seconds.
 
     Raises VideoError("unusable") when it is no media file, holds neither pictures nor sound, or asks for more than a video

@@ -139,11 +139,11 @@ def padded(arrays: list[np.ndarray], filler: int) -> "torch.Tensor":
     return pad_sequence([torch.from_numpy(array) for array in arrays], batch_first=True, padding_value=filler)
 
 
-def save_decoder(decoder: "CaptionDecoder", folder: Path, note: dict[str, Any]) -> None:
+def save_decoder(decoder: "CaptionDecoder", folder: Path, provenance: dict[str, Any]) -> None:
     with atomic(folder) as temporary:
         decoder.save_pretrained(temporary)
         weights = temporary / "model.safetensors"
-        data = with_provenance(weights.read_bytes(), note)
+        data = with_provenance(weights.read_bytes(), provenance)
         weights.unlink()  # safetensors' own file is for its owner only
         weights.write_bytes(data)
 

@@ -86,13 +86,13 @@ def projected(projection: Projection, outputs: np.ndarray) -> np.ndarray:
     return outputs / np.maximum(lengths, 1e-9)
 
 
-def save_projection(projection: Projection, folder: Path, note: dict[str, Any]) -> None:
-    """Writes projection.safetensors, with the note as metadata."""
+def save_projection(projection: Projection, folder: Path, provenance: dict[str, Any]) -> None:
+    """Writes projection.safetensors, with its provenance as metadata."""
     from safetensors.numpy import save_file
 
     arrays = {name: np.ascontiguousarray(array) for name, array in vars(projection).items()}
     with atomic(folder / PROJECTION) as temporary:
-        save_file(arrays, temporary, metadata={"provenance": json.dumps(note, sort_keys=True)})
+        save_file(arrays, temporary, metadata={"provenance": json.dumps(provenance, sort_keys=True)})
 
 
 def read_projection(folder: Path, pretrain: Path) -> Projection:

@@ -1,9 +1,7 @@
 """Token rows as joint sequences: read, mask, lay out, pad. NumPy only, shared by pretraining and evaluation.
 
 A corpus of segments is held in flat arrays with offsets, as Arrow stores its lists, since millions of small Python
-lists would take ten times the memory. Ids are joint: a text id stays, visual word w becomes V + w. The layout is
-`[CLS] text [>] video [SEP]`; one modality alone is `[CLS] text [SEP]` or `[CLS] [>] video [SEP]`. Token type 0 covers
-[CLS], text and [>] (and the [SEP] of text alone), type 1 the video and its [SEP].
+lists would take ten times the memory.
 """
 
 import hashlib

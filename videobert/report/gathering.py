@@ -356,17 +356,17 @@ def _notes(layout: Layout, shards: list[str], tasks: list[str]) -> list[dict[str
     }
     notes = []
     for stage, path in places.items():
-        note = read_provenance(Path(path)) if Path(path).exists() else {}
+        provenance = read_provenance(Path(path)) if Path(path).exists() else {}
         known = ("stage", "version", "settings", "inputs", "packages")
-        facts = {key: value for key, value in note.items() if key not in known}
+        facts = {key: value for key, value in provenance.items() if key not in known}
         notes.append(
             {
                 "stage": stage,
-                "version": note.get("version"),
-                "settings": {key: _brief(value) for key, value in sorted(note.get("settings", {}).items())},
-                "inputs": {key: _brief(value) for key, value in note.get("inputs", {}).items()},
+                "version": provenance.get("version"),
+                "settings": {key: _brief(value) for key, value in sorted(provenance.get("settings", {}).items())},
+                "inputs": {key: _brief(value) for key, value in provenance.get("inputs", {}).items()},
                 "facts": {key: _brief(value) for key, value in sorted(facts.items())},
-                "packages": note.get("packages", {}),
+                "packages": provenance.get("packages", {}),
             }
         )
     return notes

@@ -131,7 +131,7 @@ def _words(text: str) -> list[tuple[str, float | None]]:
     pieces = []
     for piece in MARKUP.split(text):
         if stamp := STAMP.fullmatch(piece):
-            # The marks are private characters, which `printable` takes from what strangers write.
+            # The marks are private characters, which `sanitized` takes from what strangers write.
             pieces.append(f"\ue000{_seconds(*stamp.groups())}\ue001")
         elif not MARKUP.fullmatch(piece):
             # Only now, when the markup is parted off: "&lt;i&gt;" is text.

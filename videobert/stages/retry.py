@@ -73,7 +73,7 @@ def _forget_ledger(layout: Layout, shard: str, classes: list[Retried]) -> list[s
     if lost:
         with atomic(
             Path(layout.retries(shard))
-        ) as temporary:  # first, lest a kill leaves a shard that forgot them and rests
+        ) as temporary:  # first, so that a kill leaves no shard that forgot them and is not run again
             temporary.write_text(str(int(retried(layout, shard)) + 1))
         write_table(table.filter(pc.invert(again)), ledger, read_provenance(ledger))
     return lost

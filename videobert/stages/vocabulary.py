@@ -5,8 +5,8 @@ token, rare ones are built of pieces. With one, its tokenizer is taken and "[>]"
 Hugging Face tokenizer folder that `AutoTokenizer.from_pretrained` loads.
 
 Training is made repeatable: the library numbers the alphabet in the order of a hash table, which changes from run to
-run, and breaks ties by these numbers; so the alphabet is given to it in a fixed order. tokenizer.json has no room for a
-note of how it was made: that stands in provenance.json.
+run, and breaks ties by these numbers; so the alphabet is given to it in a fixed order. tokenizer.json has no room for its
+provenance: that stands in provenance.json.
 """
 
 import sys

@@ -94,7 +94,7 @@ def fit(vectors: "np.ndarray", branching: int, depth: int, batch_size: int, seed
 
     Args:
         vectors: [N, dimension], any float type; their order counts.
-        branching, depth, batch_size, seed, threads: see `codebook`.
+        branching, depth, batch_size, seed, threads: see the stage codebook.
     """
     import numpy as np
     import sklearn.cluster  # noqa: F401 - a limit of threads holds only for libraries that are loaded by then

@@ -75,7 +75,7 @@ def _videos(
     elif kind in ("url", "url_transparent") and _is_playlist(yt_dlp, info.get("ie_key")):
         yield from _videos(yt_dlp, yt_dlp.extract_info(info["url"], download=False), depth - 1)
     elif info.get("title") not in ("[Private video]", "[Deleted video]"):
-        # Where it is to be had by itself: its page, or its file, when there are others on the page.
+        # Where it stands by itself: its page, or its file, when there are others on the page.
         files = [form.get("url") for form in reversed(info.get("formats") or [])]
         places = files if info.get("webpage_url") == page else [info.get("webpage_url"), *files]
         places = [info.get("url")] if kind != "video" else [*places, info.get("url")]
