@@ -98,7 +98,7 @@ def test_planted_clusters_are_found_and_counted(tmp_path):
 
 def test_assignment_is_the_descent_to_the_nearest_living_child():
     random = np.random.default_rng(3)
-    tree = fit(random.standard_normal((900, DIMENSION)), branching=4, depth=3, batch_size=256, n_init=3, seed=0)
+    tree = fit(random.standard_normal((900, DIMENSION)), branching=4, depth=3, batch_size=256, seed=0)
     for alive in tree.alive[1:]:
         alive[random.random(len(alive)) < 0.2] = False
         alive[::4] = True  # every node keeps a child
@@ -118,7 +118,7 @@ def test_assignment_is_the_descent_to_the_nearest_living_child():
 def test_a_node_with_fewer_distinct_clips_than_children_leaves_dead_ones():
     points = np.eye(3, DIMENSION)
     clips = np.concatenate([np.repeat(points, 200, axis=0), points[:1] + 5])
-    tree = fit(clips, branching=5, depth=3, batch_size=64, n_init=3, seed=0)
+    tree = fit(clips, branching=5, depth=3, batch_size=64, seed=0)
     words = assign(clips, tree)
     assert len(set(words.tolist())) == 4 == tree.alive[-1].sum()
     assert tree.alive[-1][words].all()

@@ -62,7 +62,6 @@ CHANGES = [
     ("features", "precision", "bfloat16"),
     ("codebook", "branching", 3),
     ("codebook", "seed", 1),
-    ("codebook", "n_init", 1),
     ("vocabulary", "size", 250),
     ("tokens", "segment_length", 8),
     ("pretrain", "max_steps", 70),

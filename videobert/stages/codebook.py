@@ -53,8 +53,6 @@ class CodebookSettings(Settings):
     """At most so many train clips are clustered, drawn at random (memory: 4 KB a clip at 1,024 dimensions)."""
     batch_size: Count = 1024
     """Clips in a batch of MiniBatchKMeans."""
-    n_init: Count = 3
-    """Random initialisations of each node, of which the best is fitted."""
     seed: Seed = 0
     """Seed of the sample and of the clustering."""
 
@@ -92,15 +90,7 @@ def codebook(
     with threadpool_limits(1):
         vectors, digest, clips = _sample(tables, splits, settings)
         _check_size(clips, splits, settings)
-        tree = fit(
-            vectors,
-            settings.branching,
-            settings.depth,
-            settings.batch_size,
-            settings.n_init,
-            settings.seed,
-            execution.threads,
-        )
+        tree = fit(vectors, settings.branching, settings.depth, settings.batch_size, settings.seed, execution.threads)
         statistics, atlas = _describe(tree, tables, videos, vectors.mean(axis=0, dtype="float64"))
     provenance = make_provenance(
         "codebook",

@@ -89,14 +89,12 @@ def save(tree: Codebook, path: Path, provenance: dict[str, Any]) -> None:
         save_file(tensors, temporary, metadata={"provenance": json.dumps(provenance, sort_keys=True)})
 
 
-def fit(
-    vectors: "np.ndarray", branching: int, depth: int, batch_size: int, n_init: int, seed: int, threads: int = 1
-) -> Codebook:
+def fit(vectors: "np.ndarray", branching: int, depth: int, batch_size: int, seed: int, threads: int = 1) -> Codebook:
     """Fits the tree level by level.
 
     Args:
         vectors: [N, dimension], any float type; their order counts.
-        branching, depth, batch_size, n_init, seed, threads: see the stage codebook.
+        branching, depth, batch_size, seed, threads: see the stage codebook.
     """
     import numpy as np
     import sklearn.cluster  # noqa: F401 - a limit of threads holds only for libraries that are loaded by then
@@ -118,7 +116,7 @@ def fit(
             alive = np.zeros(len(centroids), bool)
             groups = _groups(node)
             names = [f"{seed}:{level}:{parent}" for parent, _ in groups]
-            split = partial(_split, vectors, branching, batch_size, n_init)
+            split = partial(_split, vectors, branching, batch_size)
             for (parent, _), children in zip(groups, pool.map(split, [rows for _, rows in groups], names)):
                 first = parent * branching
                 centroids[first : first + len(children)] = children
@@ -164,9 +162,7 @@ def _groups(node: "np.ndarray") -> list[tuple[int, "np.ndarray"]]:
     return list(zip(values.tolist(), np.split(order, starts[1:]), strict=True)) if len(node) else []
 
 
-def _split(
-    vectors: "np.ndarray", branching: int, batch_size: int, n_init: int, rows: "np.ndarray", name: str
-) -> "np.ndarray":
+def _split(vectors: "np.ndarray", branching: int, batch_size: int, rows: "np.ndarray", name: str) -> "np.ndarray":
     """Centroids of one node's children: `branching` of them, or each distinct point when there are no more."""
     import numpy as np
     from sklearn.cluster import MiniBatchKMeans
@@ -180,7 +176,7 @@ def _split(
     seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
     # reassignment_ratio=0: small clusters are wanted, they must not be thrown to where the crowd is (HuBERT's recipe).
     model = MiniBatchKMeans(
-        branching, batch_size=batch_size, n_init=n_init, reassignment_ratio=0, compute_labels=False, random_state=seed
+        branching, batch_size=batch_size, n_init=3, reassignment_ratio=0, compute_labels=False, random_state=seed
     )
     return model.fit(points).cluster_centers_
 
