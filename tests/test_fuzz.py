@@ -1,4 +1,4 @@
-"""Two hundred mutated files: 104 media, 60 captions, 60 lists, through the real stages.
+"""Two hundred mutated files: 65 media, 45 captions, 90 lists, through the real stages.
 
 Each outcome must be a row of a ledger (for a list: rows, or one line to the user); nothing crashes, hangs, or takes more
 memory than a bound. The stages run in processes of their own, so that a crash is seen as one. Seeded: a failure comes
@@ -22,7 +22,7 @@ from videobert.data.provenance import read_table
 from videobert.errors import UserError
 
 ROOT = Path(__file__).parents[1]
-MEDIA, CAPTIONS, LISTS = 104, 60, 60  # eight media of each kind
+MEDIA, CAPTIONS, LISTS = 65, 45, 90  # five media of each kind
 MEGABYTES = 700  # torch and S3D take most of it; a child of a stage takes less
 SECONDS = 600  # for half of the media; some 20 s where nothing hangs
 TONE = ("-f", "lavfi", "-i", "sine=d=2")
@@ -247,7 +247,7 @@ def test_every_outcome_is_in_the_ledgers(fuzzed):
             assert row["reason"].isprintable() and (row["status"] == "ok" or row["reason"]), row
     # The mutations do both: some files survive them, and some do not.
     print({"download": count(downloaded), "frames": count(decoded), "captions": count(read)})
-    assert count(downloaded)["unusable"] > 20 and count(decoded)["ok"] > CAPTIONS + 30
+    assert count(downloaded)["unusable"] > 10 and count(decoded)["ok"] > CAPTIONS + 20
     assert count(read)["ok"] > 5
 
 

@@ -12,6 +12,7 @@ import pytest
 from videobert.errors import VideoError
 from videobert.media.bounded import call_isolated
 from videobert.media.decoding import SAMPLE_RATE, audio
+from videobert.media.integrity import find_damage
 from videobert.media.probing import probe
 
 
@@ -159,6 +160,24 @@ def sleeps(path: str) -> None:
 
 def refuses(path: str, word: str) -> None:
     raise VideoError("gone", f"{word} {path}")
+
+
+def test_a_stream_that_begins_late_is_left_out_and_the_others_are_read(tmp_path):
+    """In FLV each tag names its codec; PyAV does not know a stream that is not there from the beginning."""
+    write(tmp_path / "a.flv", 10)
+    data = bytearray((tmp_path / "a.flv").read_bytes())
+    tags, place = [], 13
+    while place < len(data):  # type, size of the data, time and stream; the data; the size again
+        tags.append(place)
+        place += 11 + int.from_bytes(data[place + 1 : place + 4]) + 4
+    odd = [tag for tag in tags if data[tag] == 9 and tag > len(data) // 2][3]
+    data[odd + 11] = data[odd + 11] & 0xF0 | 3  # another codec for one picture
+    (tmp_path / "late.flv").write_bytes(data)
+    facts = probe(tmp_path / "late.flv")
+    assert facts["has_video"] and facts["has_audio"] and facts["duration"] == pytest.approx(10, abs=0.5)
+    find_damage(tmp_path / "late.flv", True, 30)
+    heard = sum(len(window) for _, window in audio(tmp_path / "late.flv", 10))
+    assert heard == pytest.approx(10 * SAMPLE_RATE, abs=0.2 * SAMPLE_RATE)
 
 
 def test_what_a_file_does_to_its_reader_costs_the_file_alone(tmp_path):

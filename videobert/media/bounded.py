@@ -30,7 +30,7 @@ def call_isolated(function: Callable[..., Any], path: Path, *arguments: Any, sec
     if code < 0:
         raise VideoError(Status.UNUSABLE, f"not a readable media file: the demuxer ended by {Signals(-code).name}")
     if code:
-        raise RuntimeError("\n".join(lines))
+        raise RuntimeError("\n".join(lines[-1:] + lines))  # the error itself first: a ledger keeps the beginning
     answer = json.loads(lines[-1])
     if "error" in answer:
         raise VideoError(*answer["error"])

@@ -54,7 +54,7 @@ def audio(path: Path, seconds: int) -> "Iterator[tuple[int, np.ndarray]]":
         resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
         window: list[np.ndarray] = []
         begin, position, length, heard = 0, 0, seconds * SAMPLE_RATE, False
-        for frame in _decode(container.demux(audio=0)):
+        for frame in _decode(packets(container, container.streams.audio[0])):
             # A late start or lost packets become silence; jitter does not, nor do timestamps beyond the file's end.
             due = round(min((frame.time or 0.0) - start, longest) * SAMPLE_RATE)
             hole = due - position > length
@@ -93,6 +93,21 @@ def _decode(packets: "Iterator[av.Packet]") -> "Iterator[av.AudioFrame]":
                 continue
     except av.FFmpegError:
         return
+
+
+def packets(container: "av.container.InputContainer", *streams: "av.stream.Stream") -> "Iterator[av.Packet]":
+    """The packets of these streams of a stranger's file, and an empty one of each at its end, which empties a decoder.
+
+    Raises av.FFmpegError where the file breaks off.
+    """
+    while True:
+        try:
+            yield from container.demux(*streams)
+            return
+        except (
+            IndexError
+        ):  # a packet of a stream that the file begins late, which PyAV does not know: it is none of these
+            continue
 
 
 def count_frames(path: Path) -> int:

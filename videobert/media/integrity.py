@@ -4,7 +4,7 @@ from pathlib import Path
 
 from videobert.errors import Status, VideoError
 from videobert.media.bounded import call_isolated
-from videobert.media.decoding import DECODE_MEMORY, open_media, picture_stream
+from videobert.media.decoding import DECODE_MEMORY, open_media, packets, picture_stream
 
 
 def find_damage(path: Path, everything: bool, seconds: float) -> str:
@@ -47,7 +47,7 @@ def _decoded(path: str, everything: bool) -> tuple[int, int, int, float, float]:
         if not everything:
             stream.codec_context.skip_frame = "NONKEY"
         try:
-            for packet in container.demux(streams):
+            for packet in packets(container, *streams):
                 if packet.pts is not None:
                     end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base) - start)
                 if not everything and (packet.stream is not stream or (packet.size and not packet.is_keyframe)):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from videobert.errors import Status, VideoError
 from videobert.media.bounded import call_isolated
-from videobert.media.decoding import LONGEST, MAX_PIXELS, open_media, picture_stream
+from videobert.media.decoding import LONGEST, MAX_PIXELS, open_media, packets, picture_stream
 
 if TYPE_CHECKING:
     import av
@@ -94,7 +94,7 @@ def _rhythm(container: "av.container.InputContainer", video: "av.stream.Stream")
 
     count, first, last, gap = 0, None, 0.0, 0.0
     try:
-        for packet in container.demux(video):
+        for packet in packets(container, video):
             time = packet.dts if packet.pts is None else packet.pts
             if not packet.size or time is None:
                 continue
