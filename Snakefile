@@ -1,6 +1,6 @@
 # VideoBERT-in-a-box: from a list of videos to a pretrained joint video-language model.
 #
-# A stage has one name: the rule, workflow/rules/X.smk, videobert/X.py, the section X of config.yaml, results/X/.
+# A stage has one name: the rule, workflow/rules/X.smk, a module X of videobert/stages, evaluation or report, the section X of config.yaml, results/X/.
 # Stages that work shard by shard have a rule X_shard, one job a shard, and X_ledger, which gathers what became of each
 # video in results/ledger/X.parquet; X asks for both. Data flows down the list of includes and never up.
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from videobert.cli import parts
-from videobert.config import SECTIONS, Config, check, flags, settings_reference, tracked, untracked, written
+from videobert.config import SECTIONS, Config, check, config_as_yaml, flags, settings_as_markdown, tracked, untracked
 from videobert.errors import UserError
 from videobert.pipeline import STAGES, TOOLS, function
 from videobert.settings import Execution, Settings
@@ -36,17 +36,19 @@ def overlaid(overlay: Path) -> dict:
 
 
 def test_config_yaml_is_what_the_classes_say():
-    assert (ROOT / "config.yaml").read_text() == written(kitchen=True), "videobert config --kitchen > config.yaml"
+    assert (ROOT / "config.yaml").read_text() == config_as_yaml(kitchen=True), (
+        "videobert config --kitchen > config.yaml"
+    )
 
 
 def test_the_reference_in_the_docs_is_what_the_classes_say():
-    assert (ROOT / "docs/settings.md").read_text() == settings_reference(), (
+    assert (ROOT / "docs/settings.md").read_text() == settings_as_markdown(), (
         "videobert config --reference > docs/settings.md"
     )
 
 
 def test_the_configuration_for_own_videos_is_whole_and_inherits_nothing_from_the_kitchen():
-    config = yaml.safe_load(written())
+    config = yaml.safe_load(config_as_yaml())
     assert check(config) == Config()
     assert "kitchen" not in json.dumps({**config, "features": {**config["features"], "weights": ""}})
     assert config["evaluate"]["annotations"] is None
@@ -91,7 +93,7 @@ def test_every_overlay_is_valid_on_top_of_it():
         ("pretrain.share", 0, "pretrain.share is 0, but must be more than 0"),
         ("scaling.shares", [0.5, 1.5], "scaling.shares.1 is 1.5, but must be at most 1"),
         ("scaling.seeds", [], "scaling.seeds is [], but must be a list of at least 1"),
-        ("scaling.seeds", [0, 0], "scaling.seeds is [0, 0], but must be a list without doubles"),
+        ("scaling.seeds", [0, 0], "scaling.seeds is [0, 0], but must be a list without duplicates"),
         ("forecasting.context", 58, "must fit in pretrain.max_length, which is 64"),
         (
             "zero_shot.templates",

@@ -9,7 +9,7 @@ import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ValidationError
 
@@ -111,11 +111,9 @@ def _value(text: str | list[str], annotation: Any) -> Any:
 
 def _is_text(annotation: Any) -> bool:
     """Whether an annotation takes text: str, a choice of texts, or one of these or None."""
-    import typing
-
-    if get_origin(annotation) is typing.Annotated:
+    if get_origin(annotation) is Annotated:
         return _is_text(get_args(annotation)[0])
-    if get_origin(annotation) is typing.Literal:
+    if get_origin(annotation) is Literal:
         return all(isinstance(value, str) for value in get_args(annotation))
     options = [option for option in get_args(annotation) if option is not type(None)]
     return annotation is str or (get_origin(annotation) is not list and len(options) == 1 and _is_text(options[0]))

@@ -10,8 +10,6 @@ from typing import Any
 from videobert.api import VideoBert
 
 MODEL = Path("results/pretrain")
-
-
 INDEX = Path("index")
 
 

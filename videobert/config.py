@@ -172,10 +172,10 @@ def config(kitchen: bool = False, schema: bool = False, reference: bool = False)
     if schema:
         print(json.dumps(Config.model_json_schema(), indent=1))
     else:
-        print(settings_reference() if reference else written(kitchen), end="")
+        print(settings_as_markdown() if reference else config_as_yaml(kitchen), end="")
 
 
-def written(kitchen: bool = False) -> str:
+def config_as_yaml(kitchen: bool = False) -> str:
     """config.yaml as text."""
     import yaml
 
@@ -197,7 +197,7 @@ def written(kitchen: bool = False) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def settings_reference() -> str:
+def settings_as_markdown() -> str:
     """docs/settings.md as text."""
     lines = ["# Settings", "", REFERENCE, ""]
     properties = Config.model_json_schema()["properties"]

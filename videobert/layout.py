@@ -136,6 +136,20 @@ class Layout:
     def scaling_model(self, share, seed):
         return ModelFolder(f"{self.folder('scaling')}/{share}-{seed}")
 
+    def files(self, stage, shards):
+        """The files of a stage up to pretrain that other stages or the report read; the first carries its provenance."""
+        whole = {
+            "corpus": [self.manifest, self.register, self.ledger("corpus")],
+            "codebook": [self.centroids, self.statistics, self.atlas],
+            "vocabulary": [self.vocabulary_provenance, self.tokenizer, self.tokenizer_config],
+            "pretrain": list(self.model.files().values()),
+        }
+        if stage in whole:
+            return whole[stage]
+        tables = [] if stage in ("download", "frames") else [self.table(stage, shard) for shard in shards]
+        steps = [self.steps(shard) for shard in shards] if stage == "download" else []
+        return [*(self.shard_ledger(stage, shard) for shard in shards), *tables, *steps, self.ledger(stage)]
+
     # Evaluation and report
 
     def task(self, name):

@@ -29,13 +29,13 @@ Dropout = Annotated[float, Field(ge=0, lt=1)]
 Device = Literal["auto", "cpu", "cuda"]
 
 
-def _no_doubles(values: list[Any]) -> list[Any]:
+def _no_duplicates(values: list[Any]) -> list[Any]:
     if len(set(values)) < len(values):
-        raise ValueError("a list without doubles")
+        raise ValueError("a list without duplicates")
     return values
 
 
-NoDoubles = AfterValidator(_no_doubles)
+NoDuplicates = AfterValidator(_no_duplicates)
 
 
 class _Fields(BaseModel):

@@ -51,7 +51,7 @@ def shared_stages(config: Any, shards: list[str]) -> dict[str, str]:
 
 def _difference(config: Any, upstream: Layout, stage: str, shards: list[str]) -> str:
     """Why a stage whose inputs are shared is not, "" when it is."""
-    files = _files(upstream, stage, shards)
+    files = upstream.files(stage, shards)
     if missing := next((file for file in files if not Path(file).exists()), None):
         return f"{missing} is missing"
     provenance = read_provenance(Path(files[0]))
@@ -83,19 +83,3 @@ def _changed(settings: dict[str, Any], recorded: dict[str, Any]) -> str:
         elif recorded[key] != value and value != "auto" and (own_sizes or key not in SIZES):
             return f"{key} differs: {recorded[key]!r} there, {value!r} here"
     return ""
-
-
-def _files(layout: Layout, stage: str, shards: list[str]) -> list[str]:
-    """The files of a stage that others read; the first carries the provenance."""
-    whole = {
-        "corpus": [layout.manifest, layout.register],
-        "codebook": [layout.centroids, layout.statistics, layout.atlas],
-        "vocabulary": [layout.vocabulary_provenance, layout.tokenizer],
-        "pretrain": list(layout.model.files().values()),
-    }
-    if stage in whole:
-        return whole[stage]
-    ledgers = [layout.shard_ledger(stage, shard) for shard in shards]
-    tables = [layout.table(stage, shard) for shard in shards] if stage not in ("download", "frames") else []
-    steps = [layout.steps(shard) for shard in shards] if stage == "download" else []
-    return [*ledgers, *tables, *steps, layout.ledger(stage)]

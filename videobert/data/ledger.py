@@ -42,7 +42,7 @@ def process_videos(
 
     Args:
         videos: rows with at least `video_id`.
-        work: returns (facts, table); raises Loss when this video gives nothing.
+        work: returns (facts, table); raises VideoError when this video gives nothing.
         journal: folder that holds what is done so far; `remove_journal` removes it when the outputs are written.
         provenance: of the output. A journal written under another one is thrown away.
         schema: the facts' columns, after video_id, status and reason; facts that a lost video lacks are null.

@@ -36,7 +36,7 @@ from videobert.evaluation.task import (
     write_task,
 )
 from videobert.layout import ModelFolder
-from videobert.settings import Inputs, NoDoubles, PositiveShare, Seed, Settings
+from videobert.settings import Inputs, NoDuplicates, PositiveShare, Seed, Settings
 
 VERSION = 1
 
@@ -46,9 +46,9 @@ AGAIN = "run snakemake --cores all scaling"
 class ScalingSettings(Settings):
     """What more videos bring: models of shares of them."""
 
-    shares: Annotated[list[PositiveShare], Field(min_length=1), NoDoubles] = [0.1, 0.25, 0.5, 1.0]
+    shares: Annotated[list[PositiveShare], Field(min_length=1), NoDuplicates] = [0.1, 0.25, 0.5, 1.0]
     """Shares of the train videos. A model of each is pretrained with each of the seeds, each as long as pretrain does."""
-    seeds: Annotated[list[Seed], Field(min_length=1), NoDoubles] = [0, 1, 2]
+    seeds: Annotated[list[Seed], Field(min_length=1), NoDuplicates] = [0, 1, 2]
     """A seed draws the videos too: with one alone, luck looks like growth. They cost the number of shares times that of seeds in
     pretrainings, less one, since the main model is not trained twice (here 11), and the task is not among those of evaluate:
     `snakemake --cores all scaling` runs it, and evaluate.tasks puts it into the report."""
