@@ -164,6 +164,10 @@ def test_flags_are_sorted_and_quoted_for_the_shell():
 def test_the_schema_for_editors_knows_every_key():
     schema = Config.model_json_schema()
     assert set(schema["properties"]) == {"results", "upstream", *SECTIONS}
+    for name, section in CONFIG.items():
+        if isinstance(section, dict):
+            keys = schema["$defs"][schema["properties"][name]["$ref"].rsplit("/", 1)[1]]["properties"]
+            assert {key for key, about in keys.items() if about["description"]} == set(section)
 
 
 def lock() -> dict[str, str]:

@@ -104,9 +104,8 @@ def packets(container: "av.container.InputContainer", *streams: "av.stream.Strea
         try:
             yield from container.demux(*streams)
             return
-        except (
-            IndexError
-        ):  # a packet of a stream that the file begins late, which PyAV does not know: it is none of these
+        except IndexError:
+            # PyAV does not know the streams that a file begins late; this was a packet of one of them.
             continue
 
 
