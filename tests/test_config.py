@@ -67,7 +67,7 @@ def test_every_overlay_is_valid_on_top_of_it():
         ("frames.fps", "20", "frames.fps is '20', but must be a whole number"),
         ("frames.size", 225, "frames.size is 225, but must be a multiple of 2"),
         ("codebook.branching", 1, "codebook.branching is 1, but must be at least 2"),
-        ("corpus.videos", "", "corpus.videos is '', but must be not empty"),
+        ("corpus.videos", "", "corpus.videos is '', but must be text that is not empty"),
         ("frames.fsp", 20, "frames.fsp is not a key of section frames; did you mean fps?"),
         ("featurs", {}, "featurs is not a key of the configuration; did you mean features?"),
         (

@@ -123,7 +123,7 @@ def _explain(mistake: Any, model: type[BaseModel], prefix: str) -> str:
         "greater_than": "more than {gt:g}",
         "less_than": "less than {lt:g}",
         "multiple_of": "a multiple of {multiple_of}",
-        "string_too_short": "not empty"
+        "string_too_short": "text that is not empty"
         if context.get("min_length") == 1
         else "text of at least {min_length} characters",
         "too_short": "a list of at least {min_length}",
