@@ -51,6 +51,8 @@ START = time.monotonic()
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
+from small_model import SETTINGS  # noqa: E402
+
 # What a part measures: its name in the table, and what gives the result in words.
 Measurement = tuple[str, Callable[[], str]]
 
@@ -559,39 +561,6 @@ def profile(size: str, length: int, mean: int, setup: Setup) -> str:
 # Pretraining: the same numbers ----------------------------------------------------------------------------------------
 
 
-# All settings of the stage, for a model that learns something in a hundred steps.
-SETTINGS = {
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 64,
-    "max_length": 32,
-    "dropout": 0.1,
-    "text_weight": 1.0,
-    "video_weight": 1.0,
-    "text_video_weight": 1.0,
-    "alignment_weight": 1.0,
-    "mask_probability": 0.3,
-    "video_mask_probability": 0.2,
-    "max_steps": 60,
-    "batch_size": 8,
-    "learning_rate": 0.001,
-    "warmup_steps": 5,
-    "weight_decay": 0.01,
-    "save_steps": 10,
-    "logging_steps": 10,
-    "bf16": False,
-    "device": "cpu",
-    "seed": 0,
-    "threads": 1,
-    "video_stride": 1,
-    "lookahead": 0,
-    "concatenation": 0.0,
-    "initial_model": None,
-    "visual_embeddings": "centroids",
-    "freeze_visual_embeddings": False,
-    "share": 1.0,
-}
 SMALL = {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 256}
 
 

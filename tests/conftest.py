@@ -226,8 +226,8 @@ def learnt(shared: Shared) -> dict[str, Path]:
 
 def trained(shared: Shared, name: str, words: int, noise: float, settings: dict) -> dict[str, Path]:
     from calls import pretrain
+    from small_model import SETTINGS
     from synthetic import world
-    from test_pretrain import SETTINGS
 
     def make(folder: Path) -> None:
         paths = world(folder, videos=60, words=words, noise=noise)

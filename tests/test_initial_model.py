@@ -8,8 +8,9 @@ import pytest
 import torch
 from calls import pretrain
 from safetensors.torch import load_file
+from small_model import SETTINGS
 from synthetic import world
-from test_pretrain import FILES, SETTINGS
+from test_pretrain import FILES
 from transformers import BertConfig, BertForMaskedLM, BertModel, BertTokenizer, RobertaConfig
 
 from videobert.errors import UserError

@@ -16,6 +16,7 @@ import pytest
 import torch
 from calls import only, pretrain, shards
 from safetensors.torch import load_file
+from small_model import SETTINGS
 from synthetic import SCHEMA, world
 
 from videobert.data.provenance import read_provenance, write_table
@@ -27,38 +28,6 @@ from videobert.model.settings import PretrainSettings
 from videobert.model.training import last_checkpoint
 
 VISUAL = 96
-SETTINGS = {
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 64,
-    "max_length": 32,
-    "dropout": 0.1,
-    "text_weight": 1.0,
-    "video_weight": 1.0,
-    "text_video_weight": 1.0,
-    "alignment_weight": 1.0,
-    "mask_probability": 0.3,
-    "video_mask_probability": 0.2,
-    "max_steps": 60,
-    "batch_size": 8,
-    "learning_rate": 0.001,
-    "warmup_steps": 5,
-    "weight_decay": 0.01,
-    "save_steps": 10,
-    "logging_steps": 10,
-    "bf16": False,
-    "device": "cpu",
-    "seed": 0,
-    "threads": 1,
-    "video_stride": 1,
-    "lookahead": 0,
-    "concatenation": 0.0,
-    "initial_model": None,
-    "visual_embeddings": "centroids",
-    "freeze_visual_embeddings": False,
-    "share": 1.0,
-}
 FILES = [
     "centroids.safetensors",
     "config.json",

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from calls import evaluate, pretrain, scaling, shards, zero_shot
 from conftest import LEARN
-from test_pretrain import FILES, SETTINGS, digests
+from small_model import SETTINGS
+from test_pretrain import FILES, digests
 from test_zero_shot import QUESTIONS, TEMPLATE
 
 from videobert.data.provenance import read_provenance, read_table, write_table
