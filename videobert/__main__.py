@@ -56,6 +56,8 @@ def main(arguments: list[str] | None = None) -> None:
             run(function(stage), rest, f"videobert {stage}")
     except UserError as error:
         sys.exit("\n".join(f"videobert {stage}: {line}" for line in str(error).split("\n")))
+    except ModuleNotFoundError as error:
+        sys.exit(f"videobert {stage}: {_missing(error)}")
 
 
 def _apply(tool: Callable[..., None], arguments: list[str], program: str) -> None:
@@ -92,6 +94,15 @@ def _apply(tool: Callable[..., None], arguments: list[str], program: str) -> Non
     for name in switches:
         parser.add_argument(f"--{name}", action="store_true", help=about[name])
     tool(**vars(parser.parse_args(arguments)))
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    """What to install when a library is not there: the package alone brings what a trained model needs."""
+    name = error.name or str(error)
+    if name.startswith("videobert"):
+        raise error
+    extra = "kitchen" if name.startswith(("hibari", "meeting")) else "pipeline"
+    return f"the library {name} is not installed: pip install 'videobert[{extra}]' brings it"
 
 
 def _listed(commands: dict[str, tuple[str, str]]) -> str:

@@ -126,20 +126,29 @@ def flags(values: dict[str, Any]) -> str:
 
 
 def tracked(config: "Config", stage: str) -> str:
-    """The flags of a stage's command that its result depends on: when they change, Snakemake runs the stage again."""
-    return flags(_values(config, stage, Settings))
+    """The flags of a stage's command that its result depends on: when they change, Snakemake runs the stage again.
+
+    Values that are the default are left out, so that a setting that a later version adds makes nothing out of date.
+    (A default that changes raises the stage's VERSION: tests/test_upgrade.py.)
+    """
+    return flags(_values(config, stage, Settings, exclude_defaults=True))
 
 
 def untracked(config: "Config", stage: str) -> str:
     """The flags of a stage's command that say how it is executed: a change of them makes nothing out of date."""
-    return flags(_values(config, stage, Execution))
+    return flags(_values(config, stage, Execution, exclude_defaults=True))
 
 
-def _values(config: "Config", stage: str, kind: type[BaseModel]) -> dict[str, Any]:
+def own_values(config: "Config", stage: str) -> dict[str, Any]:
+    """All settings that the result of a stage depends on."""
+    return _values(config, stage, Settings)
+
+
+def _values(config: "Config", stage: str, kind: type[BaseModel], exclude_defaults: bool = False) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for class_ in parts(function(stage)).values():
         if issubclass(class_, kind):
-            values |= part(config, class_).model_dump()
+            values |= part(config, class_).model_dump(exclude_defaults=exclude_defaults)
     return values
 
 

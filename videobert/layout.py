@@ -146,9 +146,12 @@ class Layout:
         }
         if stage in whole:
             return whole[stage]
-        tables = [] if stage in ("download", "frames") else [self.table(stage, shard) for shard in shards]
-        steps = [self.steps(shard) for shard in shards] if stage == "download" else []
-        return [*(self.shard_ledger(stage, shard) for shard in shards), *tables, *steps, self.ledger(stage)]
+        return [*(file for shard in shards for file in self.shard_files(stage, shard)), self.ledger(stage)]
+
+    def shard_files(self, stage, shard):
+        """The files of a stage's shard that rules declare; the first carries its provenance."""
+        beside = {"download": [self.steps(shard)], "frames": []}
+        return [self.shard_ledger(stage, shard), *beside.get(stage, [self.table(stage, shard)])]
 
     # Evaluation and report
 

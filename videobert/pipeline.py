@@ -37,6 +37,8 @@ TOOLS = {
     "discover": ("web.discover", "make a list of videos from playlists, channels and searches"),
     "retry": ("stages.retry", "have the next run try again the videos that the download lost"),
     "youcook2": ("evaluation.youcook2", "turn YouCook II's annotations into a list of videos and a table of steps"),
+    "upgrade": ("upgrade", "bring results of an older version up to date"),
+    "workflow": ("workflow", "print where the Snakefile lies"),
     "config": ("config", "print a configuration with every setting, explained"),
 }
 

@@ -55,6 +55,23 @@ def acquire_lock(path: Path) -> TextIO:
     return file
 
 
+def prepare_jobs(checkout: Path) -> None:
+    """Sets the environment in which a workflow's jobs find `python -m videobert`, and in which they end with it.
+
+    That is the Python that runs Snakemake, activated or not; and where the workflow lies in a checkout, with the checkout's
+    package, in the environments that --sdm conda makes, too. A job on a cluster parses the Snakefile again, so it holds
+    there as well.
+    """
+    os.environ[WORKFLOW] = str(os.getpid())
+    _put_first("PATH", os.path.dirname(sys.executable))
+    if (checkout / "videobert").is_dir():
+        _put_first("PYTHONPATH", str(checkout))
+
+
+def _put_first(variable: str, folder: str) -> None:
+    os.environ[variable] = os.pathsep.join(filter(None, [folder, os.environ.get(variable)]))
+
+
 def end_with_workflow() -> None:
     """Ends this process when the workflow that started it is gone; does nothing outside a workflow."""
     workflow = int(os.environ.get(WORKFLOW, 0))

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from videobert.config import SECTIONS, part
+from videobert.data.manifest import list_file
 from videobert.data.provenance import read_provenance, sha256
 from videobert.errors import UserError
 from videobert.layout import Layout
 from videobert.pipeline import version
-from videobert.settings import Settings
 from videobert.web.options import DownloadExecution
 
 SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
@@ -54,28 +54,39 @@ def _difference(config: Any, upstream: Layout, stage: str, shards: list[str]) ->
     files = upstream.files(stage, shards)
     if missing := next((file for file in files if not Path(file).exists()), None):
         return f"{missing} is missing"
-    provenance = read_provenance(Path(files[0]))
-    if provenance.get("version") != version(stage):
-        return f"{files[0]} is of version {provenance.get('version')}, this is {version(stage)}"
-    settings: Settings = part(config, SECTIONS[stage][0])
-    if stage == "corpus":
-        if provenance["inputs"]["videos"] != sha256(Path(config.corpus.videos)):
-            return f"{config.corpus.videos} is another list"
-        own = {name: value for name, value in settings.fingerprint().items() if name != "videos"}
-        return "" if own == provenance["settings"] else "its settings differ"
-    if stage == "download" and provenance["settings"].get("options") != part(config, DownloadExecution).selection():
-        return "download.options differs"
+    if stage == "corpus" and list_changed(config, upstream):
+        return f"{config.corpus.videos} is another list"
     if stage == "tokens" and config.tokens.exclude:
         return "tokens.exclude names a file, which may have changed"
-    return _changed(settings.fingerprint(), provenance["settings"])
-
-
-def _changed(settings: dict[str, Any], recorded: dict[str, Any]) -> str:
-    """Which setting is another one than the recorded one, "" when none is."""
-    own_sizes = settings.get("initial_model") is None  # else they are the checkpoint's
+    settings = own_settings(config, stage)
     for key, value in settings.items():
         if isinstance(value, str) and value not in SHIPPED and Path(value).exists():
             return f"{key} names a path, and what lies there may have changed"
+    return difference(stage, settings, Path(files[0]))
+
+
+def list_changed(config: Any, layout: Layout) -> bool:
+    """Whether the list of videos is another one than that of a run's manifest."""
+    recorded = read_provenance(Path(layout.manifest))["inputs"]["videos"]
+    return bool(recorded != sha256(list_file(Path(config.corpus.videos))))
+
+
+def own_settings(config: Any, stage: str) -> dict[str, Any]:
+    """What the result of a stage depends on, as its provenance records it."""
+    settings = part(config, SECTIONS[stage][0]).fingerprint()
+    if stage == "download":
+        settings["options"] = part(config, DownloadExecution).selection()
+    return {name: value for name, value in settings.items() if (stage, name) != ("corpus", "videos")}
+
+
+def difference(stage: str, settings: dict[str, Any], file: Path) -> str:
+    """In what a file differs from what the stage makes with these settings now: its version, a setting; "" in nothing."""
+    provenance = read_provenance(file)
+    if provenance.get("version") != version(stage):
+        return f"{file} is of version {provenance.get('version')}, this is {version(stage)}"
+    recorded = provenance["settings"]
+    own_sizes = settings.get("initial_model") is None  # else they are the checkpoint's
+    for key, value in settings.items():
         if key not in recorded:
             # What did not matter is not recorded (a size beside a tokenizer that is taken, a model beside captions).
             if key == "tokenizer" and value is not None:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from videobert.data.provenance import atomic, provenance_key, read_table, sha256, write_table
+from videobert.data.provenance import FORMAT, atomic, provenance_key, read_table, sha256, write_table
 from videobert.data.text import one_line
 from videobert.errors import Status, UserError, VideoError
 from videobert.settings import Inputs, Outputs
@@ -101,6 +101,8 @@ def open_file(ledger: Path, row: dict[str, Any]) -> Path:
 
     Raises UserError when it is not there, or is not the one that the ledger names by size and hash.
     """
+    if not row.keys() >= FILE_SCHEMA.keys():
+        raise UserError(f"{ledger} was made by an older version of videobert: run videobert upgrade")
     path = ledger.parent / row["path"]
     if not path.is_file():
         raise UserError(f"{path} is missing, though {ledger} lists it; delete that ledger and run again")
@@ -150,7 +152,7 @@ def ledger(inputs: LedgerInputs, outputs: LedgerOutputs) -> None:
 
 
 def _open_journal(journal: Path, provenance: dict[str, Any]) -> None:
-    key = provenance_key(provenance)
+    key = f"{provenance_key(provenance)} {FORMAT}"  # its rows have the columns of a format
     mark = journal / "provenance"
     if not mark.exists() or mark.read_text() != key:
         shutil.rmtree(journal, ignore_errors=True)

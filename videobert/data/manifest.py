@@ -30,6 +30,12 @@ SPLITS = ("train", "validation", "test")
 LONGEST_ID = 64
 
 
+# The built-in corpora by name: 72 and 240 rendered videos.
+BUILT_IN = {
+    name: Path(__file__).parents[1] / "kitchen" / "corpora" / f"{name}.tsv" for name in ("kitchen", "kitchen-full")
+}
+
+
 def plan(
     videos: Path, register: Path, shard_size: int, test_fraction: float, seed: int
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -86,11 +92,17 @@ def rows_of(shard: str, videos: Path, register: Path, shard_size: int) -> list[d
     return shards(plan(videos, register, shard_size, test_fraction=0.0, seed=0)[0]).get(shard, [])
 
 
+def list_file(videos: Path) -> Path:
+    """The file of a list: `kitchen` and `kitchen-full` are the built-in corpora."""
+    return BUILT_IN.get(str(videos), videos)
+
+
 def read_list(videos: Path) -> "pd.DataFrame":
     """The user's list as strings, "" where nothing is given, with just the columns of `COLUMNS`."""
     import pandas as pd
 
     where = f"corpus.videos: {videos}"
+    videos = list_file(videos)
     readers = {".tsv": {"sep": "\t"}, ".csv": {"sep": ","}}
     try:
         if videos.suffix.lower() == ".parquet":
@@ -107,7 +119,9 @@ def read_list(videos: Path) -> "pd.DataFrame":
                     **readers[videos.suffix.lower()],
                 )
         else:
-            raise UserError(f"{where} is not a .tsv, .csv or .parquet file")
+            raise UserError(
+                f"{where} is not a .tsv, .csv or .parquet file (nor {' or '.join(BUILT_IN)}, the built-in corpora)"
+            )
     except FileNotFoundError:
         raise UserError(f"{where} does not exist; make it: a table with a column named source") from None
     except pd.errors.ParserWarning:

@@ -5,6 +5,9 @@ half-written where a later stage would read it. Every output carries its provena
 meaning, its settings, how it was executed, the packages that shaped it and the hashes of its inputs. Parquet and
 safetensors files carry it in their metadata, JSON files under the key "provenance". No date, host name or absolute path
 goes into it: the same settings, the same inputs and the same execution give the same bytes.
+
+Beside it stands the format of the file: which columns, keys and neighbours it has. Files of an older format are read as they
+are, or `videobert upgrade` brings them up to date (videobert/upgrade.py); those of a newer one are refused.
 """
 
 import hashlib
@@ -23,7 +26,9 @@ from videobert.errors import UserError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-
+# 1: until November 2026, without a number in the file. 2: the ledgers of download and frames have size and sha256 of
+# each file, and each shard of download has a steps.tsv.
+FORMAT = 2
 # What earlier versions called it: what they fetched is not to be fetched again.
 OLD_KEY = "made"
 
@@ -93,11 +98,16 @@ def provenance_key(provenance: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
 
+def as_text(provenance: dict[str, Any]) -> str:
+    """The provenance as it stands in the metadata of a file that is written now."""
+    return json.dumps({**provenance, "format": FORMAT}, sort_keys=True)
+
+
 def write_table(table: "pa.Table", path: Path, provenance: dict[str, Any]) -> None:
     """Writes a Parquet file with its provenance in the metadata."""
     import pyarrow.parquet as pq
 
-    table = table.replace_schema_metadata({"provenance": json.dumps(provenance, sort_keys=True)})
+    table = table.replace_schema_metadata({"provenance": as_text(provenance)})
     # Smaller, and faster to write and to read, than the default: token tables take 8 bits a token instead of 11.
     format_ = {"compression": "zstd", "use_dictionary": False, "use_byte_stream_split": _numbers(table.schema)}
     with atomic(path) as temporary:
@@ -124,7 +134,9 @@ def read_table(path: Path, columns: list[str] | None = None) -> "pa.Table":
 
     try:
         # One file, read as it lies: a path with "=" in it must not be taken for a partitioned data set.
-        return pq.ParquetFile(path).read(columns=columns)
+        file = pq.ParquetFile(path)
+        _provenance(file.schema_arrow.metadata, path)
+        return file.read(columns=columns)
     except FileNotFoundError:
         raise UserError(f"{path} is missing: the stage that makes it has not run, or the file was deleted") from None
     except pa.ArrowInvalid as error:
@@ -135,7 +147,10 @@ def write_json(data: dict[str, Any], path: Path, provenance: dict[str, Any]) -> 
     """Writes a JSON file, keys sorted, with its provenance."""
     with atomic(path) as temporary:
         temporary.write_text(
-            json.dumps({**data, "provenance": provenance}, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+            json.dumps(
+                {**data, "provenance": {**provenance, "format": FORMAT}}, indent=1, sort_keys=True, ensure_ascii=False
+            )
+            + "\n"
         )
 
 
@@ -146,29 +161,43 @@ def with_provenance(data: bytes, provenance: dict[str, Any]) -> bytes:
     """
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + size])
-    header["__metadata__"] = {"format": "pt", "provenance": json.dumps(provenance, sort_keys=True)}
+    header["__metadata__"] = {"format": "pt", "provenance": as_text(provenance)}
     text = json.dumps(header, sort_keys=True).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text + data[8 + size :]
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
-    """The provenance of a Parquet, safetensors or JSON file of ours ({} when it has none). UserError when it is missing."""
+    """The provenance of a Parquet, safetensors or JSON file of ours ({} when it has none).
+
+    Raises UserError when the file is missing, or of a newer format than this version knows.
+    """
     if not path.exists():
         raise UserError(f"{path} is missing: the stage that makes it has not run, or the file was deleted")
     if path.suffix == ".parquet":
         import pyarrow.parquet as pq
 
-        metadata = pq.read_schema(path).metadata or {}
-        return json.loads(metadata.get(b"provenance") or metadata.get(OLD_KEY.encode(), b"{}"))
+        return _provenance(pq.read_schema(path).metadata, path)
     if path.suffix == ".safetensors":
         from safetensors import safe_open
 
         with safe_open(path, "np") as file:
-            metadata = file.metadata() or {}
-            return json.loads(metadata.get("provenance") or metadata.get(OLD_KEY, "{}"))
-    values = json.loads(path.read_text())
-    return values.get("provenance") or values.get(OLD_KEY, {})
+            return _provenance(file.metadata(), path)
+    return _provenance(json.loads(path.read_text()), path)
+
+
+def _provenance(metadata: dict[Any, Any] | None, path: Path) -> dict[str, Any]:
+    """The provenance among a file's metadata."""
+    metadata = metadata or {}
+    keys = ("provenance", OLD_KEY)
+    found = next((metadata[key] for name in keys for key in (name, name.encode()) if key in metadata), {})
+    provenance = json.loads(found) if isinstance(found, str | bytes) else found
+    if provenance.get("format", 1) > FORMAT:
+        raise UserError(
+            f"{path} was made by a newer version of videobert (format {provenance['format']}; this one reads up to {FORMAT}): "
+            "install that version or a later one"
+        )
+    return provenance
 
 
 def common_provenance(paths: list[Path], fact: str) -> Any:

@@ -4,7 +4,6 @@ A video's vector is the model's mean output over it; a text's is made of its wor
 words (tf-idf) on the outputs. The score is the cosine between the words of the text and those expected with the video.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from videobert.data.provenance import atomic, read_provenance, sha256
+from videobert.data.provenance import as_text, atomic, read_provenance, sha256
 from videobert.errors import UserError
 from videobert.layout import ModelFolder
 from videobert.model.predictor import Predictor
@@ -92,7 +91,7 @@ def save_projection(projection: Projection, folder: Path, provenance: dict[str, 
 
     arrays = {name: np.ascontiguousarray(array) for name, array in vars(projection).items()}
     with atomic(folder / PROJECTION) as temporary:
-        save_file(arrays, temporary, metadata={"provenance": json.dumps(provenance, sort_keys=True)})
+        save_file(arrays, temporary, metadata={"provenance": as_text(provenance)})
 
 
 def read_projection(folder: Path, pretrain: Path) -> Projection:

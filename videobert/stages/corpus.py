@@ -18,7 +18,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from videobert.data.manifest import SPLITS, identity_of, plan, read_register, shards
+from videobert.data.manifest import SPLITS, identity_of, list_file, plan, read_register, shards
 from videobert.data.provenance import make_provenance, write_table
 from videobert.errors import Status
 from videobert.settings import Count, Outputs, Seed, Settings, Text
@@ -31,7 +31,8 @@ class CorpusSettings(Settings):
 
     videos: Text = "videos.tsv"
     """Your list of videos: a TSV, CSV or Parquet file with a column `source` (a URL, a local path, or kitchen:N), and if you
-    like `id`, `split` (train, validation, test), `captions` (a .vtt or .srt file), `title`, `license`."""
+    like `id`, `split` (train, validation, test), `captions` (a .vtt or .srt file), `title`, `license`. `kitchen` and
+    `kitchen-full` are the built-in corpora of 72 and 240 videos."""
     shard_size: Count = 32
     """Videos in a shard, the unit of a job: a few hundred for a large corpus (aim at 100 to 2,000 shards), few when the
     corpus is small, so that all cores have work. A change makes everything anew."""
@@ -59,7 +60,7 @@ def corpus(outputs: CorpusOutputs, settings: CorpusSettings) -> None:
     used = {
         name: value for name, value in settings.fingerprint().items() if name != "videos"
     }  # no path of this machine
-    provenance = make_provenance("corpus", VERSION, used, {"videos": videos})
+    provenance = make_provenance("corpus", VERSION, used, {"videos": list_file(videos)})
     remembered = read_register(register, shard_size)
     remembered.update({identity_of(row["source"]): (row["video_id"], row["shard"]) for row in manifest})
     known = [{"identity": key, "video_id": value[0], "shard": value[1]} for key, value in remembered.items()]

@@ -95,7 +95,7 @@ def download(
     sources = pa.array([row["source"] for row in rows], pa.string())  # of lost videos too
     ledger = ledger.set_column(ledger.schema.get_field_index("source"), "source", sources)
     _sweep(folder, ledger.to_pylist())
-    _write_steps(rows, outputs.steps)
+    write_steps(rows, outputs.steps)
     write_table(ledger, folder / KEPT_LEDGER, provenance)
     write_table(ledger, outputs.ledger, provenance)
     remove_journal(folder / ".journal")
@@ -271,7 +271,7 @@ class _Shard:
         raise VideoError(Status.UNUSABLE, f"{source} is not an http(s) URL, a path or kitchen:NUMBER")
 
 
-def _write_steps(rows: list[dict[str, Any]], path: Path) -> None:
+def write_steps(rows: list[dict[str, Any]], path: Path) -> None:
     """The kitchen's steps as a table such as a user writes for `evaluate.annotations`; without kitchen videos, its head."""
     with atomic(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")

@@ -7,7 +7,6 @@ nothing is ever assigned to them.
 """
 
 import hashlib
-import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from videobert.data.provenance import atomic
+from videobert.data.provenance import as_text, atomic
 from videobert.errors import UserError
 
 if TYPE_CHECKING:
@@ -86,7 +85,7 @@ def save(tree: Codebook, path: Path, provenance: dict[str, Any]) -> None:
     tensors |= {f"alive.{level}": array.astype(np.uint8) for level, array in enumerate(tree.alive, 1)}
     with atomic(path) as temporary:
         # One key only: safetensors keeps metadata in a hash map, whose order changes from run to run.
-        save_file(tensors, temporary, metadata={"provenance": json.dumps(provenance, sort_keys=True)})
+        save_file(tensors, temporary, metadata={"provenance": as_text(provenance)})
 
 
 def fit(vectors: "np.ndarray", branching: int, depth: int, batch_size: int, seed: int, threads: int = 1) -> Codebook:

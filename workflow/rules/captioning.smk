@@ -22,7 +22,8 @@ rule captioning:
     params:
         version=version("captioning"),
         settings=settings("captioning"),
+        execution=execution("captioning"),
     shell:
         "python -m videobert captioning --model {input.weights:q} --tokens {input.tokens:q} --manifest {input.manifest:q}"
         " --features {input.features:q} --steps {input.steps:q}"
-        " --figures {output:q} {params.settings} {EXECUTION[captioning]} > {log:q} 2>&1"
+        " --figures {output:q} {params.settings} {params.execution} > {log:q} 2>&1"

@@ -19,7 +19,8 @@ rule codebook:
     params:
         version=version("codebook"),
         settings=settings("codebook"),
+        execution=execution("codebook"),
     shell:
         "python -m videobert codebook --features {input.features:q} --manifest {input.manifest:q}"
         " --centroids {output.centroids:q} --statistics {output.statistics:q} --atlas {output.atlas:q}"
-        " {params.settings} {EXECUTION[codebook]} > {log:q} 2>&1"
+        " {params.settings} {params.execution} > {log:q} 2>&1"

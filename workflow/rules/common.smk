@@ -4,21 +4,22 @@ import os
 import sys
 from pathlib import Path
 
-# The rules call `python -m videobert`: with the Python that runs Snakemake, activated or not, and with this checkout's
-# package in the environments that --sdm conda makes. A job on a cluster parses this file again, so it holds there too.
-os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [workflow.basedir, os.environ.get("PYTHONPATH")]))
-sys.path.insert(0, workflow.basedir)
+# A checkout's own package comes before an installed one.
+CHECKOUT = Path(workflow.current_basedir).parents[1]
+if (CHECKOUT / "videobert").is_dir():
+    sys.path.insert(0, str(CHECKOUT))
 
 from videobert import config as configuration
 from videobert.data.manifest import digest, list_digest, plan, shards
 from videobert.errors import UserError
 from videobert.layout import SHARDED, Layout
+from videobert.model.settings import PretrainSettings
 from videobert.pipeline import STAGES, version
-from videobert.process import WORKFLOW, acquire_lock
+from videobert.process import acquire_lock, prepare_jobs
+from videobert.upgrade import UPGRADING, refuse_older
 from videobert.upstream import shared_stages
 
-os.environ[WORKFLOW] = str(os.getpid())
+prepare_jobs(CHECKOUT)
 
 
 def planned(layout):
@@ -32,6 +33,7 @@ try:
     # The shards are known when this file is parsed; each carries a digest of its own sources as a parameter, so that
     # appended videos rerun nothing of the others. (A checkpoint, or the manifest as every job's input, would.)
     OWN = Layout(CONFIG.results)
+    refuse_older(OWN)
     PLAN = planned(Layout(CONFIG.upstream) if CONFIG.upstream else OWN)
     NOT_SHARED = shared_stages(CONFIG, list(shards(PLAN[0]))) if CONFIG.upstream else {}
     if NOT_SHARED.get("corpus"):
@@ -47,19 +49,6 @@ if CONFIG.upstream:
     for stage, reason in NOT_SHARED.items():
         place = f"made in {CONFIG.results}: {reason}" if reason else f"taken from {CONFIG.upstream}"
         print(f"{stage}: {place}", file=sys.stderr)
-
-# How each stage is executed: flags that nothing depends on, so they stand beside the tracked ones.
-EXECUTION = {stage: configuration.untracked(CONFIG, stage) for stage in STAGES}
-
-LOCKS = []
-
-
-# Not when this file is parsed: a dry run may look while another run works.
-onstart:
-    try:
-        LOCKS.append(acquire_lock(Path(OWN.lock)))
-    except UserError as error:
-        sys.exit(str(error))
 
 
 wildcard_constraints:
@@ -81,6 +70,41 @@ def settings(stage):
     return configuration.tracked(CONFIG, stage)
 
 
+def untracked(value):
+    """A rule's parameter that its result does not depend on: a change of it reruns nothing.
+
+    Snakemake compares parameters with those of the last run, but not what a function of more than the wildcards returns.
+    """
+    return lambda wildcards, threads: value
+
+
+def execution(stage):
+    """A rule's untracked parameter: the flags that say how its stage is executed. Whoever asks for them holds the lock."""
+
+    def flags(wildcards, threads):
+        hold_lock()
+        return configuration.untracked(CONFIG, stage)
+
+    return flags
+
+
+LOCKS = []
+
+
+def hold_lock():
+    """Keeps a second run out of the results folder. A dry run may look while another run works.
+
+    Called when the jobs are planned: when this file is parsed, nobody knows yet what kind of run it is, and where this
+    workflow is a module of another one, its `onstart` is never called.
+    """
+    executes = workflow.is_main_process and workflow.executor_plugin is not None and not workflow.dryrun
+    if executes and not LOCKS and UPGRADING not in os.environ:
+        try:
+            LOCKS.append(acquire_lock(Path(OWN.lock)))
+        except UserError as error:
+            sys.exit(str(error))
+
+
 def annotations():
     """The tables of annotated steps: a user's own, or those that came with the kitchen's videos."""
     if CONFIG.evaluate.annotations is None:
@@ -90,3 +114,21 @@ def annotations():
         if CONFIG.evaluate.annotations == "kitchen"
         else [CONFIG.evaluate.annotations]
     )
+
+
+def scaled():
+    """The models, seed by seed of each share; the main one is not trained twice. None without truth."""
+    if CONFIG.evaluate.annotations is None:
+        return []
+    main = CONFIG.pretrain.share, CONFIG.pretrain.seed
+    return [
+        FILES.model if (share, seed) == main else OWN.scaling_model(float(share), seed)
+        for share in CONFIG.scaling.shares
+        for seed in CONFIG.scaling.seeds
+    ]
+
+
+def scaling_settings(wildcards):
+    """pretrain's settings, with a share and a seed of its own."""
+    own = {"share": float(wildcards.share), "seed": int(wildcards.seed)}
+    return configuration.flags(configuration.part(CONFIG, PretrainSettings).model_dump(exclude_defaults=True) | own)

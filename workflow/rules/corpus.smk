@@ -16,8 +16,9 @@ rule corpus:
     params:
         version=version("corpus"),
         settings=settings("corpus"),
+        execution=execution("corpus"),
         # The list is no input: a newer time alone changes nothing, a source, an id or a split does.
         videos=list_digest(*PLAN),
     shell:
         "python -m videobert corpus --manifest {output.manifest:q} --ledger {output.ledger:q}"
-        " --id_register {output.register:q} {params.settings} > {log:q} 2>&1"
+        " --id_register {output.register:q} {params.settings} {params.execution} > {log:q} 2>&1"

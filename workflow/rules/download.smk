@@ -1,6 +1,5 @@
 # The videos: fetched, linked or rendered.
 
-from videobert.config import flags, part
 from videobert.stages.retry import retried
 from videobert.web.options import DownloadExecution
 
@@ -21,17 +20,19 @@ rule download_shard:
     params:
         version=version("download"),
         settings=settings("download"),
-        options=flags(part(CONFIG, DownloadExecution).selection()),
+        execution=execution("download"),
+        options=configuration.flags(configuration.part(CONFIG, DownloadExecution).selection()),
         retried=lambda wildcards: retried(OWN, wildcards.shard),
         # The job reads the list, yet the list is no input: `sources` tells what is new for this shard, so that videos
         # appended elsewhere in the list rerun nothing. (Nor is the manifest, as ancient(): Snakemake 9.27 then forgets
         # jobs with missing or outdated outputs whenever the manifest itself is to be remade.)
         sources=lambda wildcards: digest(SHARDS[wildcards.shard]),
         register=FILES.register,
+        list=untracked(configuration.flags({"videos": CONFIG.corpus.videos, "shard_size": CONFIG.corpus.shard_size})),
     shell:
-        "python -m videobert download --videos {CONFIG.corpus.videos:q} --id_register {params.register:q}"
-        " --shard_size {CONFIG.corpus.shard_size} --shard {wildcards.shard} --ledger {output.ledger:q}"
-        " --steps {output.steps:q} {params.settings} {EXECUTION[download]} > {log:q} 2>&1"
+        "python -m videobert download {params.list} --id_register {params.register:q}"
+        " --shard {wildcards.shard} --ledger {output.ledger:q}"
+        " --steps {output.steps:q} {params.settings} {params.execution} > {log:q} 2>&1"
 
 
 rule download_ledger:

@@ -17,6 +17,7 @@ rule evaluate:
         "../../envs/evaluate.yaml"
     params:
         version=version("evaluate"),
+        execution=execution("evaluate"),
     shell:
         "python -m videobert evaluate --figures {input.figures:q} --model {input.weights:q}"
-        " --metrics {output.metrics:q} --card {output.card:q} > {log:q} 2>&1"
+        " --metrics {output.metrics:q} --card {output.card:q} {params.execution} > {log:q} 2>&1"

@@ -17,9 +17,10 @@ rule features_shard:
     params:
         version=version("features"),
         settings=settings("features"),
+        execution=execution("features"),
     shell:
         "python -m videobert features --frames {input.frames:q}"
-        " --table {output.table:q} --ledger {output.ledger:q} {params.settings} {EXECUTION[features]} > {log:q} 2>&1"
+        " --table {output.table:q} --ledger {output.ledger:q} {params.settings} {params.execution} > {log:q} 2>&1"
 
 
 rule features_ledger:

@@ -18,6 +18,7 @@ rule forecasting:
     params:
         version=version("forecasting"),
         settings=settings("forecasting"),
+        execution=execution("forecasting"),
     shell:
         "python -m videobert forecasting --model {input.weights:q} --tokens {input.tokens:q} --manifest {input.manifest:q}"
-        " --figures {output:q} {params.settings} {EXECUTION[forecasting]} > {log:q} 2>&1"
+        " --figures {output:q} {params.settings} {params.execution} > {log:q} 2>&1"

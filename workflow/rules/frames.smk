@@ -15,9 +15,10 @@ rule frames_shard:
     params:
         version=version("frames"),
         settings=settings("frames"),
+        execution=execution("frames"),
     shell:
         "python -m videobert frames --download {input.download:q}"
-        " --ledger {output.ledger:q} {params.settings} {EXECUTION[frames]} > {log:q} 2>&1"
+        " --ledger {output.ledger:q} {params.settings} {params.execution} > {log:q} 2>&1"
 
 
 rule frames_ledger:

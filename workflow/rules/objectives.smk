@@ -18,6 +18,7 @@ rule objectives:
     params:
         version=version("objectives"),
         settings=settings("objectives"),
+        execution=execution("objectives"),
     shell:
         "python -m videobert objectives --model {input.weights:q} --tokens {input.tokens:q} --manifest {input.manifest:q}"
-        " --figures {output:q} {params.settings} {EXECUTION[objectives]} > {log:q} 2>&1"
+        " --figures {output:q} {params.settings} {params.execution} > {log:q} 2>&1"

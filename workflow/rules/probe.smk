@@ -20,7 +20,8 @@ rule probe:
     params:
         version=version("probe"),
         settings=settings("probe"),
+        execution=execution("probe"),
     shell:
         "python -m videobert probe --model {input.weights:q} --tokens {input.tokens:q} --manifest {input.manifest:q}"
         " --features {input.features:q} --steps {input.steps:q}"
-        " --figures {output:q} {params.settings} {EXECUTION[probe]} > {log:q} 2>&1"
+        " --figures {output:q} {params.settings} {params.execution} > {log:q} 2>&1"

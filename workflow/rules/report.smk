@@ -27,10 +27,12 @@ rule report:
     params:
         version=version("report"),
         settings=settings("report"),
-        results=OWN.results,
+        execution=execution("report"),
+        results=lambda wildcards, output: Path(output.page).parents[1],
         upstream=configuration.flags({"upstream": CONFIG.upstream}) if SHARED else "",
         shared=" ".join(SHARED),
     shell:
         "python -m videobert report --results {params.results:q} {params.upstream}"
         " --shared {params.shared}"
-        " --page {output.page:q} --summary {output.summary:q} {params.settings} > {log:q} 2>&1"
+        " --page {output.page:q} --summary {output.summary:q} {params.settings} {params.execution}"
+        " > {log:q} 2>&1"

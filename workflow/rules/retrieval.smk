@@ -21,6 +21,7 @@ rule retrieval:
     params:
         version=version("retrieval"),
         settings=settings("retrieval"),
+        execution=execution("retrieval"),
     shell:
         "python -m videobert retrieval --model {input.weights:q} --tokens {input.tokens:q} --manifest {input.manifest:q} --steps {input.steps:q}"
-        " --figures {output:q} {params.settings} {EXECUTION[retrieval]} > {log:q} 2>&1"
+        " --figures {output:q} {params.settings} {params.execution} > {log:q} 2>&1"

@@ -21,10 +21,11 @@ rule tokens_shard:
     params:
         version=version("tokens"),
         settings=settings("tokens"),
+        execution=execution("tokens"),
     shell:
         "python -m videobert tokens --transcripts {input.transcripts:q} --features {input.features:q} --centroids {input.centroids:q}"
         " --tokenizer {input.tokenizer:q} --manifest {input.manifest:q} --shard {wildcards.shard}"
-        " --table {output.table:q} --ledger {output.ledger:q} {params.settings} {EXECUTION[tokens]} > {log:q} 2>&1"
+        " --table {output.table:q} --ledger {output.ledger:q} {params.settings} {params.execution} > {log:q} 2>&1"
 
 
 rule tokens_ledger:

@@ -17,9 +17,10 @@ rule transcribe_shard:
     params:
         version=version("transcribe"),
         settings=settings("transcribe"),
+        execution=execution("transcribe"),
     shell:
         "python -m videobert transcribe --download {input.download:q}"
-        " --table {output.table:q} --ledger {output.ledger:q} {params.settings} {EXECUTION[transcribe]} > {log:q} 2>&1"
+        " --table {output.table:q} --ledger {output.ledger:q} {params.settings} {params.execution} > {log:q} 2>&1"
 
 
 rule transcribe_ledger:

@@ -18,6 +18,8 @@ rule vocabulary:
     params:
         version=version("vocabulary"),
         settings=settings("vocabulary"),
+        execution=execution("vocabulary"),
     shell:
         "python -m videobert vocabulary --transcripts {input.transcripts:q} --manifest {input.manifest:q}"
-        " --tokenizer_json {output.tokenizer:q} --provenance {output.provenance:q} {params.settings} > {log:q} 2>&1"
+        " --tokenizer_json {output.tokenizer:q} --provenance {output.provenance:q} {params.settings} {params.execution}"
+        " > {log:q} 2>&1"

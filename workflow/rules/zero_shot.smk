@@ -20,7 +20,8 @@ rule zero_shot:
     params:
         version=version("zero_shot"),
         settings=settings("zero_shot"),
+        execution=execution("zero_shot"),
     shell:
         "python -m videobert zero_shot --model {input.weights:q} --tokens {input.tokens:q} --manifest {input.manifest:q}"
         " --features {input.features:q} --steps {input.steps:q}"
-        " --figures {output:q} {params.settings} {EXECUTION[zero_shot]} > {log:q} 2>&1"
+        " --figures {output:q} {params.settings} {params.execution} > {log:q} 2>&1"
