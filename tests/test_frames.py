@@ -759,6 +759,7 @@ def costs(source: Path, settings: str = "20, 224, 18") -> tuple[dict, int, float
     program = f"""if True:
         import json, os, resource
         from pathlib import Path
+        from memory import own_peak
         from videobert.errors import VideoError
         from videobert.media.normalising import FrameFormat, normalise
         source = Path({str(source)!r})
@@ -766,12 +767,11 @@ def costs(source: Path, settings: str = "20, 224, 18") -> tuple[dict, int, float
             row = normalise(source, source.with_name("out.mp4"), FrameFormat({settings}))
         except VideoError as error:
             row = {{"reason": str(error)}}
-        # Not RUSAGE_SELF: a process inherits the peak of the one that started it.
-        own = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
-        most = max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) // 1024
+        most = max(own_peak(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
         print(json.dumps([row, most, sum(os.times()[:4])]))
     """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     import json
 
     return tuple(json.loads(done.stdout.splitlines()[-1]))

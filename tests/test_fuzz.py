@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from memory import own_peak
 from test_frames import barcode, encode, encoders
 
 from videobert.data.provenance import read_table
@@ -130,7 +131,7 @@ def stages(folder: Path, shard: str) -> None:
     }
     features(decoded, **outputs, **section("features", device="cpu"))
     took = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
-    own = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) // 1024
+    own = own_peak()
     print(json.dumps({"own": own, "children": took}))
 
 
@@ -303,7 +304,7 @@ def lists(folder: Path) -> None:
         except Exception as error:
             outcome = f"unforeseen, list {number}: {type(error).__name__}: {error}"
         outcomes.append((number, outcome, time.process_time() - begun))
-    own = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) // 1024
+    own = own_peak()
     print(json.dumps([own, outcomes]))
 
 

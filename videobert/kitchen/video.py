@@ -1,5 +1,6 @@
 """The pictures of a video, excerpts of other videos (`clip`), and the file with pictures and sound (`render`)."""
 
+import platform
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +16,10 @@ from videobert.kitchen.script import FPS, OBJECTS, SHORTEST_STEP, VERBS, Script,
 from videobert.kitchen.voice import SAMPLE_RATE, sound
 
 # x264's code for AVX-512 reads memory that nobody wrote (seen with MALLOC_PERTURB_, whenever mbtree is on), so that its bytes
-# differ from run to run. Older instructions give one answer on all processors.
-X264 = {"preset": "veryfast", "crf": "23", "g": "100", "threads": "1", "x264-params": "asm=sse4.2"}
+# differ from run to run. Older instructions give one answer on all x86 processors.
+X264 = {"preset": "veryfast", "crf": "23", "g": "100", "threads": "1"}
+if platform.machine() in ("x86_64", "AMD64"):
+    X264["x264-params"] = "asm=sse4.2"
 
 
 def pictures(script: Script) -> Iterator[Image.Image]:
