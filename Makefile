@@ -3,6 +3,8 @@
 # `make test` runs all tests, spread over the cores (eight minutes on two); `make test-fast` those that need no workflow and
 # no trained model (a minute). Both in random order: the first lines name the seed, and `make test
 # TESTS=--randomly-seed=N` runs that order again. TESTS takes any other words of pytest as well.
+#
+# `make docs` builds the documentation's site into build/docs.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -12,7 +14,7 @@ TESTS ?=
 # from another.
 PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
-.PHONY: demo kitchen-full test test-fast install lint clean
+.PHONY: demo kitchen-full test test-fast install lint docs clean
 
 demo: install
 	$(BIN)/snakemake --cores $(CORES) report
@@ -31,6 +33,12 @@ test-fast: install
 
 lint: install
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile workflow && $(BIN)/lint-imports
+
+# The site of the documentation, build/docs/index.html; a warning is an error. Sphinx comes with the extra `docs`.
+docs: install
+	test -x $(BIN)/sphinx-build || $(BIN)/pip install --quiet --constraint requirements.lock --editable .[docs]
+	PYTHONPATH=. $(BIN)/sphinx-build -W --keep-going -n -q docs build/docs
+	@echo build/docs/index.html
 
 install: .venv/installed
 

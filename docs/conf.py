@@ -15,7 +15,7 @@ version = release = __version__
 html_title = f"{project} {release}"
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
-exclude_patterns = ["README.md", "generated/floors.md"]
+exclude_patterns = ["generated/floors.md"]
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
@@ -24,6 +24,8 @@ html_theme_options = {"navigation_with_keys": True}
 
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
+smartquotes = False
+highlight_language = "text"
 
 # Docstrings are written in Markdown's way: `code` in single backticks.
 default_role = "code"
@@ -37,7 +39,6 @@ autodoc_preserve_defaults = True
 # Other projects' names lead nowhere, since the site is built without the network.
 nitpick_ignore_regex = [("py:.*", r"(pathlib|numpy|np|torch|transformers)\..*")]
 
-suppress_warnings = []
 copybutton_prompt_text = r"\$ |>>> "
 copybutton_prompt_is_regexp = True
 

@@ -119,7 +119,9 @@ def files_page() -> str:
         if stage == "scaling":
             text += f"`{scaling_folder()}/`: for each model beside the main one, the files that `pretrain` writes.\n\n"
     rows = [f"| `{word}` | {STATUSES[word]} |" for word in Status]
-    return text.rstrip("\n") + "\n" + FILES_TAIL.format(statuses="\n".join(["| word | meaning |", "| --- | --- |", *rows]))
+    return (
+        text.rstrip("\n") + "\n" + FILES_TAIL.format(statuses="\n".join(["| word | meaning |", "| --- | --- |", *rows]))
+    )
 
 
 def scaling_folder() -> str:
@@ -134,8 +136,10 @@ def repeated(stage: str, file: File) -> bool:
 def reads(stage: str) -> str:
     if not READS.get(stage):
         return ""
-    return "Reads what " + listed([f"`{name}`" for name in READS[stage]]) + (
-        " writes. " if len(READS[stage]) == 1 else " write. "
+    return (
+        "Reads what "
+        + listed([f"`{name}`" for name in READS[stage]])
+        + (" writes. " if len(READS[stage]) == 1 else " write. ")
     )
 
 
@@ -218,13 +222,17 @@ def stage_section(name: str) -> str:
             kind = "reads" if issubclass(class_, Inputs) else "writes"
             rows += [f"| `--{flag}` | {kind} | {what} |" for flag, what in fields(class_)]
     text += "\n".join(["| flag | | what it is |", "| --- | --- | --- |", *rows]) + "\n\n"
-    flags = [f"`--{field}`" for class_ in classes.values() if not issubclass(class_, Files) for field in class_.model_fields]
+    flags = [
+        f"`--{field}`" for class_ in classes.values() if not issubclass(class_, Files) for field in class_.model_fields
+    ]
     return text + (f"Settings: {', '.join(flags)}. [What they mean](../settings.md).\n\n" if flags else "")
 
 
 def fields(class_: Any) -> Iterator[tuple[str, str]]:
     for name, field in class_.model_fields.items():
-        several = " FILE ..." if get_origin(field.annotation) is list else " FILE" if takes_file(field.annotation) else ""
+        several = (
+            " FILE ..." if get_origin(field.annotation) is list else " FILE" if takes_file(field.annotation) else ""
+        )
         yield f"{name}{several}", " ".join((field.description or "").split())
 
 
@@ -253,7 +261,7 @@ PLACES: dict[str, tuple[int, int, str]] = {
     "features": (478, 184, "S3D, 1.5 s clips"),
     "vocabulary": (614, 40, "WordPiece"),
     "codebook": (614, 238, "visual words"),
-    "tokens": (750, 130, "text + visual words"),
+    "tokens": (750, 130, "joint segments"),
     "pretrain": (70, 360, "joint BERT"),
     "evaluate": (614, 360, "metrics"),
     "report": (750, 360, "one HTML page"),
@@ -286,7 +294,9 @@ def picture() -> str:
     width, height = 820, 410
     parts_ = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" aria-labelledby="title">',
-        "<title id=\"title\">From a list of videos to a report: " + " → ".join([*READS, "tasks", "evaluate", "report"]) + "</title>",
+        '<title id="title">From a list of videos to a report: '
+        + " → ".join([*READS, "tasks", "evaluate", "report"])
+        + "</title>",
         f"<style>\n{STYLE}\n</style>",
         '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path class="head" d="M0 0 8 4 0 8z"/></marker></defs>',
@@ -312,7 +322,8 @@ def arrow(start: str, end: str) -> str:
     if x2 < x1:
         bottom, top = y1 + BOX[1] // 2, y2 - BOX[1] // 2
         x1, x2, channel = PLACES[start][0], PLACES[end][0], 292
-        path = f"M{x1} {bottom} V{channel - 8} Q{x1} {channel} {x1 - 8} {channel} H{x2 + 8} Q{x2} {channel} {x2} {channel + 8} V{top}"
+        left = f"Q{x1} {channel} {x1 - 8} {channel} H{x2 + 8} Q{x2} {channel} {x2} {channel + 8}"
+        path = f"M{x1} {bottom} V{channel - 8} {left} V{top}"
     else:
         bend = (x2 - x1) // 2
         path = f"M{x1} {y1} C{x1 + bend} {y1} {x2 - bend} {y2} {x2} {y2}"
@@ -329,8 +340,11 @@ def box(name: str, x: int, y: int, wide: int, high: int, lines: tuple[str, ...])
     kind = {"transcribe": "text", "vocabulary": "text", "frames": "video", "features": "video", "codebook": "video"}
     first = y - 5 * len(lines)
     texts = [f'<text class="name" x="{x}" y="{first + 3}">{name}</text>']
-    texts += [f'<text class="what" x="{x}" y="{first + 4 + 14 * row}">{line}</text>' for row, line in enumerate(lines, 1)]
-    rectangle = f'<rect class="{kind.get(name, "box")}" x="{x - wide // 2}" y="{y - high // 2}" width="{wide}" height="{high}" rx="6"/>'
+    texts += [
+        f'<text class="what" x="{x}" y="{first + 4 + 14 * row}">{line}</text>' for row, line in enumerate(lines, 1)
+    ]
+    place = f'x="{x - wide // 2}" y="{y - high // 2}" width="{wide}" height="{high}"'
+    rectangle = f'<rect class="{kind.get(name, "box")}" {place} rx="6"/>'
     return "\n".join([rectangle, *texts])
 
 
