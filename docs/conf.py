@@ -6,6 +6,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import generate
+from sphinx.application import Sphinx
 
 from videobert import __version__
 
@@ -31,8 +32,8 @@ highlight_language = "text"
 default_role = "code"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
-autodoc_typehints = "description"
-autodoc_typehints_description_target = "documented"
+autodoc_typehints_format = "short"
+python_maximum_signature_line_length = 100
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 
@@ -43,5 +44,5 @@ copybutton_prompt_text = r"\$ |>>> "
 copybutton_prompt_is_regexp = True
 
 
-def setup(app):
+def setup(app: Sphinx) -> None:
     app.connect("builder-inited", lambda app: generate.write_pages())

@@ -60,8 +60,8 @@ FILES_TAIL = """\
 
 ## Words of the ledgers
 
-The column `status` of a ledger holds one of these words; [what to do about each](../your-own-videos.md) is told for the
-download, and [on the page of messages](../troubleshooting.md) for the others.
+The column `status` of a ledger holds one of these words; [Your own
+videos](../your-own-videos.md) explains what to do about each of those of the download.
 
 {statuses}
 
@@ -79,7 +79,7 @@ under a key of that name.
 | `execution` | how it was executed: device, threads, batch size |
 
 Some stages add a fact that later ones check, such as `weights_sha256` (S3D's weights), `clip_seconds`, `codebook_sha256` and
-`vocabulary_sha256`. No date, host name or path stands there: the same configuration gives the same bytes.
+`vocabulary_sha256`. They hold no date, host name or path: the same configuration gives the same bytes.
 
 ```python
 import json
@@ -103,7 +103,7 @@ STATUSES = {
     Status.TOO_SHORT: "Shorter than one clip.",
     Status.EXCLUDED: "The id stands in the file that `tokens.exclude` names.",
     Status.EMPTY: "Neither a sentence nor a clip is left of it.",
-    Status.FAILED: "Something that nobody foresaw; the log has the traceback.",
+    Status.FAILED: "An unexpected error; the log has the traceback.",
 }
 
 
@@ -172,16 +172,16 @@ def table(file: File) -> str:
 COMMANDS_HEAD = """\
 # Commands
 
-`videobert NAME --help` shows what stands here. The commands need the environment that `make` has made: type
-`. .venv/bin/activate` first. Exit codes: 0 is success, 1 an error that you can mend, told in one line, and 2 a mistyped flag.
+`videobert NAME --help` prints the same information. The commands need the environment that `make` has made; type
+`. .venv/bin/activate` first. Exit codes: 0 is success, 1 an error that you can fix, reported in one line, and 2 a mistyped flag.
 
 """
 STAGES_HEAD = """\
 # Commands of the pipeline
 
-One for each stage. The workflow calls them; by hand they are needed for an experiment with a single stage only. Each takes
+One for each stage. The workflow calls them; by hand they are only needed for an experiment with a single stage. Each takes
 its files and its settings as flags. A setting has the same name in the configuration, as a flag and in Python; the values
-that are not given are the defaults of [Settings](../settings.md), those for your own videos.
+that are not given have the defaults of [Settings](../settings.md), those for your own videos.
 
 """
 
