@@ -52,7 +52,7 @@ import pandas
 tokens = pandas.read_parquet("results/tokens/0000.parquet")
 ```
 
-pandas, Polars, DuckDB and Arrow read the tables as they are. To read all shards of a stage, name the files by a pattern
+pandas, DuckDB, Arrow and Hugging Face datasets read the tables as they are. To read all shards of a stage, name the files by a pattern
 (`results/tokens/*.parquet`): a reader that is given the folder finds the ledgers in `_ledger` as well.
 
 """
