@@ -13,7 +13,7 @@ from docstring_parser import parse
 
 import videobert
 from videobert.cli import parts
-from videobert.data.schemas import Columns, File, files
+from videobert.data.schemas import SEGMENTS, Columns, File, files
 from videobert.errors import Status
 from videobert.layout import Layout
 from videobert.pipeline import STAGES, TOOLS, function
@@ -52,7 +52,8 @@ import pandas
 tokens = pandas.read_parquet("results/tokens/0000.parquet")
 ```
 
-pandas, DuckDB, Arrow and Hugging Face datasets read the tables as they are. To read all shards of a stage, name the files by a pattern
+pandas, DuckDB, Arrow and Hugging Face datasets read the tables as they are. To read all shards of a stage, name the files by a
+pattern
 (`results/tokens/*.parquet`): a reader that is given the folder finds the ledgers in `_ledger` as well.
 
 """
@@ -118,6 +119,8 @@ def files_page() -> str:
         text += "".join(file_section(file, shown) for file in group if not repeated(stage, file))
         if stage == "scaling":
             text += f"`{scaling_folder()}/`: for each model beside the main one, the files that `pretrain` writes.\n\n"
+    index = File("index/segments.parquet", "A row for each segment.", SEGMENTS)
+    text += f"## Index of videobert search\n\n`videobert index` writes it.\n\n{file_section(index, shown)}"
     rows = [f"| `{word}` | {STATUSES[word]} |" for word in Status]
     return (
         text.rstrip("\n") + "\n" + FILES_TAIL.format(statuses="\n".join(["| word | meaning |", "| --- | --- |", *rows]))

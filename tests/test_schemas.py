@@ -14,6 +14,7 @@ from calls import codebook, corpus, tokens
 from safetensors import safe_open
 from synthetic import world
 
+from videobert.api import VideoBert
 from videobert.data.provenance import write_table
 from videobert.data.schemas import (
     ATLAS,
@@ -22,6 +23,7 @@ from videobert.data.schemas import (
     MANIFEST,
     OUTCOME,
     REGISTER,
+    SEGMENTS,
     SENTENCE_COUNTS,
     SENTENCES,
     STATISTICS,
@@ -93,6 +95,12 @@ def test_every_file_of_a_run_is_described_and_has_the_columns_that_its_descripti
     all_files = {file.path for group in files(Layout(results)).values() for file in group}
     # The small run has no captions.
     assert all_files - met <= {f"{results}/download/{{shard}}/{{video_id}}.{{language}}.{{ext}}"}
+
+
+def test_an_index_has_the_columns_that_are_described(finished, tmp_path):
+    VideoBert.from_pretrained(finished / "results/pretrain").index([finished / "results"], tmp_path)
+    (segments,) = tmp_path.iterdir()
+    expect(segments, SEGMENTS)
 
 
 def test_the_stages_that_need_no_video_write_the_columns_that_are_described(tmp_path):
