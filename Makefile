@@ -3,6 +3,8 @@
 # `make test` runs all tests, spread over the cores (eight minutes on two); `make test-fast` those that need no workflow and
 # no trained model (a minute). Both in random order: the first lines name the seed, and `make test
 # TESTS=--randomly-seed=N` runs that order again. TESTS takes any other words of pytest as well.
+#
+# `make docs` builds the documentation's site into build/docs.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -12,7 +14,7 @@ TESTS ?=
 # from another.
 PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
-.PHONY: demo kitchen-full test test-fast test-install install lint clean
+.PHONY: demo kitchen-full test test-fast test-install coverage install lint docs clean
 
 demo: install
 	$(BIN)/snakemake --cores $(CORES) report
@@ -35,6 +37,11 @@ test-install: install
 
 lint: install
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile workflow && $(BIN)/lint-imports
+
+# The site of the documentation, build/docs/index.html; a warning is an error.
+docs: install
+	PYTHONPATH=. $(BIN)/sphinx-build -W --keep-going -n -q docs build/docs
+	@echo build/docs/index.html
 
 install: .venv/installed
 

@@ -1,5 +1,6 @@
 """Frames: the right picture at the right time and in the right colour, and broken or hostile media as ledger rows."""
 
+import os
 import re
 import struct
 import subprocess

@@ -13,7 +13,7 @@ Each floor uses those below it:
     web/                  videos from sites; yt-dlp is used here
     kitchen/              the built-in corpus
     media/                video files in bounded processes; PyAV and ffmpeg are used here
-    data/                 provenance, ledgers, tables, the manifest
+    data/                 provenance, ledgers, tables, the columns of every file, the manifest
     cli.py, pipeline.py   commands; process.py, devices.py: locks and devices
     settings.py           what a setting is
     layout.py, errors.py  the files of a run; the two kinds of errors, and the words of the ledgers

@@ -25,6 +25,8 @@ from typing import Any, Literal
 import numpy as np
 
 from videobert.data.provenance import read_provenance, read_table, sha256, write_table
+from videobert.data.schemas import SEGMENTS as COLUMNS
+from videobert.data.schemas import arrow
 from videobert.errors import UserError, VideoError
 from videobert.evaluation.steps import clips_of_videos
 from videobert.layout import Layout, ModelFolder
@@ -225,11 +227,10 @@ class VideoBert:
         if not rows:
             raise UserError("nothing to index: none of the videos holds a clip")
         vectors = mean_outputs(self.predictor, [self._joint(np.array(row["words"])) for row in rows])
-        schema = pa.schema([("video", pa.string()), ("start", pa.float64()), ("end", pa.float64())])
-        table = pa.Table.from_pylist(rows, schema.append(pa.field("words", pa.list_(pa.int32()))))
+        table = pa.Table.from_pylist(rows, arrow(COLUMNS[:-1]))
         column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
         provenance = {"stage": "index", "version": 1, "clips": clips, "model": self._hash}
-        write_table(table.append_column("vector", column), Path(output) / SEGMENTS, provenance)
+        write_table(table.append_column(COLUMNS[-1].name, column), Path(output) / SEGMENTS, provenance)
         return len(rows)
 
     def search(self, text: str, index: str | Path, top: int = 5) -> list[Found]:

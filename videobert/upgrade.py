@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from videobert.config import check, own_values
-from videobert.data.ledger import FILE_SCHEMA, file_facts
+from videobert.data.ledger import file_facts
 from videobert.data.manifest import rows_of
 from videobert.data.provenance import FORMAT, OLD_KEY, read_provenance, read_table, write_json, write_table
+from videobert.data.schemas import SHA256, SIZE, arrow_type
 from videobert.errors import Status, UserError
 from videobert.layout import SHARDED, Layout
 from videobert.process import acquire_lock
@@ -122,15 +123,16 @@ def _add_file_facts(layout: Layout, shard: str) -> None:
         if not ledger.exists():
             continue
         table = read_table(ledger)
-        if set(FILE_SCHEMA) <= set(table.column_names):
+        if SIZE.name in table.column_names:
             continue
         names = [row["path"] if row["status"] == Status.OK else None for row in table.to_pylist()]
         facts = [
             file_facts(ledger.parent / name) if name and (ledger.parent / name).is_file() else {} for name in names
         ]
         place = table.column_names.index("height") + 1 if "height" in table.column_names else table.num_columns
-        for name, type_ in reversed(FILE_SCHEMA.items()):
-            table = table.add_column(place, name, pa.array([fact.get(name) for fact in facts], type_))
+        for column in (SHA256, SIZE):
+            values = pa.array([fact.get(column.name) for fact in facts], arrow_type(column.type))
+            table = table.add_column(place, column.name, values)
         write_table(table, ledger, read_provenance(ledger))
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videobert.data.provenance import FORMAT, atomic, provenance_key, read_table, sha256, write_table
+from videobert.data.schemas import LEDGER, OUTCOME, SHA256, SIZE, arrow, names
 from videobert.data.text import one_line
 from videobert.errors import Status, UserError, VideoError
 from videobert.settings import Inputs, Outputs
@@ -72,8 +73,7 @@ def process_videos(
     if videos and unforeseen == len(videos):
         shutil.rmtree(journal)
         raise UserError(f"every video of this shard failed; the first: {rows[0]['reason']} (traceback above)")
-    columns = [("video_id", pa.string()), ("status", pa.string()), ("reason", pa.string())]
-    ledger = pa.Table.from_pylist(rows, schema=pa.schema(columns + [(field.name, field.type) for field in schema]))
+    ledger = pa.Table.from_pylist(rows, schema=pa.schema([*arrow(OUTCOME), *schema]))
     return ledger, None if table_schema is None else pa.concat_tables([table_schema.empty_table(), *tables])
 
 
@@ -88,7 +88,7 @@ def completed(path: Path) -> list[dict[str, Any]]:
 
 
 # The facts by which a ledger stands for the files that lie beside it and that no rule declares.
-FILE_SCHEMA = {"size": "int64", "sha256": "string"}
+FILE_FACTS = (SIZE, SHA256)
 
 
 def file_facts(path: Path) -> dict[str, Any]:
@@ -101,12 +101,12 @@ def open_file(ledger: Path, row: dict[str, Any]) -> Path:
 
     Raises UserError when it is not there, or is not the one that the ledger names by size and hash.
     """
-    if not row.keys() >= FILE_SCHEMA.keys():
+    if not row.keys() >= set(names(FILE_FACTS)):
         raise UserError(f"{ledger} was made by an older version of videobert: run videobert upgrade")
     path = ledger.parent / row["path"]
     if not path.is_file():
         raise UserError(f"{path} is missing, though {ledger} lists it; delete that ledger and run again")
-    if file_facts(path) != {name: row[name] for name in FILE_SCHEMA}:
+    if file_facts(path) != {name: row[name] for name in names(FILE_FACTS)}:
         raise UserError(
             f"{path} is not the file that {ledger} lists (its content differs); delete that ledger and run again"
         )
@@ -135,9 +135,9 @@ def ledger(inputs: LedgerInputs, outputs: LedgerOutputs) -> None:
     parts = []
     shards = sorted(set(read_table(inputs.manifest, ["shard"])["shard"].to_pylist()))
     for shard, file in zip(shards, inputs.ledgers, strict=True):
-        part = read_table(file, ["video_id", "status", "reason"])
+        part = read_table(file, [*names(OUTCOME)])
         parts.append(part.add_column(0, "shard", pa.array([shard] * len(part), pa.string())))
-    table = pa.concat_tables(parts)
+    table = pa.concat_tables(parts).cast(arrow(LEDGER))
     write_table(table, outputs.ledger, {"stage": inputs.stage})
     counts = sorted(pc.value_counts(table["status"]).to_pylist(), key=lambda item: -item["counts"])
     print(f"{inputs.stage}: " + ", ".join(f"{item['counts']} {item['values']}" for item in counts), file=sys.stderr)

@@ -29,13 +29,14 @@ from pathlib import Path
 from typing import Any
 
 from videobert.data.provenance import atomic
+from videobert.data.schemas import STEPS, names
 from videobert.errors import UserError
 
 OFFICIAL = "youcookii_annotations_trainval.json"
 SPLITS = {"training": "train", "validation": "test", "testing": ""}
 
 VIDEO_COLUMNS = ("source", "id", "split")
-STEP_COLUMNS = ("video_id", "start", "end", "verb", "object", "sentence")
+STEP_COLUMNS = names(STEPS)
 
 
 def _words(text: str) -> frozenset[str]:

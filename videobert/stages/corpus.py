@@ -20,6 +20,7 @@ from pydantic import Field
 
 from videobert.data.manifest import SPLITS, identity_of, list_file, plan, read_register, shards
 from videobert.data.provenance import make_provenance, write_table
+from videobert.data.schemas import CORPUS_LEDGER, MANIFEST, REGISTER, arrow
 from videobert.errors import Status
 from videobert.settings import Count, Outputs, Seed, Settings, Text
 
@@ -64,9 +65,10 @@ def corpus(outputs: CorpusOutputs, settings: CorpusSettings) -> None:
     remembered = read_register(register, shard_size)
     remembered.update({identity_of(row["source"]): (row["video_id"], row["shard"]) for row in manifest})
     known = [{"identity": key, "video_id": value[0], "shard": value[1]} for key, value in remembered.items()]
-    write_table(pa.Table.from_pylist(known), register, {"stage": "corpus", "settings": {"shard_size": shard_size}})
-    write_table(pa.Table.from_pylist(rows), outputs.ledger, provenance)
-    write_table(pa.Table.from_pylist(manifest), outputs.manifest, provenance)
+    sizes = {"stage": "corpus", "settings": {"shard_size": shard_size}}
+    write_table(pa.Table.from_pylist(known, arrow(REGISTER)), register, sizes)
+    write_table(pa.Table.from_pylist(rows, arrow(CORPUS_LEDGER)), outputs.ledger, provenance)
+    write_table(pa.Table.from_pylist(manifest, arrow(MANIFEST)), outputs.manifest, provenance)
     lost = sum(row["status"] != Status.OK for row in rows)
     splits = {split: sum(row["split"] == split for row in manifest) for split in SPLITS}
     print(

@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Any
 from videobert.data.ledger import file_facts, process_videos, remove_journal
 from videobert.data.manifest import local_path, rows_of
 from videobert.data.provenance import atomic, make_provenance, read_provenance, read_table, write_table
+from videobert.data.schemas import DOWNLOAD_FACTS, STEPS, arrow, names
 from videobert.data.text import one_line
 from videobert.errors import Status, UserError, VideoError
 from videobert.layout import KEPT_LEDGER
@@ -43,15 +44,12 @@ from videobert.settings import Count, Inputs, Outputs
 from videobert.web.options import DownloadExecution, DownloadSettings, too_long, unwanted
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from videobert.web.fetch import Site
 
 VERSION = 2
 
 LOST_FOR_GOOD = (Status.GONE, Status.UNUSABLE)
 CAPTIONS_REMARK = "its captions"  # how the remark on a video begins whose captions did not come
-STEP_COLUMNS = ("video_id", "start", "end", "verb", "object", "sentence")
 
 
 class DownloadInputs(Inputs):
@@ -89,7 +87,7 @@ def download(
         return shard.fetched_before(row) or shard.fetch(row), None
 
     try:
-        ledger, _ = process_videos(rows, work, folder / ".journal", provenance, _schema())
+        ledger, _ = process_videos(rows, work, folder / ".journal", provenance, arrow(DOWNLOAD_FACTS))
     finally:
         shard.close()
     sources = pa.array([row["source"] for row in rows], pa.string())  # of lost videos too
@@ -110,20 +108,6 @@ def _provenance(rows: list[dict[str, Any]], settings: DownloadSettings, executio
     used = settings.fingerprint() | {"options": execution.selection()}
     digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
     return make_provenance("download", VERSION, used, {}, packages, rows_sha256=digest)
-
-
-def _schema() -> "pa.Schema":
-    """Of the facts in the ledger."""
-    import pyarrow as pa
-
-    text = dict.fromkeys(("source", "path", "captions"), pa.string())
-    size = {"width": pa.int32(), "height": pa.int32(), "size": pa.int64(), "sha256": pa.string()}
-    return pa.schema(
-        text
-        | {"automatic_captions": pa.bool_(), "duration": pa.float64(), "has_audio": pa.bool_()}
-        | size
-        | {"title": pa.string(), "license": pa.string()}
-    )
 
 
 def _kind(source: str) -> str:
@@ -275,7 +259,7 @@ def write_steps(rows: list[dict[str, Any]], path: Path) -> None:
     """The kitchen's steps as a table such as a user writes for `evaluate.annotations`; without kitchen videos, its head."""
     with atomic(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
-        writer.writerow(STEP_COLUMNS)
+        writer.writerow(names(STEPS))
         writer.writerows(_kitchen_steps(rows))
 
 

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from videobert.data.ledger import completed, open_file, process_videos, remove_journal
 from videobert.data.provenance import make_provenance, read_provenance, write_table
+from videobert.data.schemas import FEATURES, FEATURES_FACTS, arrow
 from videobert.devices import resolve_device
 from videobert.errors import Status, UserError, VideoError
 from videobert.settings import Count, DeviceExecution, Inputs, Outputs, Settings, Text
@@ -61,7 +62,6 @@ def features(
     inputs: FeaturesInputs, outputs: FeaturesOutputs, settings: FeaturesSettings, execution: FeaturesExecution
 ) -> None:
     """Compute the S3D features of one shard's videos, a row for each clip."""
-    import pyarrow as pa
     import torch
 
     from videobert.vision.s3d import load
@@ -70,9 +70,9 @@ def features(
     device = resolve_device(execution.device, "features.device")
     model, preprocessing, weights_sha256 = load(settings.weights, device, settings.precision)
     clip_seconds = settings.clip_frames / read_provenance(inputs.frames)["settings"]["fps"]
-    schema = _schema(model.dimension)
+    schema = arrow(FEATURES, model.dimension)
 
-    def work(video: dict[str, Any]) -> tuple[dict[str, Any], pa.Table]:
+    def work(video: dict[str, Any]) -> tuple[dict[str, Any], "pa.Table"]:
         if video["frames"] < settings.clip_frames:
             raise VideoError(Status.TOO_SHORT, f"{video['duration']:.2f} s, less than a clip of {clip_seconds:g} s")
         path = open_file(inputs.frames, video)
@@ -94,18 +94,11 @@ def features(
         clip_seconds=clip_seconds,
     )
     journal = outputs.table.parent / ".journal" / outputs.table.stem
-    facts = pa.schema([("clips", pa.int32())])
+    facts = arrow(FEATURES_FACTS)
     rows, table = process_videos(completed(inputs.frames), work, journal, provenance, facts, schema)
     write_table(rows, outputs.ledger, provenance)
     write_table(table, outputs.table, provenance)
     remove_journal(journal)
-
-
-def _schema(dimension: int) -> "pa.Schema":
-    import pyarrow as pa
-
-    times = [("clip", pa.int32()), ("start", pa.float32()), ("end", pa.float32())]
-    return pa.schema([("video_id", pa.string()), *times, ("feature", pa.list_(pa.float16(), dimension))])
 
 
 def _table(video_id: str, vectors: "np.ndarray", seconds: float, weights: str, schema: "pa.Schema") -> "pa.Table":

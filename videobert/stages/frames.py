@@ -19,6 +19,7 @@ from pydantic import Field
 
 from videobert.data.ledger import completed, file_facts, open_file, process_videos, remove_journal
 from videobert.data.provenance import make_provenance, write_table
+from videobert.data.schemas import FRAMES_FACTS, arrow
 from videobert.media.ffmpeg import ffmpeg_version
 from videobert.media.normalising import FrameFormat, normalise
 from videobert.settings import Inputs, Outputs, Settings
@@ -49,8 +50,6 @@ class FramesOutputs(Outputs):
 
 def frames(inputs: FramesInputs, outputs: FramesOutputs, settings: FramesSettings) -> None:
     """Decode one shard's videos to square H.264 videos of a fixed frame rate."""
-    import pyarrow as pa
-
     download, folder = inputs.download, outputs.ledger.parent
     journal = folder / ".journal"
     form = FrameFormat(settings.fps, settings.size, settings.crf)
@@ -67,9 +66,7 @@ def frames(inputs: FramesInputs, outputs: FramesOutputs, settings: FramesSetting
         facts = normalise(open_file(download, video), target, form)
         return facts | file_facts(target), None
 
-    files = {"size": pa.int64(), "sha256": pa.string()}
-    schema = pa.schema({"path": pa.string(), "frames": pa.int32(), "duration": pa.float64()} | files)
-    ledger, _ = process_videos(completed(download), work, journal, provenance, schema)
+    ledger, _ = process_videos(completed(download), work, journal, provenance, arrow(FRAMES_FACTS))
     kept = set(ledger["path"].to_pylist())
     for path in folder.glob("*.mp4"):  # what an earlier run with other videos left, or a killed one half-written
         if path.name not in kept:

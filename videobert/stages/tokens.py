@@ -22,6 +22,7 @@ from videobert.data.provenance import (
     sha256,
     write_table,
 )
+from videobert.data.schemas import OUTCOME, TOKENS, TOKENS_FACTS, arrow
 from videobert.data.tables import read_features
 from videobert.errors import Status, UserError
 from videobert.settings import Count, Inputs, Outputs, Settings, Text
@@ -99,7 +100,7 @@ def tokens(inputs: TokensInputs, outputs: TokensOutputs, settings: TokensSetting
         words=tree.words,
         clip_seconds=read_provenance(inputs.features).get("clip_seconds"),
     )
-    write_table(segments, outputs.table, provenance)
+    write_table(segments.cast(arrow(TOKENS)), outputs.table, provenance)
     write_table(_ledger(videos, excluded, spoken, clips), outputs.ledger, provenance)
     print(
         f"{len(kept)} videos ({len(videos) - len(kept)} excluded): {len(spoken)} sentences, {len(windows)} windows of "
@@ -257,4 +258,4 @@ def _ledger(videos: list[str], excluded: set[str], spoken: "pa.Table", clips: "p
             status, reason = Status.EMPTY, "neither a sentence nor a clip"
         facts = {"status": status, "reason": reason, "sentences": sentence_count, "clips": clip_count}
         rows.append({"video_id": video, **facts})
-    return pa.Table.from_pylist(rows)
+    return pa.Table.from_pylist(rows, arrow((*OUTCOME, *TOKENS_FACTS)))

@@ -23,6 +23,7 @@ from pydantic import Field
 
 from videobert.data.ledger import completed, open_file, process_videos, remove_journal
 from videobert.data.provenance import make_provenance, sha256, write_table
+from videobert.data.schemas import SENTENCE_COUNTS, SENTENCES, arrow
 from videobert.errors import Status, VideoError
 from videobert.media.decoding import audio
 from videobert.settings import Count, DeviceExecution, Inputs, Outputs, Settings, Text
@@ -103,7 +104,8 @@ def transcribe(
         **source.facts,
     )
     journal = outputs.table.parent / ".journal" / outputs.table.stem
-    rows, table = process_videos(completed(inputs.download), work, journal, provenance, _counts(), _schema())
+    schemas = arrow(SENTENCE_COUNTS), arrow(SENTENCES)
+    rows, table = process_videos(completed(inputs.download), work, journal, provenance, *schemas)
     write_table(rows, outputs.ledger, provenance)
     write_table(table, outputs.table, provenance)
     remove_journal(journal)
@@ -167,23 +169,7 @@ def _sentences(
         raise VideoError(Status.NO_SPEECH, reason)
     counts = {f"dropped_{why}": dropped[why] for why in DROPPED}
     facts = {"reason": f"dropped: {remark}" if remark else "", "sentences": len(rows), **counts}
-    return facts, pa.Table.from_pylist(rows, schema=_schema())
-
-
-def _schema() -> "pa.Schema":
-    """Of the table of sentences."""
-    import pyarrow as pa
-
-    figures = ("language_probability", "probability", "avg_logprob", "no_speech_prob", "compression_ratio")
-    fields = {"video_id": pa.string(), "start": pa.float64(), "end": pa.float64(), "text": pa.string()}
-    return pa.schema(fields | {"language": pa.string()} | dict.fromkeys(figures, pa.float64()))
-
-
-def _counts() -> "pa.Schema":
-    """Of the facts in the ledger."""
-    import pyarrow as pa
-
-    return pa.schema(dict.fromkeys(["sentences", *(f"dropped_{why}" for why in DROPPED)], pa.int32()))
+    return facts, pa.Table.from_pylist(rows, schema=arrow(SENTENCES))
 
 
 # --- captions ---

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from videobert.data.schemas import ATLAS, arrow, names
+
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
@@ -54,5 +56,4 @@ def atlas_table(nearest: "pa.Table", counts: "np.ndarray") -> "pa.Table":
     order = order[place[word[order]] < ATLAS_WORDS]
     nearest = nearest.append_column("rank", pa.array(rank, pa.int32()))
     nearest = nearest.append_column("count", pa.array(counts[word], pa.int64()))
-    columns = ["word", "rank", "count", "video_id", "shard", "clip", "start", "end", "distance"]
-    return nearest.select(columns).take(pa.array(order))
+    return nearest.select(names(ATLAS)).cast(arrow(ATLAS)).take(pa.array(order))
