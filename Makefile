@@ -35,6 +35,16 @@ test-fast: install
 test-install: install
 	VIDEOBERT_TEST_INSTALL=1 $(BIN)/python -m pytest tests/test_installation.py -p no:randomly -rP $(TESTS)
 
+# What the tests run of the package, jobs of the workflow included: a table, and build/coverage/index.html.
+coverage: export COVERAGE_FOLDER := $(CURDIR)/build/coverage
+coverage: export COVERAGE_PROCESS_START := $(CURDIR)/pyproject.toml
+coverage: install
+	rm -rf build/coverage && mkdir -p build/coverage
+	$(MAKE) test
+	$(BIN)/coverage combine --quiet build/coverage
+	$(BIN)/coverage html --quiet --directory build/coverage
+	$(BIN)/coverage report
+
 lint: install
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile workflow && $(BIN)/lint-imports
 

@@ -17,6 +17,7 @@ empty, a text named .mp4, and one that is not there.
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dry_run import Runner
 from filelock import FileLock
 
 ROOT = Path(__file__).parents[1]
@@ -137,6 +139,29 @@ def words(folder: Path, *arguments: str) -> list[str]:
 def environment() -> dict[str, str]:
     """That of a user but for Java, which fails at once: METEOR is tried in test_captioning.py."""
     return {**os.environ, "PATH": f"{Path(__file__).parent / 'failing_java'}:{os.environ['PATH']}"}
+
+
+@pytest.fixture(scope="session")
+def dry_run() -> Iterator[Runner]:
+    runner = Runner(environment())
+    yield runner
+    runner.close()
+
+
+@pytest.fixture
+def planned(dry_run: Runner) -> Callable[..., dict[str, int]]:
+    """What would run in a folder: rule -> number of jobs."""
+    return lambda folder, *arguments: jobs(dry_run(*words(folder, "-n", *arguments)))
+
+
+def jobs(said: str) -> dict[str, int]:
+    """What a dry run says would run: rule -> number of jobs."""
+    table = said.split("Job stats:")[1].split("\n\n")[0] if "Job stats:" in said else ""
+    return {
+        rule: int(count)
+        for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)
+        if rule not in ("total", "default")
+    }
 
 
 def configure(folder: Path, **sections: dict) -> None:

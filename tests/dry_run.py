@@ -20,14 +20,14 @@ class Runner:
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
 
-    def __call__(self, *arguments: str) -> str:
-        """What Snakemake printed; fails when Snakemake does."""
+    def __call__(self, *arguments: str, check: bool = True) -> str:
+        """What Snakemake printed; fails when Snakemake does, or with `check=False` when it does not."""
         with tempfile.TemporaryDirectory() as folder:
             output = Path(folder) / "printed"
             self.process.stdin.write(json.dumps([str(output), *arguments]) + "\n")
             self.process.stdin.flush()
             status, printed = self.process.stdout.readline().strip(), output.read_text()
-        assert status == "0", printed
+        assert (status == "0") == check, printed
         return printed
 
     def close(self) -> None:
@@ -57,6 +57,8 @@ def serve() -> None:
                 snakemake.cli.main(arguments)
             except SystemExit as end:
                 status = end.code if isinstance(end.code, int) else int(end.code is not None)
+                if isinstance(end.code, str):
+                    print(end.code, file=sys.stderr)
             finally:
                 sys.stdout.flush(), sys.stderr.flush()
                 os._exit(status)

@@ -10,14 +10,12 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 import yaml
-from conftest import ROOT, command, configure, copy, environment, project, snakemake, words
-from dry_run import Runner
+from conftest import ROOT, command, configure, copy, environment, jobs, project, snakemake
 
 from videobert.cli import parts
 from videobert.data.provenance import read_table
@@ -87,28 +85,6 @@ CHANGES = [
     ("pretrain", "logging_steps", 5),
     ("evaluate", "batch_size", 32),
 ]
-
-
-@pytest.fixture(scope="module")
-def dry_run() -> Iterator[Runner]:
-    runner = Runner(environment())
-    yield runner
-    runner.close()
-
-
-@pytest.fixture
-def planned(dry_run) -> Callable[..., dict[str, int]]:
-    return lambda folder, *arguments: jobs(dry_run(*words(folder, "-n", *arguments)))
-
-
-def jobs(said: str) -> dict[str, int]:
-    """What a dry run says would run: rule -> number of jobs."""
-    table = said.split("Job stats:")[1].split("\n\n")[0] if "Job stats:" in said else ""
-    return {
-        rule: int(count)
-        for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)
-        if rule not in ("total", "default")
-    }
 
 
 def stages(rules: dict[str, int]) -> set[str]:

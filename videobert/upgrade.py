@@ -21,7 +21,7 @@ from videobert.data.manifest import rows_of
 from videobert.data.provenance import FORMAT, OLD_KEY, read_provenance, read_table, write_json, write_table
 from videobert.data.schemas import SHA256, SIZE, arrow_type
 from videobert.errors import Status, UserError
-from videobert.layout import SHARDED, Layout
+from videobert.layout import SHARDED, Layout, ModelFolder
 from videobert.process import acquire_lock
 from videobert.stages.download import write_steps
 from videobert.upstream import READS, SHIPPED, difference, list_changed, own_settings
@@ -108,7 +108,7 @@ def _rename_provenance(folder: Path) -> None:
     """What was called `made`: a key of JSON files, and a file of its own beside a tokenizer and a model."""
     for file in sorted(folder.glob("*.json")):
         values = json.loads(file.read_text())
-        new = file.with_name("provenance.json") if file.name == "made.json" else file
+        new = Path(ModelFolder(folder).provenance) if file.name == "made.json" else file
         if OLD_KEY in values and not (new != file and new.exists()):
             provenance = values.pop(OLD_KEY)
             write_json(values, new, provenance)
