@@ -13,7 +13,6 @@ from videobert.data.provenance import read_provenance, sha256
 from videobert.errors import UserError
 from videobert.layout import Layout
 from videobert.pipeline import version
-from videobert.settings import Settings
 from videobert.web.options import DownloadExecution
 
 SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
@@ -57,7 +56,7 @@ def _difference(config: Any, upstream: Layout, stage: str, shards: list[str]) ->
     provenance = read_provenance(Path(files[0]))
     if provenance.get("version") != version(stage):
         return f"{files[0]} is of version {provenance.get('version')}, this is {version(stage)}"
-    settings: Settings = part(config, SECTIONS[stage][0])
+    settings = part(config, SECTIONS[stage][0])
     if stage == "corpus":
         if provenance["inputs"]["videos"] != sha256(Path(config.corpus.videos)):
             return f"{config.corpus.videos} is another list"

@@ -91,11 +91,12 @@ def read_list(videos: Path) -> "pd.DataFrame":
     import pandas as pd
 
     where = f"corpus.videos: {videos}"
-    readers = {".tsv": {"sep": "\t"}, ".csv": {"sep": ","}}
+    separators = {".tsv": "\t", ".csv": ","}
+    table: pd.DataFrame
     try:
         if videos.suffix.lower() == ".parquet":
             table = pd.read_parquet(videos).fillna("").astype(str)
-        elif videos.suffix.lower() in readers:
+        elif videos.suffix.lower() in separators:
             with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
                 # Not an index: of rows longer than the header, pandas would make the first column one.
                 table = pd.read_csv(
@@ -104,7 +105,7 @@ def read_list(videos: Path) -> "pd.DataFrame":
                     keep_default_na=False,
                     encoding="utf-8-sig",
                     index_col=False,
-                    **readers[videos.suffix.lower()],
+                    sep=separators[videos.suffix.lower()],
                 )
         else:
             raise UserError(f"{where} is not a .tsv, .csv or .parquet file")

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -59,7 +59,7 @@ def make_provenance(
     stage: str,
     version_: int,
     settings: dict[str, Any],
-    inputs: dict[str, Path | list[Path]],
+    inputs: Mapping[str, Path | list[Path]],
     packages: tuple[str, ...] = (),
     **facts: Any,
 ) -> dict[str, Any]:
@@ -156,19 +156,22 @@ def read_provenance(path: Path) -> dict[str, Any]:
     """The provenance of a Parquet, safetensors or JSON file of ours ({} when it has none). UserError when it is missing."""
     if not path.exists():
         raise UserError(f"{path} is missing: the stage that makes it has not run, or the file was deleted")
+    provenance: dict[str, Any]
     if path.suffix == ".parquet":
         import pyarrow.parquet as pq
 
         metadata = pq.read_schema(path).metadata or {}
-        return json.loads(metadata.get(b"provenance") or metadata.get(OLD_KEY.encode(), b"{}"))
-    if path.suffix == ".safetensors":
+        provenance = json.loads(metadata.get(b"provenance") or metadata.get(OLD_KEY.encode(), b"{}"))
+    elif path.suffix == ".safetensors":
         from safetensors import safe_open
 
         with safe_open(path, "np") as file:
             metadata = file.metadata() or {}
-            return json.loads(metadata.get("provenance") or metadata.get(OLD_KEY, "{}"))
-    values = json.loads(path.read_text())
-    return values.get("provenance") or values.get(OLD_KEY, {})
+            provenance = json.loads(metadata.get("provenance") or metadata.get(OLD_KEY, "{}"))
+    else:
+        values = json.loads(path.read_text())
+        provenance = values.get("provenance") or values.get(OLD_KEY, {})
+    return provenance
 
 
 def common_provenance(paths: list[Path], fact: str) -> Any:
