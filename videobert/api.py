@@ -15,7 +15,7 @@ find they print as a table, or with --json as JSON alone.
 
 import json as json_
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -201,7 +201,7 @@ class VideoBert:
             _say(f"{video}: the first {room} of {len(words)} clips are described; choose others with start and end")
         return caption(self.predictor, saved, [words[:room]])[0]
 
-    def index(self, videos: list[str | Path], output: str | Path, clips: int = 4) -> int:
+    def index(self, videos: Sequence[str | Path], output: str | Path, clips: int = 4) -> int:
         """Makes an index to search in: Parquet, a row for each segment of so many clips, with times, visual words and a
         vector, the mean of the model's outputs. Returns the number of segments.
 
@@ -371,7 +371,7 @@ class VideoBert:
         best = choices[np.argsort(-answer[choices], kind="stable")[:top]]
         return [(self.predictor.tokenizer.id_to_token(int(id_)), float(np.exp(answer[id_]))) for id_ in best]
 
-    def _videos(self, videos: list[str | Path]) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+    def _videos(self, videos: Sequence[str | Path]) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
         """(name, starts, ends, visual words) of each video."""
         for place in map(Path, videos):
             if place.is_dir():

@@ -101,7 +101,7 @@ def open_file(ledger: Path, row: dict[str, Any]) -> Path:
 
     Raises UserError when it is not there, or is not the one that the ledger names by size and hash.
     """
-    path = ledger.parent / row["path"]
+    path: Path = ledger.parent / row["path"]
     if not path.is_file():
         raise UserError(f"{path} is missing, though {ledger} lists it; delete that ledger and run again")
     if file_facts(path) != {name: row[name] for name in FILE_SCHEMA}:

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from videobert.media.decoding import pictures_at
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from matplotlib.typing import RcKeyType
 
 SIDE = 96  # pixels of a picture
 SPACE = "\u00a0"  # keeps a number and its unit on one line
@@ -77,7 +78,7 @@ def clock(seconds: float) -> str:
 def table(
     rows: list[tuple[str, dict[str, Any], str]],
     columns: dict[str, str],
-    forms: dict[str, Callable[[float | None], str]] | None = None,
+    forms: Mapping[str, Callable[[float | None], str]] | None = None,
 ) -> dict[str, Any]:
     """A table of figures, each with its 95 % interval beneath it where it has one.
 
@@ -184,7 +185,7 @@ class Films:
 
 # Stands for the page's own ink in a plot, which is dark by day and light by night.
 INK = "#010203"
-STYLE = {
+STYLE: "dict[RcKeyType, Any]" = {
     "font.size": 8,
     "lines.linewidth": 1.6,
     "axes.linewidth": 0.6,

@@ -23,6 +23,7 @@ from videobert.vision.embedding import embed_video
 
 if TYPE_CHECKING:
     import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
 
 VERSION = 2
@@ -108,7 +109,9 @@ def _schema(dimension: int) -> "pa.Schema":
     return pa.schema([("video_id", pa.string()), *times, ("feature", pa.list_(pa.float16(), dimension))])
 
 
-def _table(video_id: str, vectors: "np.ndarray", seconds: float, weights: str, schema: "pa.Schema") -> "pa.Table":
+def _table(
+    video_id: str, vectors: "npt.NDArray[np.float16]", seconds: float, weights: str, schema: "pa.Schema"
+) -> "pa.Table":
     """A row for each clip of `seconds`, in order."""
     import numpy as np
     import pyarrow as pa
