@@ -25,6 +25,8 @@ class CaptionDecoder(BertLMHeadModel):
     """Clips' vectors to a sentence."""
 
     config_class = CaptionDecoderConfig
+    mean: torch.Tensor
+    scale: torch.Tensor
 
     def __init__(self, config: CaptionDecoderConfig):
         super().__init__(config)

@@ -125,9 +125,9 @@ def optimise(model: S3D, precision: Literal["float32", "bfloat16"] = "float32") 
     model = model.eval()
     for block in list(model.modules()):
         if isinstance(block, nn.Sequential) and len(block) == 3:
-            convolution, norm = block[0], block[1]
-            if isinstance(convolution, nn.Conv3d) and isinstance(norm, nn.BatchNorm3d):
-                block[0] = nn.utils.fusion.fuse_conv_bn_eval(convolution, norm)
+            conv, norm = block[0], block[1]
+            if isinstance(conv, nn.Conv3d) and isinstance(norm, nn.BatchNorm3d):
+                block[0] = nn.utils.fusion.fuse_conv_bn_eval(conv, norm)
                 block[1] = nn.Identity()
     # torch's types do not know memory_format.
     model = model.to(memory_format=torch.channels_last_3d, dtype=getattr(torch, precision))  # type: ignore[call-overload]
