@@ -30,7 +30,7 @@ test-fast: install
 	$(PYTEST) -m "not slow" $(TESTS)
 
 lint: install
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile workflow && $(BIN)/lint-imports
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile workflow && $(BIN)/lint-imports && $(BIN)/mypy
 
 install: .venv/installed
 
