@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,9 @@ from videobert.layout import Layout, ModelFolder
 from videobert.model.predictor import Predictor, check_same_codebook
 from videobert.model.processing_videobert import Ids
 from videobert.model.sequences import open_tokens
+
+if TYPE_CHECKING:
+    from videobert.vision.s3d import S3D
 
 TEMPLATE = "now let me show you how to [MASK] the [MASK]"  # the paper's
 BATCH_SIZE = 64
@@ -323,7 +326,7 @@ class VideoBert:
         return (first, last) if first < last else (nearest, nearest + 1)
 
     @cached_property
-    def _network(self) -> tuple[Any, dict[str, Any]]:
+    def _network(self) -> tuple["S3D", dict[str, Any]]:
         """S3D with the weights of the training, and what its input must look like; text alone needs none."""
         from videobert.vision import s3d
 
@@ -359,8 +362,7 @@ class VideoBert:
 
     def _room(self, text: int) -> int:
         """The number of clips that the model reads beside so many word pieces and three special tokens."""
-        longest: int = self.predictor.model.config.max_position_embeddings
-        room = longest - 3 - text
+        room = self.predictor.model.config.max_position_embeddings - 3 - text
         if room < 1:
             raise UserError(f"the text has {text} word pieces, and leaves no room for a video: shorten it")
         return room

@@ -10,10 +10,10 @@ moves the figures, so several templates can be asked: the first one's are the fi
 spread over all.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -38,6 +38,9 @@ from videobert.model.initial_model import load, sha256
 from videobert.model.predictor import Predictor
 from videobert.model.processing_videobert import Ids, Vocabulary
 from videobert.settings import Settings, Text
+
+if TYPE_CHECKING:
+    import torch
 
 VERSION = 3
 
@@ -229,7 +232,7 @@ class TextBert(Predictor):
         self.vocabulary = Vocabulary(*ids, video=tokenizer.sep_token_id, vocab_size=len(tokenizer), visual_words=0)
         self.batch_size = batch_size
 
-    def head(self, type_: int) -> Any:
+    def head(self, type_: int) -> "Callable[[torch.Tensor], torch.Tensor]":
         return self.masked_words
 
 

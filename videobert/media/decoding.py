@@ -12,7 +12,7 @@ silence, so that the seconds of a sentence and the seconds of a clip are the sam
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from videobert.errors import Status, VideoError
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import av.video.stream
     import numpy as np
     import numpy.typing as npt
+    from PIL import Image
 
     AnyStream = TypeVar("AnyStream", bound=av.stream.Stream)
 
@@ -129,7 +130,7 @@ def pictures(path: Path) -> "Iterator[npt.NDArray[np.uint8]]":
             yield cast("npt.NDArray[np.uint8]", frame.to_ndarray(format="rgb24"))
 
 
-def pictures_at(path: str | Path, seconds: list[float]) -> list[Any]:
+def pictures_at(path: str | Path, seconds: list[float]) -> "list[Image.Image]":
     """The pictures that a video of ours shows at these seconds, as PIL images. Raises VideoError("unusable")."""
     import av
 

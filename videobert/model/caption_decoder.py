@@ -24,6 +24,7 @@ class CaptionDecoderConfig(BertConfig):
 class CaptionDecoder(BertLMHeadModel):
     """Clips' vectors to a sentence."""
 
+    config: CaptionDecoderConfig
     config_class = CaptionDecoderConfig
     mean: torch.Tensor
     scale: torch.Tensor

@@ -85,8 +85,7 @@ def model_outputs(predictor: Predictor, template: str, videos: Sequence[Ids]) ->
 
 def room_for_clips(predictor: Predictor, text: Ids) -> int:
     """How many clips the model can read beside the text, and three special tokens."""
-    longest: int = predictor.model.config.max_position_embeddings
-    return longest - 3 - len(text)
+    return predictor.model.config.max_position_embeddings - 3 - len(text)
 
 
 def _outputs(predictor: Predictor, sequences: Sequence[tuple[Ids, Ids]]) -> Iterator[tuple[Ids, Memory]]:

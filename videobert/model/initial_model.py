@@ -10,7 +10,7 @@ alignment.
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from videobert.errors import UserError
 from videobert.model.processing_videobert import Vocabulary
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from transformers import BertForMaskedLM, PreTrainedTokenizerBase
 
     from videobert.model.modeling_videobert import VideoBertForPreTraining
+
+Bert: TypeAlias = "BertForMaskedLM"  # for those who import nothing of transformers
 
 SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
 # The rest of a BERT's shape, which is no setting of ours.

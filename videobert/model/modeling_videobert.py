@@ -171,6 +171,7 @@ class VideoBertEmbeddings(nn.Module):
 
 
 class VideoBertPreTrainedModel(PreTrainedModel):
+    config: VideoBertConfig
     config_class = VideoBertConfig
     base_model_prefix = "videobert"
     supports_gradient_checkpointing = True
@@ -209,8 +210,7 @@ class VideoBertModel(VideoBertPreTrainedModel):
 
     def token_types(self, input_ids: torch.Tensor) -> torch.Tensor:
         """Joint ids to token types: 1 from the first visual word on."""
-        types: torch.Tensor = (input_ids >= self.config.vocab_size).long().cummax(1).values
-        return types
+        return (input_ids >= self.config.vocab_size).long().cummax(1).values
 
     def forward(
         self,

@@ -1,8 +1,8 @@
 """The frozen model with its tokenizer, ready to answer batches of sequences."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,9 @@ from videobert.errors import UserError
 from videobert.layout import ModelFolder
 from videobert.model.processing_videobert import Ids, lay_out, pad_inputs, shorten
 from videobert.model.sequences import read_vocabulary
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Predictor:
@@ -30,7 +33,7 @@ class Predictor:
         if threads:
             torch.set_num_threads(threads)
         self.device = resolve_device(device)
-        self.model = VideoBertForPreTraining.from_pretrained(folder).eval().to(self.device)
+        self.model: VideoBertForPreTraining = VideoBertForPreTraining.from_pretrained(folder).eval().to(self.device)
         self.tokenizer = Tokenizer.from_file(files.tokenizer)
         self.tokenizer.encode_special_tokens = True  # a "[SEP]" that somebody writes is text, as in the tokens
         self.vocabulary = read_vocabulary(Path(files.tokenizer), self.model.config.visual_words)
@@ -57,7 +60,7 @@ class Predictor:
             with torch.inference_mode():
                 yield first, self.model(**{name: tensor.to(self.device) for name, tensor in batch.items()})
 
-    def head(self, type_: int) -> Any:
+    def head(self, type_: int) -> "Callable[[torch.Tensor], torch.Tensor]":
         """Hidden states to logits, of the words or of the visual words."""
         return self.model.video_logits if type_ else self.model.text_logits
 

@@ -14,6 +14,7 @@ from videobert.model.examples import Examples
 if TYPE_CHECKING:
     from transformers import Trainer, TrainingArguments
 
+    from videobert.model.modeling_videobert import VideoBertForPreTraining
     from videobert.model.settings import PretrainExecution, PretrainSettings
 
 
@@ -80,7 +81,9 @@ def training_arguments(
     return arguments
 
 
-def make_trainer(model: Any, arguments: "TrainingArguments", examples: Examples, runs: Path) -> "Trainer":
+def make_trainer(
+    model: "VideoBertForPreTraining", arguments: "TrainingArguments", examples: Examples, runs: Path
+) -> "Trainer":
     import torch
     from torch.utils.tensorboard import SummaryWriter
     from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -133,7 +136,7 @@ def make_trainer(model: Any, arguments: "TrainingArguments", examples: Examples,
                 with atomic(Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE) as temporary:
                     temporary.touch()
 
-    callbacks: list[Any] = [Marker()]
+    callbacks: list[TrainerCallback] = [Marker()]
     if arguments.process_index == 0:
         callbacks.append(TensorBoardCallback(SummaryWriter(str(runs))))
     return ByObjective(model, arguments, data_collator=examples.collate, train_dataset=examples, callbacks=callbacks)

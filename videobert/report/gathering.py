@@ -14,6 +14,8 @@ from videobert.report import evaluation as report_evaluation
 from videobert.report.parts import evenly, moments, optional_json, optional_table, strip
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
 
 
@@ -289,7 +291,7 @@ def _typical_words(layout: Layout, shards: list[str], words: list[int], most: in
     return found
 
 
-def _parents(lists: "pa.ChunkedArray") -> Any:
+def _parents(lists: "pa.ChunkedArray") -> "npt.NDArray[np.intp]":
     """The row of each item of a column of lists."""
     import numpy as np
     import pyarrow.compute as pc

@@ -174,7 +174,7 @@ class _Start:
     """What the model starts from: the settings, whose sizes are the checkpoint's, and the BERT if there is one."""
 
     settings: PretrainSettings
-    bert: Any = None
+    bert: "checkpoint.Bert | None" = None
     has_head: bool = False
 
 
