@@ -46,7 +46,8 @@ coverage: install
 	$(BIN)/coverage report
 
 lint: install
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile workflow && $(BIN)/lint-imports
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile workflow && $(BIN)/snakemake --lint --quiet \
+		&& $(BIN)/lint-imports && $(BIN)/mypy
 
 # The site of the documentation, build/docs/index.html; a warning is an error.
 docs: install

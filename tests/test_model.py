@@ -207,6 +207,8 @@ def test_attention_with_dropout_is_attention_when_nothing_is_dropped(monkeypatch
     monkeypatch.setattr(module, "drop", lambda numbers, probability: numbers)
     ours, _ = module.attention(None, query, key, value, None, 0.5, 8**-0.5, layout=layout)
     torch.testing.assert_close(plain, ours)
+    unscaled, _ = module.attention(None, query, key, value, None, 0.5, layout=layout)  # by the head's size
+    torch.testing.assert_close(plain, unscaled)
     # The three tokens of the first sequence know nothing of the second.
     value = value.clone()
     value[:, :, 3:] += 1

@@ -15,14 +15,15 @@ find they print as a table, or with --json as JSON alone.
 
 import json as json_
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from videobert.data.provenance import read_provenance, read_table, sha256, write_table
 from videobert.data.schemas import SEGMENTS as COLUMNS
@@ -31,11 +32,18 @@ from videobert.errors import UserError, VideoError
 from videobert.evaluation.steps import clips_of_videos
 from videobert.layout import Layout, ModelFolder
 from videobert.model.predictor import Predictor, check_same_codebook
+from videobert.model.processing_videobert import Ids
 from videobert.model.sequences import open_tokens
+
+if TYPE_CHECKING:
+    from videobert.vision.s3d import S3D
 
 TEMPLATE = "now let me show you how to [MASK] the [MASK]"  # the paper's
 BATCH_SIZE = 64
 SEGMENTS = "segments.parquet"
+
+# (name, starts of the clips, their ends, their visual words)
+_Video = tuple[str, npt.NDArray[np.float64], npt.NDArray[np.float64], Ids]
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -48,10 +56,10 @@ class Clips:
     words, int32 (n,).
     """
 
-    start: np.ndarray
-    end: np.ndarray
-    features: np.ndarray
-    words: np.ndarray
+    start: npt.NDArray[np.float64]
+    end: npt.NDArray[np.float64]
+    features: npt.NDArray[np.float16]
+    words: npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,7 @@ class Embedding:
     """A video in numbers: its clips, and `output`, the mean of the model's outputs at them, float32 (hidden_size,)."""
 
     clips: Clips
-    output: np.ndarray
+    output: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -203,7 +211,7 @@ class VideoBert:
             _say(f"{video}: the first {room} of {len(words)} clips are described; choose others with start and end")
         return caption(self.predictor, saved, [words[:room]])[0]
 
-    def index(self, videos: list[str | Path], output: str | Path, clips: int = 4) -> int:
+    def index(self, videos: Sequence[str | Path], output: str | Path, clips: int = 4) -> int:
         """Makes an index to search in: Parquet, a row for each segment of so many clips, with times, visual words and a
         vector, the mean of the model's outputs. Returns the number of segments.
 
@@ -319,7 +327,7 @@ class VideoBert:
         return (first, last) if first < last else (nearest, nearest + 1)
 
     @cached_property
-    def _network(self) -> tuple[Any, dict[str, Any]]:
+    def _network(self) -> tuple["S3D", dict[str, Any]]:
         """S3D with the weights of the training, and what its input must look like; text alone needs none."""
         from videobert.vision import s3d
 
@@ -349,7 +357,7 @@ class VideoBert:
     def _hash(self) -> str:
         return sha256(Path(ModelFolder(self.folder).weights))
 
-    def _joint(self, words: np.ndarray) -> np.ndarray:
+    def _joint(self, words: Ids) -> npt.NDArray[np.int64]:
         """Visual words as joint ids."""
         return words.astype(np.int64) + self.predictor.vocabulary.vocab_size
 
@@ -366,13 +374,14 @@ class VideoBert:
         (answers,) = self.predictor.log_probabilities([sequence], 0)
         return " the ".join(self._best(answer, 1)[0][0] for answer in answers)
 
-    def _best(self, answer: np.ndarray, top: int) -> list[tuple[str, float]]:
+    def _best(self, answer: npt.NDArray[np.floating], top: int) -> list[tuple[str, float]]:
         """The `top` word pieces of a mask's log-probabilities (V,), special tokens left out."""
         choices = self.predictor.vocabulary.choices()[0]
         best = choices[np.argsort(-answer[choices], kind="stable")[:top]]
-        return [(self.predictor.tokenizer.id_to_token(int(id_)), float(np.exp(answer[id_]))) for id_ in best]
+        name = self.predictor.tokenizer.id_to_token
+        return [(name(int(id_)) or "[UNK]", float(np.exp(answer[id_]))) for id_ in best]
 
-    def _videos(self, videos: list[str | Path]) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+    def _videos(self, videos: Sequence[str | Path]) -> Iterator[_Video]:
         """(name, starts, ends, visual words) of each video."""
         for place in map(Path, videos):
             if place.is_dir():
@@ -381,7 +390,7 @@ class VideoBert:
                 clips = self.clips(place)
                 yield str(place), clips.start, clips.end, clips.words
 
-    def _of_results(self, results: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+    def _of_results(self, results: Path) -> Iterator[_Video]:
         layout = Layout(results)
         if not Path(layout.manifest).exists():
             raise UserError(

@@ -8,7 +8,7 @@ import json
 import shlex
 from pathlib import Path
 from textwrap import wrap
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ValidationError, create_model, model_validator
 
@@ -34,8 +34,9 @@ from videobert.stages.transcribe import TranscribeExecution, TranscribeSettings
 from videobert.stages.vocabulary import VocabularySettings
 from videobert.web.options import DownloadExecution, DownloadSettings
 
+Model = TypeVar("Model", bound=BaseModel)
 # The classes of each section, in the order of the pipeline.
-SECTIONS: dict[str, tuple[type[BaseModel], ...]] = {
+SECTIONS: dict[str, tuple[type[Settings]] | tuple[type[Settings], type[Execution]]] = {
     "corpus": (CorpusSettings,),
     "download": (DownloadSettings, DownloadExecution),
     "transcribe": (TranscribeSettings, TranscribeExecution),
@@ -70,7 +71,8 @@ class _Base(Settings):
 
     @model_validator(mode="after")
     def _sections_fit_together(self) -> Self:
-        context, horizon, most = self.forecasting.context, self.forecasting.horizon, self.pretrain.max_length
+        config: Any = self  # a Config, with the sections that create_model gives it
+        context, horizon, most = config.forecasting.context, config.forecasting.horizon, config.pretrain.max_length
         if context + horizon + 3 > most:
             raise ValueError(
                 f"forecasting.context is {context} and forecasting.horizon {horizon}, but with [CLS], [>] and [SEP] they "
@@ -110,7 +112,7 @@ def check(config: dict[str, Any]) -> "Config":
         raise UserError("config: " + "\nconfig: ".join(lines)) from None
 
 
-def part(config: "Config", class_: type[BaseModel]) -> BaseModel:
+def part(config: "Config", class_: type[Model]) -> Model:
     """The settings of one class, from the section that has its fields."""
     name = next(name for name, classes in SECTIONS.items() if any(issubclass(own, class_) for own in classes))
     section = getattr(config, name)
@@ -197,7 +199,7 @@ def config_as_yaml(kitchen: bool = False) -> str:
     for name in ("results", "upstream"):
         lines += [*_comment(fields["properties"][name]["description"], ""), _line(name, values[name], ""), ""]
     for name in SECTIONS:
-        class_ = Config.model_fields[name].annotation
+        class_: Any = Config.model_fields[name].annotation
         lines += [*_comment(class_.__doc__ or "", ""), f"{name}:"]
         for key, schema in class_.model_json_schema()["properties"].items():
             text = f"{' '.join(schema.get('description', '').split())} ({in_words(schema)})"

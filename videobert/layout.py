@@ -1,10 +1,13 @@
 """The files of a run: the tree below the results folder, each file of each stage by name.
 
-Rules and package ask this module, and no other module spells the name of another stage's file. It imports nothing. Paths
-are text, as Snakemake wants them; a shard may be "{shard}", which makes a pattern.
+Rules and package ask this module, and no other module spells the name of another stage's file. It imports nothing but
+words for its types. Paths are text, as Snakemake wants them; a shard may be "{shard}", which makes a pattern.
 
 Stages that are shared with a finished run (the key `upstream` of the configuration) have their files in its folder.
 """
+
+from collections.abc import Iterable, Sequence
+from os import PathLike
 
 KEPT_LEDGER = ".ledger.parquet"  # the hidden copy of the download's ledger, which Snakemake does not delete
 
@@ -14,7 +17,7 @@ SHARDED = ("download", "transcribe", "frames", "features", "tokens")
 class ModelFolder:
     """The files of a model folder: a Hugging Face model with all that a raw video needs."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | PathLike[str]) -> None:
         self.folder = str(folder)
         self.weights = f"{folder}/model.safetensors"
         self.config = f"{folder}/config.json"
@@ -25,118 +28,123 @@ class ModelFolder:
         self.training = f"{folder}/training.json"
         self.provenance = f"{folder}/provenance.json"
 
-    def files(self):
+    def files(self) -> dict[str, str]:
         """All of them by name, the weights first."""
         names = ("weights", "config", "tokenizer", "tokenizer_config", "centroids", "preprocessing", "training")
         return {name: getattr(self, name) for name in (*names, "provenance")}
 
-    def task(self, name):
+    def task(self, name: str) -> tuple[str, str]:
         """What a task of the evaluation made for this model: in the model folder, or where the pipeline puts it."""
         above = self.folder.rstrip("/").rpartition("/")[0]
         return f"{self.folder}/{name}", f"{above or '.'}/evaluate/{name}"
 
     @property
-    def card(self):
+    def card(self) -> str:
         return f"{self.folder}/README.md"
 
     @property
-    def plot(self):
+    def plot(self) -> str:
         return f"{self.folder}/training.png"
 
 
 class Layout:
     """The files of the run in `results`; stages in `shared` have theirs in `upstream`."""
 
-    def __init__(self, results, upstream=None, shared=()):
+    def __init__(
+        self,
+        results: str | PathLike[str],
+        upstream: str | PathLike[str] | None = None,
+        shared: Iterable[str] = (),
+    ) -> None:
         self.results = str(results)
         self.upstream = str(upstream) if upstream else None
         self.shared = frozenset(shared if upstream else ())
 
-    def root(self, stage):
+    def root(self, stage: str) -> str:
         """The results folder that holds a stage's files."""
-        return self.upstream if stage in self.shared else self.results
+        return self.upstream if self.upstream and stage in self.shared else self.results
 
-    def folder(self, stage):
+    def folder(self, stage: str) -> str:
         return f"{self.root(stage)}/{stage}"
 
     # Corpus
 
     @property
-    def manifest(self):
+    def manifest(self) -> str:
         return f"{self.folder('corpus')}/manifest.parquet"
 
     @property
-    def register(self):
+    def register(self) -> str:
         return f"{self.folder('corpus')}/register.parquet"
 
     # Stages that work shard by shard
 
-    def shard_ledger(self, stage, shard):
+    def shard_ledger(self, stage: str, shard: str) -> str:
         """The ledger of a stage's shard: with the media in its folder, else hidden from readers of the tables."""
         if stage in ("download", "frames"):
             return f"{self.folder(stage)}/{shard}/ledger.parquet"
         return f"{self.folder(stage)}/_ledger/{shard}.parquet"
 
-    def table(self, stage, shard):
+    def table(self, stage: str, shard: str) -> str:
         """The table of a shard: sentences (transcribe), features or tokens."""
         return f"{self.folder(stage)}/{shard}.parquet"
 
-    def steps(self, shard):
+    def steps(self, shard: str) -> str:
         """The annotated steps that came with a shard's videos: of the kitchen's, which know their own."""
         return f"{self.folder('download')}/{shard}/steps.tsv"
 
-    def frames_video(self, shard, video_id):
+    def frames_video(self, shard: str, video_id: str) -> str:
         return f"{self.folder('frames')}/{shard}/{video_id}.mp4"
 
-    def kept_ledger(self, shard):
+    def kept_ledger(self, shard: str) -> str:
         return f"{self.folder('download')}/{shard}/{KEPT_LEDGER}"
 
-    def journal(self, shard):
+    def journal(self, shard: str) -> str:
         """What the download of a shard that was broken off has done."""
         return f"{self.folder('download')}/{shard}/.journal"
 
-    def retries(self, shard):
+    def retries(self, shard: str) -> str:
         """How often `videobert retry` asked for a shard's videos again."""
         return f"{self.folder('download')}/{shard}/.retried"
 
-    def ledger(self, stage):
+    def ledger(self, stage: str) -> str:
         """What became of each video in a stage, over all shards."""
         return f"{self.root(stage)}/ledger/{stage}.parquet"
 
     # Stages that work on all shards
 
     @property
-    def centroids(self):
+    def centroids(self) -> str:
         return f"{self.folder('codebook')}/centroids.safetensors"
 
     @property
-    def statistics(self):
+    def statistics(self) -> str:
         return f"{self.folder('codebook')}/statistics.json"
 
     @property
-    def atlas(self):
+    def atlas(self) -> str:
         return f"{self.folder('codebook')}/atlas.parquet"
 
     @property
-    def tokenizer(self):
+    def tokenizer(self) -> str:
         return f"{self.folder('vocabulary')}/tokenizer.json"
 
     @property
-    def tokenizer_config(self):
+    def tokenizer_config(self) -> str:
         return f"{self.folder('vocabulary')}/tokenizer_config.json"
 
     @property
-    def vocabulary_provenance(self):
+    def vocabulary_provenance(self) -> str:
         return f"{self.folder('vocabulary')}/provenance.json"
 
     @property
-    def model(self):
+    def model(self) -> ModelFolder:
         return ModelFolder(self.folder("pretrain"))
 
-    def scaling_model(self, share, seed):
+    def scaling_model(self, share: float | str, seed: int | str) -> ModelFolder:
         return ModelFolder(f"{self.folder('scaling')}/{share}-{seed}")
 
-    def files(self, stage, shards):
+    def files(self, stage: str, shards: Sequence[str]) -> list[str]:
         """The files of a stage up to pretrain that other stages or the report read; the first carries its provenance."""
         whole = {
             "corpus": [self.manifest, self.register, self.ledger("corpus")],
@@ -148,42 +156,42 @@ class Layout:
             return whole[stage]
         return [*(file for shard in shards for file in self.shard_files(stage, shard)), self.ledger(stage)]
 
-    def shard_files(self, stage, shard):
+    def shard_files(self, stage: str, shard: str) -> list[str]:
         """The files of a stage's shard that rules declare; the first carries its provenance."""
         beside = {"download": [self.steps(shard)], "frames": []}
         return [self.shard_ledger(stage, shard), *beside.get(stage, [self.table(stage, shard)])]
 
     # Evaluation and report
 
-    def task(self, name):
+    def task(self, name: str) -> str:
         """A task's figures."""
         return f"{self.folder('evaluate')}/{name}.json"
 
-    def task_folder(self, name):
+    def task_folder(self, name: str) -> str:
         """What a task keeps beside its figures, for `videobert search` and `videobert caption`."""
         return f"{self.folder('evaluate')}/{name}"
 
     @property
-    def metrics(self):
+    def metrics(self) -> str:
         return self.task("metrics")
 
     @property
-    def page(self):
+    def page(self) -> str:
         return f"{self.folder('report')}/index.html"
 
     @property
-    def summary(self):
+    def summary(self) -> str:
         return f"{self.folder('report')}/summary.txt"
 
     # Of every job
 
-    def log(self, job):
+    def log(self, job: str) -> str:
         return f"{self.results}/logs/{job}.log"
 
-    def benchmark(self, job):
+    def benchmark(self, job: str) -> str:
         return f"{self.results}/benchmarks/{job}.tsv"
 
     @property
-    def lock(self):
+    def lock(self) -> str:
         """Held by the workflow that works in this results folder."""
         return f"{self.results}/.lock"

@@ -46,9 +46,11 @@ TOOLS = {
 def function(name: str) -> Callable[..., None]:
     """The function of a command."""
     module, _ = (STAGES | TOOLS)[name]
-    return getattr(importlib.import_module(f"videobert.{module}"), name)
+    found: Callable[..., None] = getattr(importlib.import_module(f"videobert.{module}"), name)
+    return found
 
 
 def version(stage: str) -> int:
     """The VERSION of a stage: raised when its output changes meaning."""
-    return importlib.import_module(f"videobert.{STAGES[stage][0]}").VERSION
+    number: int = importlib.import_module(f"videobert.{STAGES[stage][0]}").VERSION
+    return number

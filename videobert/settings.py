@@ -12,7 +12,7 @@ commented `config.yaml` and the reference in the documentation. Types are strict
 
 import json
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -27,6 +27,8 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Dropout = Annotated[float, Field(ge=0, lt=1)]
 Device = Literal["auto", "cpu", "cuda"]
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def _no_duplicates(values: list[Any]) -> list[Any]:
@@ -80,7 +82,7 @@ class DeviceExecution(Execution):
     """CPU threads of one job."""
 
 
-def divides(section: str, values: BaseModel, multiple: str, divisor: str) -> Any:
+def divides(section: str, values: Model, multiple: str, divisor: str) -> Model:
     """For a class's validator: `values`, in which one field must be a multiple of another."""
     large, small = getattr(values, multiple), getattr(values, divisor)
     if large % small:

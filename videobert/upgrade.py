@@ -52,7 +52,7 @@ def upgrade(configfile: list[Path]) -> None:
     Args:
         configfile: the configuration files, as they are given to snakemake --configfile.
     """
-    config = check(_merged(configfile))
+    config: Any = check(_merged(configfile))
     layout = Layout(config.results)
     if not Path(layout.register).exists():
         raise UserError(f"{config.results} holds no results; run it where you run snakemake")

@@ -103,7 +103,7 @@ def open_file(ledger: Path, row: dict[str, Any]) -> Path:
     """
     if not row.keys() >= set(names(FILE_FACTS)):
         raise UserError(f"{ledger} was made by an older version of videobert: run videobert upgrade")
-    path = ledger.parent / row["path"]
+    path: Path = ledger.parent / row["path"]
     if not path.is_file():
         raise UserError(f"{path} is missing, though {ledger} lists it; delete that ledger and run again")
     if file_facts(path) != {name: row[name] for name in names(FILE_FACTS)}:

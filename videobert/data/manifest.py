@@ -103,11 +103,12 @@ def read_list(videos: Path) -> "pd.DataFrame":
 
     where = f"corpus.videos: {videos}"
     videos = list_file(videos)
-    readers = {".tsv": {"sep": "\t"}, ".csv": {"sep": ","}}
+    separators = {".tsv": "\t", ".csv": ","}
+    table: pd.DataFrame
     try:
         if videos.suffix.lower() == ".parquet":
             table = pd.read_parquet(videos).fillna("").astype(str)
-        elif videos.suffix.lower() in readers:
+        elif videos.suffix.lower() in separators:
             with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
                 # Not an index: of rows longer than the header, pandas would make the first column one.
                 table = pd.read_csv(
@@ -116,7 +117,7 @@ def read_list(videos: Path) -> "pd.DataFrame":
                     keep_default_na=False,
                     encoding="utf-8-sig",
                     index_col=False,
-                    **readers[videos.suffix.lower()],
+                    sep=separators[videos.suffix.lower()],
                 )
         else:
             raise UserError(

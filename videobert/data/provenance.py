@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -64,7 +64,7 @@ def make_provenance(
     stage: str,
     version_: int,
     settings: dict[str, Any],
-    inputs: dict[str, Path | list[Path]],
+    inputs: Mapping[str, Path | list[Path]],
     packages: tuple[str, ...] = (),
     **facts: Any,
 ) -> dict[str, Any]:
@@ -190,8 +190,8 @@ def _provenance(metadata: dict[Any, Any] | None, path: Path) -> dict[str, Any]:
     """The provenance among a file's metadata."""
     metadata = metadata or {}
     keys = ("provenance", OLD_KEY)
-    found = next((metadata[key] for name in keys for key in (name, name.encode()) if key in metadata), {})
-    provenance = json.loads(found) if isinstance(found, str | bytes) else found
+    found: Any = next((metadata[key] for name in keys for key in (name, name.encode()) if key in metadata), {})
+    provenance: dict[str, Any] = json.loads(found) if isinstance(found, str | bytes) else found
     if provenance.get("format", 1) > FORMAT:
         raise UserError(
             f"{path} was made by a newer version of videobert (format {provenance['format']}; this one reads up to {FORMAT}): "

@@ -10,6 +10,7 @@ from videobert.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
 
 
@@ -20,7 +21,7 @@ class FeatureTables:
     files: list[Path]
     provenance: dict[str, Any]  # of the first; weights_sha256 and clip_seconds are those of all
 
-    def __iter__(self) -> Iterator[tuple["pa.Table", "np.ndarray"]]:
+    def __iter__(self) -> Iterator[tuple["pa.Table", "npt.NDArray[np.float16]"]]:
         """Each shard's table without the features, and its features, float16 [rows, dimension]; one in memory at a time."""
         return map(read_features, self.files)
 
@@ -32,7 +33,7 @@ def open_features(files: list[Path]) -> FeatureTables:
     return FeatureTables(files, read_provenance(files[0]))
 
 
-def read_features(path: Path) -> tuple["pa.Table", "np.ndarray"]:
+def read_features(path: Path) -> tuple["pa.Table", "npt.NDArray[np.float16]"]:
     """A shard's table without the features, and the features as float16 [rows, dimension]."""
     import numpy as np
 

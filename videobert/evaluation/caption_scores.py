@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from videobert.evaluation.scoring import interval, resampled
 
@@ -33,8 +34,8 @@ def tokenize(text: str) -> str:
 
 
 def scores(
-    references: list[str], captions: list[str], groups: np.ndarray, seed: int
-) -> tuple[dict[str, Any], np.ndarray]:
+    references: list[str], captions: list[str], groups: npt.NDArray[np.str_], seed: int
+) -> tuple[dict[str, Any], npt.NDArray[np.float64]]:
     """All scores but METEOR, with their 95 % intervals by a bootstrap over videos.
 
     BLEU is that of the whole corpus, and so is each resample's. ROUGE-L and CIDEr are means over the captions; a word's
@@ -75,7 +76,7 @@ def scores(
     return figures, ciders
 
 
-def corpus_bleu(sums: np.ndarray) -> np.ndarray:
+def corpus_bleu(sums: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """BLEU-1 to BLEU-4 (..., 4) of sums (..., 10): matched n-grams, n-grams, and words of captions and of references."""
     small, tiny = 1e-9, 1e-15  # pycocoevalcap's, against division by zero
     precisions = np.cumprod((sums[..., :4] + tiny) / (sums[..., 4:8] + small), axis=-1) ** (1 / np.arange(1, 5))
@@ -118,14 +119,16 @@ def meteor(references: list[str], captions: dict[str, list[str]]) -> tuple[dict[
         return {}, f"METEOR's Java program failed, or took more than {METEOR_SECONDS} s"
 
 
-def _meteor(java: subprocess.Popen, references: list[str], captions: list[str]) -> float:
+def _meteor(java: subprocess.Popen[str], references: list[str], captions: list[str]) -> float:
     """METEOR of the corpus, by the program's protocol: a line of counts for each pair, then one score for all."""
+    to, back = java.stdin, java.stdout
+    assert to and back  # pipes
 
     def ask(line: str) -> str:
-        java.stdin.write(f"{line}\n")
-        java.stdin.flush()
-        return java.stdout.readline().strip()
+        to.write(f"{line}\n")
+        to.flush()
+        return back.readline().strip()
 
     counts = [ask(f"SCORE ||| {reference} ||| {caption}") for reference, caption in zip(references, captions)]
     ask(" ||| ".join(["EVAL", *counts]))  # the first pair's own score; the others' follow, and then that of all
-    return float([java.stdout.readline() for _ in counts][-1])
+    return float([back.readline() for _ in counts][-1])

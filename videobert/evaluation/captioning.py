@@ -31,7 +31,7 @@ import numpy as np
 from videobert.data.tables import FeatureTables
 from videobert.errors import UserError
 from videobert.evaluation.scoring import interval
-from videobert.evaluation.steps import Step, select_between
+from videobert.evaluation.steps import Step, Track, select_between
 from videobert.evaluation.task import (
     NO_TRUTH,
     AnnotatedSettings,
@@ -46,6 +46,7 @@ from videobert.evaluation.task import (
 from videobert.model.captioner import (
     ROWS,
     SAVED,
+    Memory,
     memories_of,
     model_outputs,
     room_for_clips,
@@ -82,6 +83,7 @@ def captioning(
     steps, reason = _steps_with_sentences(task, clips)
     if reason:
         return write_task(outputs.figures, provenance, {"captioning": {"skipped": reason}}, {})
+    assert task.features  # of FeatureInputs
     s3d = _clip_features(task.features, {step.video_id for split in steps for step in steps[split]})
     memory = {split: _seen(predictor, settings.template, steps[split], clips[split], s3d) for split in steps}
 
@@ -140,9 +142,9 @@ def _seen(
     predictor: Predictor,
     template: str,
     steps: list[Step],
-    clips: dict[str, tuple[np.ndarray, np.ndarray]],
-    s3d: dict[str, np.ndarray],
-) -> dict[str, list[np.ndarray]]:
+    clips: dict[str, Track],
+    s3d: dict[str, Memory],
+) -> dict[str, list[Memory]]:
     """For each step, each of the parts of ROWS: float32 (clips, size)."""
     videos, features = [], []
     for step in steps:
@@ -157,7 +159,7 @@ def _seen(
     return seen | {"s3d": [clip[: len(video)] for clip, video in zip(features, seen["video"], strict=True)]}
 
 
-def _clip_features(tables: FeatureTables, videos: set[str]) -> dict[str, np.ndarray]:
+def _clip_features(tables: FeatureTables, videos: set[str]) -> dict[str, Memory]:
     """For each of these videos, its clips' S3D features in order, float32 (clips, size)."""
     s3d = {}
     for table, vectors in tables:

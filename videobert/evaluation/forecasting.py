@@ -9,9 +9,11 @@ Of a text: a sentence of a test video, [>], and a mask for each of its clips. Th
 sentence of another video: what is better than those was in the words.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from videobert.errors import UserError
 from videobert.evaluation.scoring import TOP, interval
@@ -27,7 +29,7 @@ from videobert.evaluation.task import (
     write_task,
 )
 from videobert.model.predictor import Predictor
-from videobert.model.processing_videobert import shorten
+from videobert.model.processing_videobert import Ids, shorten
 from videobert.model.sequences import Neighbours, Segments
 from videobert.settings import Count, Settings
 
@@ -73,7 +75,7 @@ def forecasting(
     write_task(outputs.figures, provenance, summary, {"examples": {"next": next_examples, "of_text": text_examples}})
 
 
-def _tracks(segments: Segments) -> list[np.ndarray]:
+def _tracks(segments: Segments) -> list[npt.NDArray[np.int64]]:
     """The visual words of each video's clips, in order, int64: clip c of the video is its c-th."""
     whole = Neighbours(segments)
     return np.split(whole.track.astype(np.int64), whole.first[1:-1])
@@ -83,7 +85,7 @@ def _tracks(segments: Segments) -> list[np.ndarray]:
 
 
 def _next(
-    task: Task, train: list[np.ndarray], frequent: np.ndarray, settings: ForecastingSettings, seed: int
+    task: Task, train: Sequence[Ids], frequent: Ids, settings: ForecastingSettings, seed: int
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """(the figures of each way to forecast, examples of the model's)."""
     predictor, horizon = task.predictor, settings.horizon
@@ -125,7 +127,7 @@ def _next(
     return figures, examples
 
 
-def _by_distance(ranked: np.ndarray, truth: np.ndarray, groups: np.ndarray, seed: int) -> dict[str, Any]:
+def _by_distance(ranked: Ids, truth: Ids, groups: npt.NDArray[np.integer], seed: int) -> dict[str, Any]:
     """The accuracies of the next clip, and their curves over the distance, of words `ranked` (n, horizon, TOP)."""
     rows = [
         _accuracies(ranked[known, ahead], truth[known, ahead], groups[known], seed)
@@ -135,13 +137,13 @@ def _by_distance(ranked: np.ndarray, truth: np.ndarray, groups: np.ndarray, seed
     return rows[0] | {f"top{top}_by_distance": [row[f"top{top}"] for row in rows] for top in (1, TOP)}
 
 
-def _latest(words: np.ndarray) -> np.ndarray:
+def _latest(words: Ids) -> npt.NDArray[np.int64]:
     """The last word, the last one that differs from it, and so on, (TOP,); -1 where there are no more."""
     latest = list(dict.fromkeys(words[::-1].tolist()))[:TOP]
     return np.array(latest + [-1] * (TOP - len(latest)))
 
 
-def _followers(train: list[np.ndarray], last: np.ndarray, ahead: int, frequent: np.ndarray) -> np.ndarray:
+def _followers(train: Sequence[Ids], last: Ids, ahead: int, frequent: Ids) -> npt.NDArray[np.int64]:
     """For each word of `last` (n,), the words that most often stood `ahead` clips after it, best first, (n, TOP).
 
     Where fewer have followed it, the most frequent of all fill the places.
@@ -163,7 +165,7 @@ def _followers(train: list[np.ndarray], last: np.ndarray, ahead: int, frequent: 
 
 
 def _of_text(
-    predictor: Predictor, test: Segments, frequent: np.ndarray, seed: int
+    predictor: Predictor, test: Segments, frequent: Ids, seed: int
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """(the figures with the sentence and without, examples)."""
     rows = np.flatnonzero(test.paired & (np.diff(test.text_offsets) > 0) & (np.diff(test.video_offsets) > 0))
@@ -209,13 +211,13 @@ def _of_text(
 # Both ------------------------------------------------------------------------------------------------------------------
 
 
-def _answers(predictor: Predictor, sequences: list[tuple[np.ndarray, np.ndarray]]) -> Any:
+def _answers(predictor: Predictor, sequences: Sequence[tuple[Ids, Ids]]) -> Iterator[npt.NDArray[np.float32]]:
     """For each sequence, (its masks, visual words) log-probabilities; a batch at a time, since all would take memory."""
     for first in range(0, len(sequences), predictor.batch_size):
         yield from predictor.log_probabilities(sequences[first : first + predictor.batch_size], 1)
 
 
-def _best(answer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _best(answer: npt.NDArray[np.floating]) -> tuple[Ids, npt.NDArray[np.floating]]:
     """(the best visual words, their probabilities), each (masks, TOP), best first, of (masks, visual words)."""
     count = min(TOP, answer.shape[1])
     best = np.argpartition(-answer, count - 1, axis=1)[:, :count]
@@ -223,11 +225,11 @@ def _best(answer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return best, np.exp(np.take_along_axis(answer, best, 1))
 
 
-def _with_shares(words: np.ndarray, shares: np.ndarray) -> list[list[tuple[int, float]]]:
+def _with_shares(words: Ids, shares: npt.NDArray[np.floating]) -> list[list[tuple[int, float]]]:
     return [list(zip(row.tolist(), share.tolist())) for row, share in zip(words, shares, strict=True)]
 
 
-def _accuracies(ranked: np.ndarray, truth: np.ndarray, groups: np.ndarray, seed: int) -> dict[str, Any]:
+def _accuracies(ranked: Ids, truth: Ids, groups: npt.NDArray[np.integer], seed: int) -> dict[str, Any]:
     """Top-1 and top-5 accuracy with intervals: words `ranked` (n, TOP) for `truth` (n,) in the videos `groups` (n,)."""
     result: dict[str, Any] = {"count": len(truth)}
     for top in (1, TOP):
@@ -242,4 +244,5 @@ def _chance(predictor: Predictor) -> dict[str, float]:
 
 
 def _evenly(count: int) -> list[int]:
-    return np.unique(np.linspace(0, count - 1, min(count, EXAMPLES)).round().astype(int)).tolist()
+    places: list[int] = np.unique(np.linspace(0, count - 1, min(count, EXAMPLES)).round().astype(int)).tolist()
+    return places

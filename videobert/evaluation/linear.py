@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from videobert.data.tables import FeatureTables, rows_of_videos
@@ -23,19 +24,19 @@ class ProbeSettings(Settings):
     """Parts that the train videos are split in to choose one. More take longer and choose a little better."""
 
 
-def mean_features(tables: FeatureTables, steps: list[Step]) -> np.ndarray:
+def mean_features(tables: FeatureTables, steps: list[Step]) -> npt.NDArray[np.float64]:
     """(steps, dimension) float64: the mean S3D feature of each step's clips."""
     wanted: dict[str, list[int]] = {}
     for index, step in enumerate(steps):
         wanted.setdefault(step.video_id, []).append(index)
-    means: list[np.ndarray | None] = [None] * len(steps)
+    means: dict[int, npt.NDArray[np.float64]] = {}
     for table, vectors in tables:
         middles = (table["start"].to_numpy() + table["end"].to_numpy()) / 2
         for name, rows in rows_of_videos(table):
             for index in wanted.get(name, []):
                 inside = select_between(middles[rows], vectors[rows], steps[index].start, steps[index].end)
                 means[index] = inside.mean(0, dtype=np.float64)
-    return np.stack(means)
+    return np.stack([means[index] for index in range(len(steps))])
 
 
 def classify(
@@ -78,7 +79,12 @@ def classify(
 
 
 def _fit(
-    vectors: Any, labels: np.ndarray, groups: np.ndarray, regularisation: list[float], folds: int, threads: int
+    vectors: Any,
+    labels: npt.NDArray[np.str_],
+    groups: npt.NDArray[np.str_],
+    regularisation: list[float],
+    folds: int,
+    threads: int,
 ) -> Any:
     """The classifier with the strength that names most labels of the videos left out; of equals, the strongest."""
     from joblib import parallel_config

@@ -4,9 +4,11 @@ How many masked words are found with the video and without it, how many masked v
 (the same masks in both), and whether a text is told apart from another video's (section 3.2 of the paper).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from videobert.evaluation.scoring import interval
 from videobert.evaluation.steps import row_of_another_video
@@ -20,7 +22,7 @@ from videobert.evaluation.task import (
     write_task,
 )
 from videobert.model.predictor import Predictor
-from videobert.model.processing_videobert import shorten
+from videobert.model.processing_videobert import Ids, shorten
 from videobert.model.sequences import Segments
 from videobert.settings import PositiveShare, Settings
 
@@ -68,7 +70,7 @@ def objectives(
 
 
 def _masked(
-    predictor: Predictor, texts: list, videos: list, type_: int, probability: float, seed: int
+    predictor: Predictor, texts: Sequence[Ids], videos: Sequence[Ids], type_: int, probability: float, seed: int
 ) -> dict[str, Any]:
     """Top-1 accuracy at masks in one modality. The masks depend on seed and row only: with or without the other."""
     sequences, truths = [], []
@@ -83,12 +85,12 @@ def _masked(
         hidden[chosen] = predictor.vocabulary.mask
         sequences.append(predictor.sequence(hidden, video) if type_ == 0 else predictor.sequence(text, hidden))
     answers = predictor.log_probabilities(sequences, type_)
-    right = [answer.argmax(-1) == truth for answer, truth in zip(answers, truths, strict=True)]
-    right = np.concatenate(right) if right else np.empty(0)
+    found = [answer.argmax(-1) == truth for answer, truth in zip(answers, truths, strict=True)]
+    right = np.concatenate(found) if found else np.empty(0, bool)
     return {"accuracy": float(right.mean()) if len(right) else None, "count": len(right)}
 
 
-def _alignment(predictor: Predictor, segments: Segments, pairs: np.ndarray, seed: int) -> dict[str, Any]:
+def _alignment(predictor: Predictor, segments: Segments, pairs: npt.NDArray[np.intp], seed: int) -> dict[str, Any]:
     """Each text with its own video and with one of another test video: balanced, so that chance is one half."""
     if len(np.unique(segments.group[pairs])) < 2:
         return {"accuracy": None, "count": 0, "skipped": "fewer than two test videos with speech"}

@@ -13,13 +13,15 @@ over train videos.
 
 import copy
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from videobert.evaluation.linear import PACKAGES, ProbeSettings, classify, mean_features
 from videobert.evaluation.scoring import Ranked, accuracies, chance
-from videobert.evaluation.steps import Step, select_between
+from videobert.evaluation.steps import Step, Track, select_between
 from videobert.evaluation.task import (
     NO_TRUTH,
     AnnotatedSettings,
@@ -76,9 +78,10 @@ def probe(
 
 
 def _representations(
-    task: Task, train: list[Step], test: list[Step], clips: dict[str, Any], seed: int
+    task: Task, train: list[Step], test: list[Step], clips: dict[str, Track], seed: int
 ) -> dict[str, Any]:
     """By name, (steps, dimension): what the classifiers are given of the train steps and, after them, the test steps."""
+    assert task.features  # of FeatureInputs
     steps, predictor = train + test, task.predictor
     words = [select_between(*clips[step.video_id], step.start, step.end) for step in steps]
     cls, mean = _outputs(predictor, predictor.model, words)
@@ -95,8 +98,8 @@ NO_TRAIN_STEPS = "evaluate.annotations has no step of a train video with tokens:
 
 
 def _outputs(
-    predictor: Predictor, model: "VideoBertForPreTraining", words: list[np.ndarray]
-) -> tuple[np.ndarray, np.ndarray]:
+    predictor: Predictor, model: "VideoBertForPreTraining", words: Sequence[npt.NDArray[np.int64]]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """([CLS], the mean over the clips) of the model's outputs for each step's visual words alone, (steps, hidden_size)."""
     predictor = copy.copy(predictor)
     predictor.model = model
@@ -116,10 +119,11 @@ def _untrained(predictor: Predictor, seed: int) -> "VideoBertForPreTraining":
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return type(predictor.model)(predictor.model.config).eval().to(predictor.device)
+        model: VideoBertForPreTraining = type(predictor.model)(predictor.model.config).eval().to(predictor.device)
+    return model
 
 
-def _counts(words: list[np.ndarray], train: int) -> Any:
+def _counts(words: Sequence[npt.NDArray[np.int64]], train: int) -> Any:
     """How often each visual word of the train steps is in a step, (steps, words), sparse."""
     from sklearn.feature_extraction.text import CountVectorizer
 

@@ -1,9 +1,13 @@
 """Ranking verbs and objects at the masks of a template (section 4.2 of the paper)."""
 
+from collections.abc import Sequence
+
 import numpy as np
+import numpy.typing as npt
 
 from videobert.evaluation.scoring import Ranked
 from videobert.model.predictor import Predictor
+from videobert.model.processing_videobert import Ids
 
 
 def without_video(predictor: Predictor, template: str, labels: dict[str, list[str]], count: int) -> Ranked:
@@ -14,7 +18,7 @@ def without_video(predictor: Predictor, template: str, labels: dict[str, list[st
     }
 
 
-def rank_labels(predictor: Predictor, template: str, labels: dict[str, list[str]], videos: list[np.ndarray]) -> Ranked:
+def rank_labels(predictor: Predictor, template: str, labels: dict[str, list[str]], videos: Sequence[Ids]) -> Ranked:
     """For each video, (label, probability among the labels) of the verbs and of the objects, best first."""
     ranked = {}
     for slot, (part, names) in enumerate(labels.items()):
@@ -24,10 +28,10 @@ def rank_labels(predictor: Predictor, template: str, labels: dict[str, list[str]
             text = _fill(predictor, template, slot, count)
             answers = predictor.log_probabilities([predictor.sequence(text, video) for video in videos], 0)
             # The masks of this slot: the other slot always has one, before or after.
-            answers = np.stack([answer[:count] if slot == 0 else answer[-count:] for answer in answers])
+            masked = np.stack([answer[:count] if slot == 0 else answer[-count:] for answer in answers])
             for index, piece in enumerate(pieces):
                 if len(piece) == count:
-                    scores[:, index] = answers[:, np.arange(count), piece].mean(1)
+                    scores[:, index] = masked[:, np.arange(count), piece].mean(1)
         shares = np.exp(scores - scores.max(axis=1, keepdims=True))
         shares /= shares.sum(axis=1, keepdims=True)
         order = np.argsort(-scores, axis=1, kind="stable")
@@ -37,7 +41,7 @@ def rank_labels(predictor: Predictor, template: str, labels: dict[str, list[str]
     return ranked
 
 
-def _fill(predictor: Predictor, template: str, slot: int, count: int) -> np.ndarray:
+def _fill(predictor: Predictor, template: str, slot: int, count: int) -> npt.NDArray[np.int64]:
     """The template's ids, with `count` masks in this slot and one in the other."""
     before, between, after = (predictor.pieces(part) for part in template.split("[MASK]"))
     masks = [np.full(count if slot == place else 1, predictor.vocabulary.mask) for place in (0, 1)]

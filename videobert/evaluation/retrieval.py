@@ -19,10 +19,12 @@ is a hit.
 """
 
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import model_validator
 
 from videobert.evaluation.scoring import RESAMPLES, interval
@@ -39,6 +41,7 @@ from videobert.evaluation.task import (
     write_task,
 )
 from videobert.model.predictor import Predictor
+from videobert.model.processing_videobert import Ids
 from videobert.model.projection import (
     Projection,
     alignments,
@@ -122,18 +125,18 @@ class _Search:
 # What is asked --------------------------------------------------------------------------------------------------------
 
 
-def _projection(predictor: Predictor, segments: Segments, pairs: np.ndarray, seed: int) -> Projection:
+def _projection(predictor: Predictor, segments: Segments, pairs: npt.NDArray[np.intp], seed: int) -> Projection:
     if len(pairs) > SAMPLE:
         pairs = np.sort(np.random.default_rng([seed, 5]).choice(pairs, SAMPLE, replace=False))
     return fit_projection(predictor, *_both(predictor, segments, pairs))
 
 
-def _pairs(segments: Segments) -> np.ndarray:
+def _pairs(segments: Segments) -> npt.NDArray[np.intp]:
     has_both = (np.diff(segments.text_offsets) > 0) & (np.diff(segments.video_offsets) > 0)
     return np.flatnonzero(segments.paired & has_both)
 
 
-def _both(predictor: Predictor, segments: Segments, rows: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def _both(predictor: Predictor, segments: Segments, rows: npt.NDArray[np.intp]) -> tuple[Sequence[Ids], Sequence[Ids]]:
     texts = [segments.text_of(row).astype(np.int64) for row in rows]
     return texts, [segments.video_of(row) + np.int64(predictor.vocabulary.vocab_size) for row in rows]
 
@@ -221,29 +224,31 @@ def filled(template: str, verb: str, thing: str) -> str:
 class Side:
     """One side of a search, n texts or n videos. A query's hits are those of the other side that have its label."""
 
-    ids: list[np.ndarray]  # word ids, or visual words as joint ids
-    vectors: np.ndarray  # (n, dimension) float32
-    labels: np.ndarray  # (n,)
-    groups: np.ndarray  # (n,) the number of the video
+    ids: Sequence[Ids]  # word ids, or visual words as joint ids
+    vectors: npt.NDArray[np.float32]  # (n, dimension)
+    labels: npt.NDArray[np.integer]  # (n,)
+    groups: npt.NDArray[np.integer]  # (n,) the number of the video
 
 
 # Which queries search among which items: pairs of their rows.
-Pools = list[tuple[np.ndarray, np.ndarray]]
+Pools = Sequence[tuple[npt.NDArray[np.integer], npt.NDArray[np.integer]]]
 
 
 def _two_stages(
-    search: _Search, texts: Side, videos: Side, questions: dict[str, tuple[Side, Side, Pools]]
-) -> dict[str, dict[str, np.ndarray]]:
+    search: _Search, texts: Side, videos: Side, questions: Mapping[str, tuple[Side, Side, Pools]]
+) -> dict[str, dict[str, npt.NDArray[np.float64]]]:
     """The rank of each query's first hit, for each question (queries, items, pools): of the first stage, of the first
     stage asked with the query of another video, and of the alignment head's order of the first stage's best."""
-    ranks: dict[str, dict[str, np.ndarray]] = {}
-    shortlists, pairs = {}, []
+    ranks: dict[str, dict[str, npt.NDArray[np.float64]]] = {}
+    # Of each question: the queries, what they found, and the numbers of these pairs.
+    shortlists: dict[str, list[tuple[Ids, Ids, Ids]]] = {}
+    pairs: list[Ids] = []
     random = np.random.default_rng([search.seed, 4])
     for name, (queries, items, pools) in questions.items():
         ranks[name] = {"first_stage": _ranks(queries, items, pools)}
         if len(np.unique(queries.groups)) > 1:
-            rows = np.arange(len(queries.groups))
-            others = [row_of_another_video(queries.groups, rows, group, random) for group in queries.groups]
+            everyone = np.arange(len(queries.groups))
+            others = [row_of_another_video(queries.groups, everyone, group, random) for group in queries.groups]
             ranks[name]["shuffled"] = _ranks(replace(queries, vectors=queries.vectors[others]), items, pools)
         shortlists[name] = []
         for rows, among in pools:
@@ -266,7 +271,7 @@ def _two_stages(
     return ranks
 
 
-def _ranks(queries: Side, items: Side, pools: Pools) -> np.ndarray:
+def _ranks(queries: Side, items: Side, pools: Pools) -> npt.NDArray[np.float64]:
     """(queries,): the rank of the first hit by the vectors alone."""
     ranks = np.empty(len(queries.ids))
     for rows, among in pools:
@@ -276,22 +281,23 @@ def _ranks(queries: Side, items: Side, pools: Pools) -> np.ndarray:
     return ranks
 
 
-def _first_hit(scores: np.ndarray, hits: np.ndarray) -> np.ndarray:
+def _first_hit(scores: npt.NDArray[np.floating], hits: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     """The rank of each row's best hit, from 1; of others that score the same, half count as before it."""
     best = np.where(hits, scores, -np.inf).max(1, keepdims=True)
-    return 1 + ((scores > best) & ~hits).sum(1) + ((scores == best) & ~hits).sum(1) / 2
+    ranks: npt.NDArray[np.float64] = 1 + ((scores > best) & ~hits).sum(1) + ((scores == best) & ~hits).sum(1) / 2
+    return ranks
 
 
 @dataclass(frozen=True)
 class Odds:
     """What a query is up against: among how many items it searches, and how many of them are hits; (n,) each."""
 
-    sizes: np.ndarray
-    relevant: np.ndarray
+    sizes: npt.NDArray[np.integer]
+    relevant: npt.NDArray[np.integer]
 
 
 def _figures(
-    ranks: dict[str, np.ndarray], odds: Odds, groups: np.ndarray, search: _Search
+    ranks: dict[str, npt.NDArray[np.float64]], odds: Odds, groups: npt.NDArray[np.integer], search: _Search
 ) -> dict[str, dict[str, Any]]:
     rows: dict[str, dict[str, Any]] = {"chance": chance(odds.sizes, odds.relevant)}
     for stage, found in ranks.items():
@@ -310,7 +316,7 @@ def _figures(
     return rows
 
 
-def chance(sizes: np.ndarray, relevant: np.ndarray) -> dict[str, float]:
+def chance(sizes: npt.NDArray[np.integer], relevant: npt.NDArray[np.integer]) -> dict[str, float]:
     """The figures of a random order, exactly, for queries with `relevant` (n,) hits among `sizes` (n,) items each.
 
     A query finds none of its R hits among the first k of N with probability C(N - R, k) / C(N, k).
@@ -325,7 +331,7 @@ def chance(sizes: np.ndarray, relevant: np.ndarray) -> dict[str, float]:
     return figures | {"median_rank": float(np.argmax(missed <= 0.5) + 1)}
 
 
-def _of_median(ranks: np.ndarray, groups: np.ndarray, seed: int) -> list[float]:
+def _of_median(ranks: npt.NDArray[np.float64], groups: npt.NDArray[np.integer], seed: int) -> list[float]:
     """The 95 % interval of the median, by the same bootstrap over videos as `interval`."""
     order = np.argsort(ranks, kind="stable")
     numbers = np.unique(groups, return_inverse=True)[1][order]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from videobert.data.provenance import make_provenance, read_provenance, sha256
@@ -82,11 +83,14 @@ def scaling(
         return write_task(outputs.figures, provenance, {"scaling": {"skipped": NO_TRUTH}}, {})
     _check(inputs, settings)
     # For each condition and share, the hits with each seed.
-    found: dict[str, dict[float, list[dict[str, np.ndarray]]]] = {"cross_modal": {}, "language_prior": {}}
-    details, videos_of, steps, labels = [], {}, [], {}
+    found: dict[str, dict[float, list[dict[str, npt.NDArray[np.float64]]]]] = {"cross_modal": {}, "language_prior": {}}
+    details: list[dict[str, Any]] = []
+    videos_of: dict[float, int] = {}
+    steps: list[Step] = []
+    labels: dict[str, list[str]] = {}
     for model, (share, model_seed) in zip(inputs.models, product(settings.shares, settings.seeds), strict=True):
-        files = {"model": model, "tokens": inputs.tokens, "manifest": inputs.manifest, "steps": inputs.steps}
-        task = open_task(AnnotatedInputs(**files), shared, execution)
+        files = AnnotatedInputs(model=model, tokens=inputs.tokens, manifest=inputs.manifest, steps=inputs.steps)
+        task = open_task(files, shared, execution)
         labels = {part: sorted({getattr(step, part) for step in task.steps}) for part in ("verb", "object")}
         steps, ranks = _rankings(task, labels, inputs.template)
         videos_of[share] = _trained_on(model)
@@ -146,10 +150,11 @@ def _check(inputs: ScalingInputs, settings: ScalingSettings) -> None:
 
 def _trained_on(model: Path) -> int:
     """How many videos a model was trained on."""
-    return json.loads(Path(ModelFolder(model.parent).training).read_text())["corpus"]["videos"]
+    videos: int = json.loads(Path(ModelFolder(model.parent).training).read_text())["corpus"]["videos"]
+    return videos
 
 
-def _spread(of_seeds: list[dict[str, np.ndarray]]) -> dict[str, float]:
+def _spread(of_seeds: list[dict[str, npt.NDArray[np.float64]]]) -> dict[str, float]:
     """The standard deviation of each accuracy over the seeds; nothing for one seed."""
     if len(of_seeds) < 2:
         return {}

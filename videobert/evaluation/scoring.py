@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from videobert.evaluation.steps import Step
 
@@ -29,7 +30,7 @@ def accuracies(steps: list[Step], ranked: Ranked, seed: int) -> dict[str, Any]:
     return means(steps, hits(steps, ranked), seed)
 
 
-def hits(steps: list[Step], ranked: Ranked) -> dict[str, np.ndarray]:
+def hits(steps: list[Step], ranked: Ranked) -> dict[str, npt.NDArray[np.float64]]:
     """For each accuracy, (steps,) 1.0 where the label is the first or among the first five, else 0.0."""
     found = {}
     for part, rankings in ranked.items():
@@ -40,7 +41,7 @@ def hits(steps: list[Step], ranked: Ranked) -> dict[str, np.ndarray]:
     return found
 
 
-def means(steps: list[Step], values: dict[str, np.ndarray], seed: int) -> dict[str, Any]:
+def means(steps: list[Step], values: dict[str, npt.NDArray[np.float64]], seed: int) -> dict[str, Any]:
     """The mean of each of the `values` (steps,) with its interval, and the count of steps."""
     groups = np.array([step.video_id for step in steps])
     result: dict[str, Any] = {"count": len(steps)}
@@ -50,19 +51,20 @@ def means(steps: list[Step], values: dict[str, np.ndarray], seed: int) -> dict[s
     return result
 
 
-def interval(values: np.ndarray, groups: np.ndarray, seed: int) -> list[float]:
+def interval(values: npt.NDArray[np.float64], groups: npt.NDArray[Any], seed: int) -> list[float]:
     """The 95 % interval of the mean of `values` (n,), by a bootstrap over the videos, `groups` (n,)."""
     sums = resampled(np.stack([values, np.ones(len(values))], axis=1), groups, seed)
     return [float(bound) for bound in np.quantile(sums[:, 0] / sums[:, 1], [0.025, 0.975])]
 
 
-def resampled(parts: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
+def resampled(parts: npt.NDArray[Any], groups: npt.NDArray[Any], seed: int) -> npt.NDArray[np.float64]:
     """Sums (RESAMPLES, k) of the columns of `parts` (n, k), each over videos drawn with replacement, `groups` (n,)."""
     _, numbers = np.unique(groups, return_inverse=True)
     sums = np.zeros((numbers.max() + 1, parts.shape[1]))
     np.add.at(sums, numbers, parts)
     draws = np.random.default_rng([seed, 9]).integers(len(sums), size=(RESAMPLES, len(sums)))
-    return sums[draws].sum(1)
+    totals: npt.NDArray[np.float64] = sums[draws].sum(1)
+    return totals
 
 
 def rounded(value: Any) -> Any:

@@ -2,13 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from videobert.data.provenance import read_table
 from videobert.errors import UserError
-from videobert.model.sequences import Segments
+from videobert.model.sequences import Row, Segments
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+Track = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]  # the middles of a video's clips (seconds), their words
 
 
 @dataclass(frozen=True)
@@ -65,10 +69,10 @@ def _read_table(path: Path) -> list[Step]:
     ]
 
 
-def clips_of_videos(segments: Segments) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def clips_of_videos(segments: Segments) -> dict[str, Track]:
     """For each video, the middles of its clips (seconds) and their visual words, from the rows that cover it."""
-    middles: dict[str, list[np.ndarray]] = {}
-    words: dict[str, list[np.ndarray]] = {}
+    middles: dict[str, list[npt.NDArray[np.float64]]] = {}
+    words: dict[str, list[npt.NDArray[np.int64]]] = {}
     for row in np.flatnonzero(~segments.paired & (np.diff(segments.video_offsets) > 0)):
         name, clips = segments.videos[segments.group[row]], segments.clips_of(row)
         seconds = (segments.end[row] - segments.start[row]) / (clips[-1] - clips[0] + 1)
@@ -77,12 +81,16 @@ def clips_of_videos(segments: Segments) -> dict[str, tuple[np.ndarray, np.ndarra
     return {name: (np.concatenate(middles[name]), np.concatenate(words[name])) for name in middles}
 
 
-def select_between(middles: np.ndarray, words: np.ndarray, start: float, end: float) -> np.ndarray:
+def select_between(
+    middles: npt.NDArray[np.floating], words: npt.NDArray[Scalar], start: float, end: float
+) -> npt.NDArray[Scalar]:
     """The words (or other rows) of the clips whose middle lies in [start, end); of the nearest clip if there is none."""
     inside = (middles >= start) & (middles < end)
     return words[inside] if inside.any() else words[[np.abs(middles - (start + end) / 2).argmin()]]
 
 
-def row_of_another_video(groups: np.ndarray, candidates: np.ndarray, group: Any, random: np.random.Generator) -> int:
+def row_of_another_video(
+    groups: npt.NDArray[np.integer], candidates: npt.NDArray[np.integer], group: Row, random: np.random.Generator
+) -> int:
     others = candidates[groups[candidates] != group]
     return int(others[random.integers(len(others))])

@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import Field
 
 from videobert.data.provenance import make_provenance, read_provenance, read_table, sha256, write_json
 from videobert.data.tables import FeatureTables, open_features
 from videobert.errors import UserError
 from videobert.evaluation.scoring import rounded
-from videobert.evaluation.steps import Step, clips_of_videos, read_steps
+from videobert.evaluation.steps import Step, Track, clips_of_videos, read_steps
 from videobert.model.predictor import Predictor, check_same_codebook
 from videobert.model.sequences import Segments, TokenTables, open_tokens
 from videobert.settings import Count, DeviceExecution, Inputs, Outputs, Seed, Settings, Text
@@ -95,11 +94,11 @@ class Task:
     splits: dict[str, str]  # by video id
     annotations: str | None = None
     steps: list[Step] = field(default_factory=list)  # of all splits
-    features: FeatureTables | None = None
+    features: FeatureTables | None = None  # where the inputs are FeatureInputs
     sources: dict[str, Path | list[Path]] = field(default_factory=dict)  # for the provenance
     execution: dict[str, Any] = field(default_factory=dict)
 
-    def clips(self, split: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    def clips(self, split: str) -> dict[str, Track]:
         """For each video of a split, the middles of its clips (seconds) and their visual words."""
         return clips_of_videos(self.test if split == "test" else self.tokens.segments(split))
 
@@ -135,9 +134,10 @@ def open_task(
     lookahead = predictor.model.config.lookahead if seeing is None else seeing
     rows = read_table(inputs.manifest, ["video_id", "split"]).to_pylist()
     sources: dict[str, Path | list[Path]] = {"model": inputs.model, "tokens": inputs.tokens}
-    annotations = getattr(settings, "annotations", None)
-    steps = read_steps(inputs.steps, annotations) if annotations is not None else []
-    if annotations is not None:
+    annotations = settings.annotations if isinstance(settings, AnnotatedSettings) else None
+    steps: list[Step] = []
+    if annotations is not None and isinstance(inputs, AnnotatedInputs):
+        steps = read_steps(inputs.steps, annotations)
         sources["annotations"] = inputs.steps
     features = None
     if isinstance(inputs, FeatureInputs):

@@ -149,7 +149,9 @@ def youcook2(annotations: Path, output: Path = Path("youcook2"), verbs: int = 45
     """
     if verbs < 1 or objects < 1:
         raise UserError(f"verbs is {verbs} and objects is {objects}, but both must be at least 1")
-    videos, steps, left_out = [], [], []
+    videos: list[dict[str, Any]] = []
+    steps: list[dict[str, Any]] = []
+    left_out: list[dict[str, Any]] = []
     for video_id, video in _database(annotations).items():
         split = SPLITS[video["subset"]]
         if not split:
@@ -259,7 +261,8 @@ def _singular(noun: str) -> str:
 
 def _common(steps: list[dict[str, Any]], verbs: int, objects: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The steps whose verb and object are among the most common ones, and the others with their reason."""
-    kept, rare = [], []
+    kept: list[dict[str, Any]] = []
+    rare: list[dict[str, Any]] = []
     common = {part: _most_common(steps, part, count) for part, count in (("verb", verbs), ("object", objects))}
     for step in steps:
         outside = [part for part in common if step[part] not in common[part]]
@@ -323,7 +326,8 @@ def _described(video_id: str, annotation: Any) -> dict[str, Any]:
 def _is_segment(segment: Any) -> bool:
     if not isinstance(segment, list) or len(segment) != 2 or not all(type(time) in (int, float) for time in segment):
         return False
-    return 0 <= segment[0] < segment[1] < math.inf
+    start, end = segment
+    return bool(0 <= start < end < math.inf)
 
 
 def _write(rows: list[dict[str, Any]], columns: tuple[str, ...], path: Path) -> None:

@@ -10,9 +10,10 @@ moves the figures, so several templates can be asked: the first one's are the fi
 spread over all.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -35,8 +36,11 @@ from videobert.evaluation.task import (
 )
 from videobert.model.initial_model import load, sha256
 from videobert.model.predictor import Predictor
-from videobert.model.processing_videobert import Vocabulary
+from videobert.model.processing_videobert import Ids, Vocabulary
 from videobert.settings import Settings, Text
+
+if TYPE_CHECKING:
+    import torch
 
 VERSION = 3
 
@@ -117,7 +121,7 @@ class _Question:
 
     steps: list[Step]
     labels: dict[str, list[str]]
-    videos: dict[str, list[np.ndarray]]  # by condition, for each step the joint ids of the visual words
+    videos: Mapping[str, Sequence[Ids]]  # by condition, for each step the joint ids of the visual words
     known: list[bool] | None  # which pairs of a verb and an object training showed; None without annotated train steps
     seed: int
 
@@ -163,6 +167,7 @@ def _supervised(task: Task, question: _Question, probe: ProbeSettings, threads: 
     train = [step for step in task.steps if step.video_id in clips]
     if not train:
         return None
+    assert task.features  # of FeatureInputs
     vectors = mean_features(task.features, train + question.steps)
     learn, ask = vectors[: len(train)], vectors[len(train) :]
     return classify(learn, train, ask, probe.regularisation, probe.folds, threads)[0]
@@ -174,7 +179,9 @@ def _by_training(question: _Question, ranks: dict[str, Ranked]) -> dict[str, Any
     What a classifier that was trained for it makes of the pairs never shown is the bound of what can be asked.
     """
     results = {}
-    for row in ("cross_modal", "s3d_supervised") if question.known else ():
+    if not question.known:
+        return {}
+    for row in ("cross_modal", "s3d_supervised"):
         for name, wanted in (("seen", True), ("held_out", False)):
             chosen = [index for index, is_known in enumerate(question.known) if is_known == wanted]
             if chosen and row in ranks:
@@ -225,7 +232,7 @@ class TextBert(Predictor):
         self.vocabulary = Vocabulary(*ids, video=tokenizer.sep_token_id, vocab_size=len(tokenizer), visual_words=0)
         self.batch_size = batch_size
 
-    def head(self, type_: int) -> Any:
+    def head(self, type_: int) -> "Callable[[torch.Tensor], torch.Tensor]":
         return self.masked_words
 
 

@@ -100,7 +100,7 @@ def background(look: Look) -> Image.Image:
         is_wall, 1.06 - 0.16 * y / look.horizon, 0.84 + 0.22 * (y - look.horizon) / (HEIGHT - look.horizon)
     )
     light = light * (1.05 - 0.14 * np.abs(x / WIDTH - noise.uniform(0.2, 0.8)))
-    picture = np.where(is_wall, np.float32(look.wall), np.float32(look.counter)) * light
+    picture = np.where(is_wall, np.array(look.wall, np.float32), np.array(look.counter, np.float32)) * light
     grain = noise.normal(0, 1, (HEIGHT, WIDTH, 1)).astype(np.float32)
     if look.counter_pattern == "wood":
         streaks = np.repeat(noise.normal(0, 1, (HEIGHT // 2, WIDTH // 40, 1)), 40, axis=1).repeat(2, axis=0)

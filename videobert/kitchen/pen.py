@@ -6,6 +6,7 @@ Pillow draws at twice the size; the picture is then reduced by half, which is th
 
 import math
 import random
+from collections.abc import Sequence
 from functools import cache
 
 from PIL import Image, ImageDraw
@@ -28,7 +29,7 @@ def mix(a: Colour, b: Colour, share: float) -> Colour:
     return tuple(int(x + (y - x) * share) for x, y in zip(a[:3], b[:3], strict=True))
 
 
-def placed(points: list[Point], x: float, y: float, angle: float) -> list[Point]:
+def placed(points: Sequence[Point], x: float, y: float, angle: float) -> list[Point]:
     """Turns points by `angle` degrees (clockwise as seen) and moves them to (x, y)."""
     c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     return [(x + c * a - s * b, y + s * a + c * b) for a, b in points]
@@ -71,11 +72,11 @@ class Pen:
         self.ox = OVERSAMPLE * (WIDTH / 2 + shift[0]) - self.kx * WIDTH / 2
         self.oy = OVERSAMPLE * (170 + shift[1]) - self.k * 170
 
-    def at(self, points: list[Point]) -> list[Point]:
+    def at(self, points: Sequence[Point]) -> list[Point]:
         kx, k, ox, oy = self.kx, self.k, self.ox, self.oy
         return [(ox + kx * x, oy + k * y) for x, y in points]
 
-    def polygon(self, points: list[Point], colour: Colour) -> None:
+    def polygon(self, points: Sequence[Point], colour: Colour) -> None:
         self.draw.polygon(self.at(points), colour)
 
     def ellipse(self, x: float, y: float, rx: float, ry: float, colour: Colour) -> None:
@@ -93,7 +94,7 @@ class Pen:
     def oval(self, x: float, y: float, rx: float, ry: float, angle: float, colour: Colour) -> None:
         self.polygon(placed([(rx * a, ry * b) for a, b in CIRCLE], x, y, angle), colour)
 
-    def line(self, points: list[Point], width: float, colour: Colour) -> None:
+    def line(self, points: Sequence[Point], width: float, colour: Colour) -> None:
         """Round ends; opaque colours only (the ends overlap the line)."""
         points = self.at(points)
         width *= self.k
@@ -103,7 +104,9 @@ class Pen:
             for x, y in (points[0], points[-1]):
                 self.draw.ellipse((x - r, y - r, x + r, y + r), colour)
 
-    def arc(self, x: float, y: float, rx: float, ry: float, start: float, end: float, width: float, colour: Colour):
+    def arc(
+        self, x: float, y: float, rx: float, ry: float, start: float, end: float, width: float, colour: Colour
+    ) -> None:
         cx, cy, rx, ry = self.ox + self.kx * x, self.oy + self.k * y, self.k * rx, self.k * ry
         if self.kx < 0:
             start, end = 180 - end, 180 - start

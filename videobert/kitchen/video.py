@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from videobert.kitchen.look import background, random_look
@@ -39,7 +40,9 @@ def pictures(script: Script) -> Iterator[Image.Image]:
         yield draw(time - step.start)
 
 
-def clip(verb: str, object: str, seed: int, frames: int = 30, size: tuple[int, int] = (240, 320)) -> np.ndarray:
+def clip(
+    verb: str, object: str, seed: int, frames: int = 30, size: tuple[int, int] = (240, 320)
+) -> npt.NDArray[np.uint8]:
     """A random excerpt of a step as it might be in some video; `seed` shares nothing with the videos' numbers.
 
     Args:
@@ -62,7 +65,9 @@ def clip(verb: str, object: str, seed: int, frames: int = 30, size: tuple[int, i
     out = np.empty((frames, *size, 3), np.uint8)
     for i in range(frames):
         picture = draw(start + i / FPS)
-        out[i] = picture if picture.size == size[::-1] else picture.resize(size[::-1], Image.Resampling.BILINEAR)
+        if picture.size != size[::-1]:
+            picture = picture.resize(size[::-1], Image.Resampling.BILINEAR)
+        out[i] = np.asarray(picture)
     return out
 
 

@@ -2,8 +2,10 @@
 
 import random
 from functools import cache
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from videobert.kitchen.script import Script
 
@@ -16,14 +18,14 @@ def speed(number: int) -> float:
 
 
 @cache
-def load_voice():
+def load_voice() -> Any:
     """The text-to-speech model; one thread, so that its numbers are the same on every run."""
     import hibari
 
     return hibari.Hibari(voice="heart", threads=1)
 
 
-def sound(script: Script) -> np.ndarray:
+def sound(script: Script) -> npt.NDArray[np.float32]:
     """The sound track: float32 mono, 24 kHz; the sentences in a room with some noise, only the noise if silent."""
     noise = np.random.default_rng(script.number)
     count = round(script.duration * SAMPLE_RATE)

@@ -58,8 +58,10 @@ def run_bounded(
 
     Raises VideoError("unusable") when it takes longer than `seconds`.
     """
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    with subprocess.Popen(command, env=environment, **pipes) as process:
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        assert process.stdout  # it is a pipe
         _bound_memory(process.pid, memory)
         clock = threading.Timer(seconds, process.kill)
         clock.start()

@@ -12,7 +12,7 @@ silence, so that the seconds of a sentence and the seconds of a clip are the sam
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from videobert.errors import Status, VideoError
 
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     import av
     import av.container
     import av.stream
+    import av.video.stream
     import numpy as np
+    import numpy.typing as npt
+    from PIL import Image
+
+    AnyStream = TypeVar("AnyStream", bound=av.stream.Stream)
 
 # The demuxers that may open a stranger's file, by libavformat's names; no playlists (hls, concat), no image sequences.
 CONTAINERS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,wav,mp3,aac,flac"
@@ -34,7 +39,7 @@ LONGEST = 12 * 3600  # seconds
 DECODE_MEMORY = 2 << 30
 
 
-def audio(path: Path, seconds: int) -> "Iterator[tuple[int, np.ndarray]]":
+def audio(path: Path, seconds: int) -> "Iterator[tuple[int, npt.NDArray[np.float32]]]":
     """The first sound track, mono, 16 kHz, in windows of about `seconds`; of a broken track, what decodes.
 
     Yields (place of the first sample, counted from the container's start; float32 [samples] in [-1, 1]). A window begins
@@ -52,7 +57,7 @@ def audio(path: Path, seconds: int) -> "Iterator[tuple[int, np.ndarray]]":
         start, longest = (container.start_time or 0) / av.time_base, (container.duration or 0) / av.time_base
         # 16 bits, as Whisper's own loader has it: mixing down to floats would leave stereo 3 dB too loud.
         resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
-        window: list[np.ndarray] = []
+        window: list[npt.NDArray[np.int16]] = []
         begin, position, length, heard = 0, 0, seconds * SAMPLE_RATE, False
         for frame in _decode(packets(container, container.streams.audio[0])):
             # A late start or lost packets become silence; jitter does not, nor do timestamps beyond the file's end.
@@ -75,13 +80,13 @@ def audio(path: Path, seconds: int) -> "Iterator[tuple[int, np.ndarray]]":
         yield begin, _floats(window + [sound.to_ndarray()[0] for sound in resampler.resample(None)])
 
 
-def _floats(pieces: "list[np.ndarray]") -> "np.ndarray":
+def _floats(pieces: "list[npt.NDArray[np.int16]]") -> "npt.NDArray[np.float32]":
     import numpy as np
 
-    return np.concatenate(pieces or [np.empty(0, np.int16)]).astype(np.float32) / 32768
+    return np.concatenate(pieces or [np.empty(0, np.int16)]).astype(np.float32) / np.float32(32768)
 
 
-def _decode(packets: "Iterator[av.Packet]") -> "Iterator[av.AudioFrame]":
+def _decode(packets: "Iterator[av.Packet[av.AudioStream]]") -> "Iterator[av.AudioFrame]":
     """The frames of all packets that decode, up to where the file breaks off."""
     import av
 
@@ -95,14 +100,14 @@ def _decode(packets: "Iterator[av.Packet]") -> "Iterator[av.AudioFrame]":
         return
 
 
-def packets(container: "av.container.InputContainer", *streams: "av.stream.Stream") -> "Iterator[av.Packet]":
+def packets(container: "av.container.InputContainer", *streams: "AnyStream") -> "Iterator[av.Packet[AnyStream]]":
     """The packets of these streams of a stranger's file, and an empty one of each at its end, which empties a decoder.
 
     Raises av.FFmpegError where the file breaks off.
     """
     while True:
         try:
-            yield from container.demux(*streams)
+            yield from cast("Iterator[av.Packet[AnyStream]]", container.demux(*streams))
             return
         except IndexError:
             # PyAV does not know the streams that a file begins late; this was a packet of one of them.
@@ -115,15 +120,17 @@ def count_frames(path: Path) -> int:
         return sum(packet.size > 0 for packet in container.demux(video=0)) if container.streams.video else 0
 
 
-def pictures(path: Path) -> "Iterator[np.ndarray]":
+def pictures(path: Path) -> "Iterator[npt.NDArray[np.uint8]]":
     """The pictures of a video of ours, uint8 [height, width, 3], RGB, one after the other."""
+    from av.codec.context import ThreadType
+
     with open_media(path) as container:
-        container.streams.video[0].thread_type = "NONE"
+        container.streams.video[0].thread_type = ThreadType.NONE
         for frame in container.decode(video=0):
-            yield frame.to_ndarray(format="rgb24")
+            yield cast("npt.NDArray[np.uint8]", frame.to_ndarray(format="rgb24"))
 
 
-def pictures_at(path: str | Path, seconds: list[float]) -> list[Any]:
+def pictures_at(path: str | Path, seconds: list[float]) -> "list[Image.Image]":
     """The pictures that a video of ours shows at these seconds, as PIL images. Raises VideoError("unusable")."""
     import av
 
@@ -137,8 +144,9 @@ def pictures_at(path: str | Path, seconds: list[float]) -> list[Any]:
 def _picture_at(container: "av.container.InputContainer", second: float) -> "av.VideoFrame":
     """The picture shown at `second`: from the key frame before it on, the last that has begun."""
     stream = container.streams.video[0]
+    assert stream.time_base  # the demuxer sees to it
     container.seek(max(0, int(second / stream.time_base)), stream=stream)
-    current = None
+    current: av.VideoFrame | None = None
     for frame in container.decode(stream):
         if current is not None and frame.time > second:
             break
@@ -148,7 +156,7 @@ def _picture_at(container: "av.container.InputContainer", second: float) -> "av.
     return current
 
 
-def picture_stream(container: "av.container.InputContainer") -> "av.stream.Stream | None":
+def picture_stream(container: "av.container.InputContainer") -> "av.VideoStream | None":
     """The first stream of moving pictures; a cover picture in a sound file is none."""
     from av.stream import Disposition
 

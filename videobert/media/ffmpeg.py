@@ -10,7 +10,8 @@ def ffmpeg_binary() -> str:
         return system
     import imageio_ffmpeg
 
-    return imageio_ffmpeg.get_ffmpeg_exe()
+    path: str = imageio_ffmpeg.get_ffmpeg_exe()
+    return path
 
 
 def ffmpeg_version() -> str:

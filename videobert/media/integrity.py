@@ -1,6 +1,7 @@
 """Is a media file whole? A download may be cut off, or pieced together wrongly, and say nothing of it."""
 
 from pathlib import Path
+from typing import Any
 
 from videobert.errors import Status, VideoError
 from videobert.media.bounded import call_isolated
@@ -13,7 +14,8 @@ def find_damage(path: Path, everything: bool, seconds: float) -> str:
     Reads all packets, and decodes the key frames; `everything`, which costs 25 times as much, when one of those is amiss.
     Raises VideoError("unusable") when not one picture decodes, or when it takes longer than `seconds`.
     """
-    return call_isolated(_flaw, path, everything, seconds=seconds, memory=DECODE_MEMORY)
+    damage: str = call_isolated(_flaw, path, everything, seconds=seconds, memory=DECODE_MEMORY)
+    return damage
 
 
 def _flaw(path: str, everything: bool) -> str:
@@ -33,6 +35,7 @@ def _flaw(path: str, everything: bool) -> str:
 def _decoded(path: str, everything: bool) -> tuple[int, int, int, float, float]:
     """(pictures that decode, packets that should, packets that do not, end of the last packet, duration), in seconds."""
     import av
+    from av.codec.context import ThreadType
 
     pictures = wanted = broken = 0
     end = 0.0
@@ -41,9 +44,10 @@ def _decoded(path: str, everything: bool) -> tuple[int, int, int, float, float]:
         if stream is None:
             raise VideoError(Status.UNUSABLE, "it has no video stream")
         start, duration = (container.start_time or 0) / av.time_base, (container.duration or 0) / av.time_base
-        streams = [stream, *container.streams.audio[:1]]
+        # Any, since PyAV's types do not know that a stream hands thread_type on to its decoder.
+        streams: list[Any] = [stream, *container.streams.audio[:1]]
         for each in streams:
-            each.thread_type = "NONE"
+            each.thread_type = ThreadType.NONE
         if not everything:
             stream.codec_context.skip_frame = "NONKEY"
         try:

@@ -10,7 +10,6 @@ from videobert.media.decoding import LONGEST, MAX_PIXELS, open_media, packets, p
 if TYPE_CHECKING:
     import av
     import av.container
-    import av.stream
 
 
 MAX_RATE = 1000  # pictures a second
@@ -35,7 +34,8 @@ def probe(path: Path) -> dict[str, Any]:
         seconds = 60 + path.stat().st_size / 5e6  # it is read once, perhaps from a slow disk
     except OSError as error:
         raise VideoError(Status.UNUSABLE, f"not a readable media file: {error.strerror}") from None
-    return call_isolated(_facts, path, seconds=seconds, memory=PROBE_MEMORY)
+    facts: dict[str, Any] = call_isolated(_facts, path, seconds=seconds, memory=PROBE_MEMORY)
+    return facts
 
 
 def _facts(path: str) -> dict[str, Any]:
@@ -43,13 +43,13 @@ def _facts(path: str) -> dict[str, Any]:
 
     with open_media(path) as container:
         video, sound = picture_stream(container), next(iter(container.streams.audio), None)
-        if video is None and sound is None:
+        stream = video or sound
+        if stream is None:
             raise VideoError(Status.UNUSABLE, "neither pictures nor sound that can be opened")
         if container.duration is not None:
             duration = container.duration / av.time_base
         else:
-            stream = video or sound
-            duration = float(stream.duration * stream.time_base) if stream.duration else 0.0
+            duration = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
         if duration > LONGEST:
             raise VideoError(
                 Status.UNUSABLE, f"it says that it lasts {duration / 3600:.1f} h; more than 12 h are refused"
@@ -64,7 +64,7 @@ def _facts(path: str) -> dict[str, Any]:
         }
 
 
-def _picture_facts(container: "av.container.InputContainer", video: "av.stream.Stream") -> dict[str, Any]:
+def _picture_facts(container: "av.container.InputContainer", video: "av.VideoStream") -> dict[str, Any]:
     import av
     from av.format import Flags
 
@@ -76,8 +76,10 @@ def _picture_facts(container: "av.container.InputContainer", video: "av.stream.S
         )
     late = 0.0
     # ffmpeg takes the first picture for time zero in formats whose clocks may jump: MPEG's transport and program streams.
-    if container.format.flags & Flags.ts_discont.value and None not in (video.start_time, container.start_time):
-        late = float(video.start_time * video.time_base) - container.start_time / av.time_base
+    jumps: Any = Flags.ts_discont.value  # an int, whatever PyAV's types say
+    begin, zero = video.start_time, container.start_time
+    if container.format.flags & jumps and begin is not None and zero is not None and video.time_base:
+        late = float(begin * video.time_base) - zero / av.time_base
     promised = 0.0
     if container.format.name == "avi" and video.frames and video.average_rate:
         promised = float(video.frames / video.average_rate)
@@ -88,17 +90,18 @@ def _picture_facts(container: "av.container.InputContainer", video: "av.stream.S
     return {"late": max(late, 0.0), "interlaced": interlaced, "promised": promised, "gap": gap}
 
 
-def _rhythm(container: "av.container.InputContainer", video: "av.stream.Stream") -> tuple[float, float]:
+def _rhythm(container: "av.container.InputContainer", video: "av.VideoStream") -> tuple[float, float]:
     """Pictures a second, and the longest time (seconds) between two of them; counted, for what files say is often wrong."""
     import av
 
-    count, first, last, gap = 0, None, 0.0, 0.0
+    first: float | None = None
+    count, last, gap = 0, 0.0, 0.0
     try:
         for packet in packets(container, video):
-            time = packet.dts if packet.pts is None else packet.pts
-            if not packet.size or time is None:
+            stamp = packet.dts if packet.pts is None else packet.pts
+            if not packet.size or stamp is None:
                 continue
-            time = float(time * packet.time_base)
+            time = float(stamp * packet.time_base)
             if first is None:
                 first = last = time
             count, gap, last = count + 1, max(gap, time - last), max(last, time)

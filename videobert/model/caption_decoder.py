@@ -24,7 +24,10 @@ class CaptionDecoderConfig(BertConfig):
 class CaptionDecoder(BertLMHeadModel):
     """Clips' vectors to a sentence."""
 
+    config: CaptionDecoderConfig
     config_class = CaptionDecoderConfig
+    mean: torch.Tensor
+    scale: torch.Tensor
 
     def __init__(self, config: CaptionDecoderConfig):
         super().__init__(config)

@@ -1,16 +1,17 @@
 """Captions: what the decoder is shown of a video's clips, and how it writes a sentence (section 4.5 of the paper)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from videobert.data.provenance import atomic, read_provenance, sha256, with_provenance
 from videobert.errors import UserError
 from videobert.layout import ModelFolder
 from videobert.model.predictor import Predictor
-from videobert.model.processing_videobert import IGNORE
+from videobert.model.processing_videobert import IGNORE, Ids
 
 if TYPE_CHECKING:
     import torch
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     from videobert.model.settings import CaptioningSettings
 
 
+Memory = npt.NDArray[np.float32]  # (clips, size)
+
 # What the decoder is shown of each clip, by row; one vector after the other.
-ROWS = {
+ROWS: dict[str, tuple[str, ...]] = {
     "no_video": (),
     "s3d": ("s3d",),
     "videobert_video_only": ("video_only",),
@@ -32,7 +35,7 @@ ROWS = {
 SAVED = "videobert"  # the row whose decoder needs the model alone
 
 
-def caption(predictor: Predictor, decoder: "CaptionDecoder", videos: list[np.ndarray]) -> list[str]:
+def caption(predictor: Predictor, decoder: "CaptionDecoder", videos: Sequence[Ids]) -> list[str]:
     """Describes videos by their visual words, with the decoder of the row videobert.
 
     Args:
@@ -57,16 +60,18 @@ def read_decoder(folder: Path, pretrain: Path) -> "CaptionDecoder":
         raise UserError(f"{weights} is missing: run snakemake --cores all captioning")
     if read_provenance(weights)["inputs"]["model"] != sha256(model):
         raise UserError(f"{weights} was made for another model than {model}: run snakemake --cores all captioning")
-    return CaptionDecoder.from_pretrained(folder).eval()
+    decoder: CaptionDecoder = CaptionDecoder.from_pretrained(folder)
+    decoder.eval()
+    return decoder
 
 
-def model_outputs(predictor: Predictor, template: str, videos: list[np.ndarray]) -> dict[str, list[np.ndarray]]:
+def model_outputs(predictor: Predictor, template: str, videos: Sequence[Ids]) -> dict[str, list[Memory]]:
     """For each video, VideoBERT's outputs at its clips with and without the template, and at the template's masks."""
     text, none = template_ids(predictor, template), np.empty(0, np.int64)
-    videos = [video[: room_for_clips(predictor, text)] + predictor.vocabulary.vocab_size for video in videos]
-    joint = [predictor.sequence(text, video) for video in videos]
-    alone = [predictor.sequence(none, video) for video in videos]
-    outputs: dict[str, list[np.ndarray]] = {"video": [], "masks": []}
+    seen = [video[: room_for_clips(predictor, text)] + predictor.vocabulary.vocab_size for video in videos]
+    joint = [predictor.sequence(text, video) for video in seen]
+    alone = [predictor.sequence(none, video) for video in seen]
+    outputs: dict[str, list[Memory]] = {"video": [], "masks": []}
     for ids, hidden in _outputs(predictor, joint):
         clips = hidden[ids >= predictor.vocabulary.vocab_size]
         outputs["video"].append(clips)
@@ -78,12 +83,12 @@ def model_outputs(predictor: Predictor, template: str, videos: list[np.ndarray])
     return outputs
 
 
-def room_for_clips(predictor: Predictor, text: np.ndarray) -> int:
+def room_for_clips(predictor: Predictor, text: Ids) -> int:
     """How many clips the model can read beside the text, and three special tokens."""
     return predictor.model.config.max_position_embeddings - 3 - len(text)
 
 
-def _outputs(predictor: Predictor, sequences: list) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _outputs(predictor: Predictor, sequences: Sequence[tuple[Ids, Ids]]) -> Iterator[tuple[Ids, Memory]]:
     """(ids, last hidden states (length, hidden_size)) of each sequence."""
     for first, output in predictor.read(sequences):
         hidden = output.last_hidden_state.float().cpu().numpy()
@@ -91,14 +96,14 @@ def _outputs(predictor: Predictor, sequences: list) -> Iterator[tuple[np.ndarray
             yield ids, states[: len(ids)]
 
 
-def template_ids(predictor: Predictor, template: str) -> np.ndarray:
+def template_ids(predictor: Predictor, template: str) -> npt.NDArray[np.int64]:
     first, *others = (predictor.pieces(part) for part in template.split("[MASK]"))
     return np.concatenate([first, *[np.concatenate([[predictor.vocabulary.mask], part]) for part in others]]).astype(
         np.int64
     )
 
 
-def memories_of(outputs: dict[str, list[np.ndarray]], parts: tuple[str, ...]) -> list[np.ndarray]:
+def memories_of(outputs: dict[str, list[Memory]], parts: tuple[str, ...]) -> list[Memory]:
     """For each step, its clips' vectors, float32 (clips, size): the parts side by side; one zero if there are none."""
     if not parts:
         # Not one for each clip: their number tells how long the step takes.
@@ -106,33 +111,34 @@ def memories_of(outputs: dict[str, list[np.ndarray]], parts: tuple[str, ...]) ->
     return [np.concatenate(vectors, axis=1) for vectors in zip(*(outputs[part] for part in parts), strict=True)]
 
 
-def write_captions(predictor: Predictor, decoder: "CaptionDecoder", memories: list[np.ndarray]) -> list[str]:
+def write_captions(predictor: Predictor, decoder: "CaptionDecoder", memories: Sequence[Memory]) -> list[str]:
     """A sentence for each memory, by beam search."""
     import torch
     from tokenizers import decoders
     from transformers import DynamicCache, EncoderDecoderCache
 
     predictor.tokenizer.decoder = decoders.WordPiece()
-    decoder = decoder.to(predictor.device)
-    sentences = []
+    network: Any = decoder  # transformers' types of `to` and `generate` do not fit their own classes
+    network.to(predictor.device)
+    sentences: list[str] = []
     for first in range(0, len(memories), predictor.batch_size):
         memory, mask = pad_memories(memories[first : first + predictor.batch_size], predictor.device)
         with torch.inference_mode():
             begin = torch.full((len(memory), 1), predictor.vocabulary.cls, device=predictor.device)
             # generate would take a cache that knows no cross-attention, since this is no encoder-decoder (transformers 5.23).
             cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
-            ids = decoder.generate(begin, do_sample=False, past_key_values=cache, **decoder.look(memory, mask))
+            ids = network.generate(begin, do_sample=False, past_key_values=cache, **decoder.look(memory, mask))
         sentences += predictor.tokenizer.decode_batch(ids.tolist(), skip_special_tokens=True)
     return sentences
 
 
-def pad_memories(memories: list[np.ndarray], device: str) -> tuple["torch.Tensor", "torch.Tensor"]:
+def pad_memories(memories: Sequence[Memory], device: str) -> tuple["torch.Tensor", "torch.Tensor"]:
     """(memory (batch, clips, size), mask (batch, clips)), padded to the longest."""
     mask = padded([np.ones(len(memory), np.int64) for memory in memories], 0)
     return padded(memories, 0).to(device), mask.to(device)
 
 
-def padded(arrays: list[np.ndarray], filler: int) -> "torch.Tensor":
+def padded(arrays: Sequence[Ids] | Sequence[Memory], filler: int) -> "torch.Tensor":
     import torch
     from torch.nn.utils.rnn import pad_sequence
 
@@ -149,8 +155,8 @@ def save_decoder(decoder: "CaptionDecoder", folder: Path, provenance: dict[str, 
 
 
 def train_decoder(
-    memories: list[np.ndarray],
-    sentences: list[np.ndarray],
+    memories: Sequence[Memory],
+    sentences: Sequence[Ids],
     predictor: Predictor,
     settings: "CaptioningSettings",
     seed: int,
@@ -182,11 +188,12 @@ def train_decoder(
         torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-    return decoder.eval()
+    decoder.eval()
+    return decoder
 
 
 def _decoder(
-    memories: list[np.ndarray], predictor: Predictor, settings: "CaptioningSettings", seed: int
+    memories: Sequence[Memory], predictor: Predictor, settings: "CaptioningSettings", seed: int
 ) -> "CaptionDecoder":
     """A decoder that knows nothing but the mean and the scale of what it will be shown."""
     import torch
@@ -218,4 +225,6 @@ def _decoder(
     clips = np.concatenate(memories).astype(np.float64)
     decoder.mean.copy_(torch.from_numpy(clips.mean(0)))
     decoder.scale.copy_(torch.from_numpy(clips.std(0) + 1e-3))  # a number that never moves is no news, and no infinity
-    return decoder.to(predictor.device)
+    network: Any = decoder  # as in `write_captions`
+    network.to(predictor.device)
+    return decoder

@@ -29,7 +29,8 @@ def write_card(model: ModelFolder, metrics: dict[str, Any], card: Path) -> None:
     def read(path: str) -> dict[str, Any]:
         if not Path(path).exists():
             raise UserError(f"{path} is missing: run the stage pretrain again")
-        return json.loads(Path(path).read_text())
+        content: dict[str, Any] = json.loads(Path(path).read_text())
+        return content
 
     training, provenance = read(model.training), read(model.provenance)["provenance"]
     corpus = training["corpus"]
@@ -55,7 +56,8 @@ def write_card(model: ModelFolder, metrics: dict[str, Any], card: Path) -> None:
 
 def _table(name: str, figures: dict[str, Any]) -> dict[str, Any]:
     """A task's summary as a table, a row for each condition, and lines for what is no table."""
-    rows, lines = {}, []
+    rows: dict[tuple[str, ...], dict[str, Any]] = {}
+    lines: list[str] = []
     for key, value in _flat(figures):
         if key[-1] == "skipped":
             lines.append(f"{_words(' '.join(key[:-1])) or _words(name)}: not measured: {value}.")

@@ -6,17 +6,29 @@ video once (video only). An objective of weight 0 leaves its visits out. A sente
 next one of its video, and the visual words are thinned by a random stride, both as in the paper.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from videobert.errors import UserError
-from videobert.model.processing_videobert import IGNORE, Vocabulary, lay_out, lay_out_labels, pad_examples, shorten
+from videobert.model.processing_videobert import (
+    IGNORE,
+    Example,
+    Ids,
+    Vocabulary,
+    lay_out,
+    lay_out_labels,
+    pad_examples,
+    shorten,
+)
 from videobert.model.sequences import Neighbours, Segments, mask_tokens
 
 PAIR, OWN, OTHER, TEXT_ONLY, VIDEO_ONLY = range(5)
 
 if TYPE_CHECKING:
+    import torch
+
     from videobert.model.settings import PretrainSettings
 
 
@@ -33,7 +45,7 @@ class Examples:
         self.pairs = np.flatnonzero(segments.paired & has_text & has_video)
         texts = np.flatnonzero(segments.paired & has_text)
         windows = np.flatnonzero(~segments.paired & has_video)
-        visits = []
+        visits: list[tuple[int, npt.NDArray[np.intp]]] = []
         if settings.text_video_weight:
             visits += [(PAIR, self.pairs)] * 2
         if settings.alignment_weight and len(np.unique(segments.group[self.pairs])) > 1:
@@ -48,8 +60,10 @@ class Examples:
             visits.append((TEXT_ONLY, texts))
         if settings.video_weight:
             visits.append((VIDEO_ONLY, windows))
-        self.rows = np.concatenate([rows for _, rows in visits] or [[]]).astype(np.int64)
-        self.kinds = np.concatenate([np.full(len(rows), kind) for kind, rows in visits] or [[]]).astype(np.int8)
+        self.rows = np.concatenate([rows for _, rows in visits] or [np.empty(0, np.intp)]).astype(np.int64)
+        self.kinds = np.concatenate([np.full(len(rows), kind) for kind, rows in visits] or [np.empty(0)]).astype(
+            np.int8
+        )
         if not len(self.rows):
             raise UserError(
                 "no train row serves an objective of weight above 0: raise one of pretrain.text_weight, video_weight, "
@@ -60,16 +74,17 @@ class Examples:
     def __len__(self) -> int:
         return self.settings.max_steps * self.settings.batch_size
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    def __getitem__(self, index: int) -> Example:
         """(joint ids, token types, labels, alignment) of one example."""
         random = np.random.default_rng([self.settings.seed, 1, index])
         visit = self._visit(index)
-        kind, row = self.kinds[visit], self.rows[visit]
+        kind, row = int(self.kinds[visit]), int(self.rows[visit])
         join = self._joins(kind, row, random)
-        text = self.neighbours.text_of(row) if join else self.segments.text_of(row)
+        text: Ids = self.neighbours.text_of(row) if join else self.segments.text_of(row)
         if kind == OTHER:
             row = self._of_another_video(row, self.joinable if join else self.pairs, random)
-        video, own = self.segments.video_of(row), self.segments.own[row]
+        video: Ids = self.segments.video_of(row)
+        own = int(self.segments.own[row])
         if join:
             video, own = self.neighbours.video_of(row)
         if kind == TEXT_ONLY:
@@ -79,7 +94,7 @@ class Examples:
         else:
             video = video[: own + random.integers(len(video) - own + 1)]
         if len(video):
-            stride = random.integers(1, self.settings.video_stride + 1)
+            stride = int(random.integers(1, self.settings.video_stride + 1))
             video = video[random.integers(min(stride, len(video))) :: stride]
         text, video = shorten(text, video + self.vocabulary.vocab_size, self.settings.max_length)
         if kind in (OWN, OTHER):
@@ -101,7 +116,7 @@ class Examples:
         if epoch != self._epoch:
             self._order = np.random.default_rng([self.settings.seed, 0, epoch]).permutation(len(self.rows))
             self._epoch = epoch
-        return self._order[place]
+        return int(self._order[place])
 
     def _joins(self, kind: int, row: int, random: np.random.Generator) -> bool:
         """Whether this example is joined with the next sentence. Draws no number where none could be."""
@@ -111,11 +126,11 @@ class Examples:
             return False
         return random.random() < self.settings.concatenation
 
-    def _of_another_video(self, row: int, rows: np.ndarray, random: np.random.Generator) -> int:
+    def _of_another_video(self, row: int, rows: npt.NDArray[np.integer], random: np.random.Generator) -> int:
         while True:
-            other = rows[random.integers(len(rows))]
+            other = int(rows[random.integers(len(rows))])
             if self.segments.group[other] != self.segments.group[row]:
                 return other
 
-    def collate(self, rows: list[tuple[np.ndarray, np.ndarray, np.ndarray, int]]) -> dict[str, Any]:
+    def collate(self, rows: list[Example]) -> dict[str, "torch.Tensor"]:
         return pad_examples(rows, self.vocabulary)

@@ -8,8 +8,9 @@ alignment.
 """
 
 import hashlib
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from videobert.errors import UserError
 from videobert.model.processing_videobert import Vocabulary
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from transformers import BertForMaskedLM, PreTrainedTokenizerBase
 
     from videobert.model.modeling_videobert import VideoBertForPreTraining
+
+Bert: TypeAlias = "BertForMaskedLM"  # for those who import nothing of transformers
 
 SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
 # The rest of a BERT's shape, which is no setting of ours.
@@ -65,12 +68,15 @@ def load(name: str, where: str, otherwise: str) -> tuple["BertForMaskedLM", bool
     import torch
     from transformers import AutoConfig, AutoTokenizer, BertForMaskedLM
 
+    bert: BertForMaskedLM
+    report: dict[str, Any]
     try:
         kind = AutoConfig.from_pretrained(name).model_type
         if kind == "bert":
             tokenizer = AutoTokenizer.from_pretrained(name)
             with _quiet():
-                bert, report = BertForMaskedLM.from_pretrained(name, dtype=torch.float32, output_loading_info=True)
+                loaded: Any = BertForMaskedLM.from_pretrained(name, dtype=torch.float32, output_loading_info=True)
+                bert, report = loaded
     except Exception as error:  # a network, a cache and broken files fail in the ways of many libraries
         raise UserError(
             f"{where} cannot be loaded ({type(error).__name__}: {' '.join(str(error).split()).split('. ')[0]}): give a "
@@ -117,7 +123,7 @@ def sha256(bert: "BertForMaskedLM", has_head: bool) -> str:
 
 
 @contextmanager
-def _quiet() -> Any:
+def _quiet() -> Iterator[None]:
     """Without transformers' table of weights that are missing or left over, which here is as it should be."""
     from transformers.utils import logging
 

@@ -15,6 +15,7 @@ Importing this module registers the classes with transformers' AutoConfig, AutoM
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -125,9 +126,10 @@ def attention(
         query: (1, heads, tokens, size of a head), all sequences in one row; key and value likewise.
         attention_mask: not used, the layout says it.
         dropout: probability.
-        scaling: factor of the scores.
+        scaling: factor of the scores; one over the root of a head's size when left out.
         layout: where the tokens are.
     """
+    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
     query, key, value = (layout.pad(part[0].transpose(0, 1)).transpose(1, 2) for part in (query, key, value))
     if dropout and query.is_cpu:
         # Torch's own falls back to this with dropout, with a slower dropout; and its bfloat16 kernel is slow to train.
@@ -164,10 +166,12 @@ class VideoBertEmbeddings(nn.Module):
         text = self.text(input_ids.clamp(max=words - 1))
         video = self.video((input_ids - words).clamp(min=0))
         tokens = torch.where(visual, video, text) + self.position(position_ids)
-        return self.dropout(self.LayerNorm(tokens + self.token_type(token_type_ids)))
+        hidden: torch.Tensor = self.dropout(self.LayerNorm(tokens + self.token_type(token_type_ids)))
+        return hidden
 
 
 class VideoBertPreTrainedModel(PreTrainedModel):
+    config: VideoBertConfig
     config_class = VideoBertConfig
     base_model_prefix = "videobert"
     supports_gradient_checkpointing = True
@@ -179,7 +183,7 @@ class VideoBertPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        super()._init_weights(module)
+        super()._init_weights(module)  # type: ignore[no-untyped-call]  # transformers' own has no types
         if isinstance(module, VideoBertForPreTraining):
             init.zeros_(module.text_bias)
             init.zeros_(module.video_bias)
@@ -201,7 +205,7 @@ class VideoBertModel(VideoBertPreTrainedModel):
     def get_input_embeddings(self) -> nn.Embedding:
         return self.embeddings.text
 
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
+    def set_input_embeddings(self, value: Any) -> None:
         self.embeddings.text = value
 
     def token_types(self, input_ids: torch.Tensor) -> torch.Tensor:
@@ -251,11 +255,13 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
 
     def text_logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Hidden states (..., hidden_size) to scores of the words (..., vocab_size)."""
-        return self.text_decoder(self.text_transform(hidden)) + self.text_bias
+        scores: torch.Tensor = self.text_decoder(self.text_transform(hidden)) + self.text_bias
+        return scores
 
     def video_logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Hidden states (..., hidden_size) to scores of the visual words (..., visual_words)."""
-        return self.video_decoder(self.video_transform(hidden)) + self.video_bias
+        scores: torch.Tensor = self.video_decoder(self.video_transform(hidden)) + self.video_bias
+        return scores
 
     def forward(
         self,
@@ -283,25 +289,26 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
             attention_mask = torch.ones_like(input_ids)
         if token_type_ids is None:
             token_type_ids = self.videobert.token_types(input_ids)
-        hidden = self.videobert(input_ids, attention_mask, token_type_ids).last_hidden_state
-        output = VideoBertForPreTrainingOutput(
-            alignment_logits=self.alignment(hidden[:, 0]).squeeze(-1), last_hidden_state=hidden
-        )
-        if labels is not None or alignment is not None:
-            # Never without the alignment head, for the same reason as below.
-            output.loss = 0.0 * output.alignment_logits.float().sum()
+        hidden: torch.Tensor = self.videobert(input_ids, attention_mask, token_type_ids).last_hidden_state
+        alignment_logits: torch.Tensor = self.alignment(hidden[:, 0]).squeeze(-1)
+        output = VideoBertForPreTrainingOutput(alignment_logits=alignment_logits, last_hidden_state=hidden)
+        if labels is None and alignment is None:
+            return output
+        # Never without the alignment head, for the same reason as below.
+        output.loss = loss = 0.0 * alignment_logits.float().sum()
         if labels is not None:
-            output.loss = output.loss + self._masked_losses(output, attention_mask, token_type_ids, labels, targets)
+            masked = self._masked_losses(output, hidden, attention_mask, token_type_ids, labels, targets)
+            output.loss = loss = loss + masked
         if alignment is not None:
             known = alignment != IGNORE
-            scores, truth = output.alignment_logits[known].float(), alignment[known].float()
+            scores, truth = alignment_logits[known].float(), alignment[known].float()
             if targets is not None:
                 losses = F.binary_cross_entropy_with_logits(scores, truth, reduction="none")
                 output.alignment_loss = _over(losses, targets[3])
             elif known.any():
                 output.alignment_loss = F.binary_cross_entropy_with_logits(scores, truth)
             if output.alignment_loss is not None:
-                output.loss = output.loss + self.config.alignment_weight * output.alignment_loss
+                output.loss = loss + self.config.alignment_weight * output.alignment_loss
         return output
 
     def count_targets(
@@ -321,24 +328,24 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
     def _masked_losses(
         self,
         output: VideoBertForPreTrainingOutput,
+        hidden: torch.Tensor,
         attention_mask: torch.Tensor,
         token_type_ids: torch.Tensor,
         labels: torch.Tensor,
         targets: torch.Tensor | None,
     ) -> torch.Tensor:
         words = self.config.vocab_size
-        hidden = output.last_hidden_state
         has_text, has_video = _modalities(attention_mask, token_type_ids)
         rows = torch.arange(len(labels), device=labels.device).unsqueeze(1).expand_as(labels)
 
         masked = (labels >= 0) & (labels < words)
-        output.text_logits = self.text_logits(hidden[masked])
-        text = F.cross_entropy(output.text_logits.float(), labels[masked], reduction="none")
+        output.text_logits = text_logits = self.text_logits(hidden[masked])
+        text = F.cross_entropy(text_logits.float(), labels[masked], reduction="none")
         text_paired = has_video[rows[masked]]
 
         masked = labels >= words
-        output.video_logits = self.video_logits(hidden[masked])
-        video = F.cross_entropy(output.video_logits.float(), labels[masked] - words, reduction="none")
+        output.video_logits = video_logits = self.video_logits(hidden[masked])
+        video = F.cross_entropy(video_logits.float(), labels[masked] - words, reduction="none")
         video_paired = has_text[rows[masked]]
 
         parts = {
@@ -348,13 +355,13 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
         }
         # Every masked token counts the same, times its objective's weight. (A sum of the objectives' means would give
         # the few tokens of the rarest objective as much say as all others together, and its noise drowns the rest.)
-        tokens = max(1, len(text) + len(video)) if targets is None else targets[:3].sum()
+        tokens = max(1, len(text) + len(video))
         # A zero of everything: distributed training waits for each parameter's gradient.
-        loss = 0.0 * (output.text_logits.float().sum() + output.video_logits.float().sum())
+        loss = 0.0 * (text_logits.float().sum() + video_logits.float().sum())
         for place, (name, losses) in enumerate(parts.items()):
             weight = getattr(self.config, name.replace("loss", "weight"))
             if targets is not None:
-                loss = loss + weight * _over(losses, tokens)
+                loss = loss + weight * _over(losses, targets[:3].sum())
                 output[name] = _over(losses, targets[place])
             else:
                 loss = loss + weight * losses.sum() / tokens

@@ -1,17 +1,21 @@
 """The frozen model with its tokenizer, ready to answer batches of sequences."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from videobert.data.provenance import read_provenance
 from videobert.devices import resolve_device
 from videobert.errors import UserError
 from videobert.layout import ModelFolder
-from videobert.model.processing_videobert import lay_out, pad_inputs, shorten
+from videobert.model.processing_videobert import Ids, lay_out, pad_inputs, shorten
 from videobert.model.sequences import read_vocabulary
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Predictor:
@@ -29,25 +33,25 @@ class Predictor:
         if threads:
             torch.set_num_threads(threads)
         self.device = resolve_device(device)
-        self.model = VideoBertForPreTraining.from_pretrained(folder).eval().to(self.device)
+        self.model: VideoBertForPreTraining = VideoBertForPreTraining.from_pretrained(folder).eval().to(self.device)
         self.tokenizer = Tokenizer.from_file(files.tokenizer)
         self.tokenizer.encode_special_tokens = True  # a "[SEP]" that somebody writes is text, as in the tokens
         self.vocabulary = read_vocabulary(Path(files.tokenizer), self.model.config.visual_words)
         self.batch_size = batch_size
 
-    def pieces(self, text: str) -> np.ndarray:
+    def pieces(self, text: str) -> npt.NDArray[np.int64]:
         return np.array(self.tokenizer.encode(text, add_special_tokens=False).ids, np.int64)
 
-    def masked(self, text: str) -> np.ndarray:
+    def masked(self, text: str) -> Ids:
         """The ids of a sentence with [MASK]s."""
         first, *others = (self.pieces(part) for part in text.split("[MASK]"))
         return np.concatenate([first, *(np.append(self.vocabulary.mask, part) for part in others)])
 
-    def sequence(self, text: np.ndarray, video: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def sequence(self, text: Ids, video: Ids) -> tuple[Ids, Ids]:
         """(ids, token types) of text ids and joint video ids, cut to the model's length."""
         return lay_out(*shorten(text, video, self.model.config.max_position_embeddings), self.vocabulary)
 
-    def read(self, sequences: list[tuple[np.ndarray, np.ndarray]]) -> Iterator[tuple[int, Any]]:
+    def read(self, sequences: Sequence[tuple[Ids, Ids]]) -> Iterator[tuple[int, Any]]:
         """Yields (index of the first sequence of the batch, the model's output for the batch)."""
         import torch
 
@@ -56,11 +60,11 @@ class Predictor:
             with torch.inference_mode():
                 yield first, self.model(**{name: tensor.to(self.device) for name, tensor in batch.items()})
 
-    def head(self, type_: int) -> Any:
+    def head(self, type_: int) -> "Callable[[torch.Tensor], torch.Tensor]":
         """Hidden states to logits, of the words or of the visual words."""
         return self.model.video_logits if type_ else self.model.text_logits
 
-    def log_probabilities(self, sequences: list[tuple[np.ndarray, np.ndarray]], type_: int) -> list[np.ndarray]:
+    def log_probabilities(self, sequences: Sequence[tuple[Ids, Ids]], type_: int) -> list[npt.NDArray[np.float32]]:
         """For each sequence, (its masks of this token type, words or visual words) log-probabilities."""
         import torch
 
@@ -75,7 +79,7 @@ class Predictor:
                     answers.append(head(hidden[where]).float().log_softmax(-1).cpu().numpy())
         return answers
 
-    def alignments(self, sequences: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    def alignments(self, sequences: Sequence[tuple[Ids, Ids]]) -> npt.NDArray[np.float32]:
         """For each sequence, the score that text and video belong together (positive: yes)."""
         return np.concatenate([output.alignment_logits.float().cpu().numpy() for _, output in self.read(sequences)])
 

@@ -4,17 +4,22 @@ A video's vector is the model's mean output over it; a text's is made of its wor
 words (tf-idf) on the outputs. The score is the cosine between the words of the text and those expected with the video.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from videobert.data.provenance import as_text, atomic, read_provenance, sha256
 from videobert.errors import UserError
 from videobert.layout import ModelFolder
 from videobert.model.predictor import Predictor
+from videobert.model.processing_videobert import Ids
+
+if TYPE_CHECKING:
+    import torch
 
 # Numbers in a block of scores: what bounds the memory (float32, 128 MB), however many segments there are.
 BLOCK = 2**25
@@ -35,13 +40,13 @@ PROJECTION = "projection.safetensors"
 class Projection:
     """The linear map from what the model makes of a video to the words that are said to it, of `fit_projection`."""
 
-    words: np.ndarray  # (V, hidden_size) float32
-    rarity: np.ndarray  # (V,) float32: the logarithm of one over the share of the texts that have the word
-    centre: np.ndarray  # (hidden_size,) float32, of the videos' mean outputs
-    scale: np.ndarray  # (hidden_size,) float32
+    words: npt.NDArray[np.float32]  # (V, hidden_size)
+    rarity: npt.NDArray[np.float32]  # (V,): the logarithm of one over the share of the texts that have the word
+    centre: npt.NDArray[np.float32]  # (hidden_size,), of the videos' mean outputs
+    scale: npt.NDArray[np.float32]  # (hidden_size,)
 
 
-def fit_projection(predictor: Predictor, texts: list[np.ndarray], videos: list[np.ndarray]) -> Projection:
+def fit_projection(predictor: Predictor, texts: Sequence[Ids], videos: Sequence[Ids]) -> Projection:
     """Ridge regression from the model's mean output over a video to the tf-idf weights of its text's words.
 
     Args:
@@ -62,7 +67,7 @@ def fit_projection(predictor: Predictor, texts: list[np.ndarray], videos: list[n
     return Projection(*(array.astype(np.float32) for array in (words, rarity, centre, scale)))
 
 
-def text_vectors(projection: Projection, texts: list[np.ndarray]) -> np.ndarray:
+def text_vectors(projection: Projection, texts: Sequence[Ids]) -> npt.NDArray[np.float32]:
     """A vector for each text, (texts, hidden_size) float32; the model is not asked. The dot product with a video's
     vector is the cosine between the text's tf-idf weights and those that are expected with the video."""
     vectors = np.zeros((len(texts), projection.words.shape[1]), np.float32)
@@ -72,17 +77,18 @@ def text_vectors(projection: Projection, texts: list[np.ndarray]) -> np.ndarray:
     return vectors
 
 
-def video_vectors(predictor: Predictor, projection: Projection, videos: list[np.ndarray]) -> np.ndarray:
+def video_vectors(predictor: Predictor, projection: Projection, videos: Sequence[Ids]) -> npt.NDArray[np.float32]:
     """A vector for each video (visual words as joint ids): (videos, hidden_size) float32."""
     return projected(projection, mean_outputs(predictor, videos))
 
 
-def projected(projection: Projection, outputs: np.ndarray) -> np.ndarray:
+def projected(projection: Projection, outputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """The videos' vectors from their `mean_outputs`."""
     outputs = (outputs - projection.centre) / projection.scale
     # The length of the weights that are expected, W x, without making them: x' (W' W) x.
     lengths = np.sqrt(((outputs @ (projection.words.T @ projection.words)) * outputs).sum(1, keepdims=True))
-    return outputs / np.maximum(lengths, 1e-9)
+    vectors: npt.NDArray[np.float32] = outputs / np.maximum(lengths, 1e-9)
+    return vectors
 
 
 def save_projection(projection: Projection, folder: Path, provenance: dict[str, Any]) -> None:
@@ -104,13 +110,13 @@ def read_projection(folder: Path, pretrain: Path) -> Projection:
     return Projection(**load_file(path))
 
 
-def _weighted(text: np.ndarray, rarity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _weighted(text: Ids, rarity: npt.NDArray[np.floating]) -> tuple[Ids, npt.NDArray[np.floating]]:
     """(the distinct words of a text, their tf-idf weights, of length 1)."""
     ids = np.unique(text)
-    return ids, rarity[ids] / max(np.linalg.norm(rarity[ids]), 1e-9)
+    return ids, rarity[ids] / max(float(np.linalg.norm(rarity[ids])), 1e-9)
 
 
-def mean_outputs(predictor: Predictor, videos: list[np.ndarray]) -> np.ndarray:
+def mean_outputs(predictor: Predictor, videos: Sequence[Ids]) -> npt.NDArray[np.float32]:
     """(videos, hidden_size) float32: the mean of the model's outputs at the visual words, read without a text."""
     none = np.empty(0, np.int64)
     # Batches of one length have no padding.
@@ -123,7 +129,9 @@ def mean_outputs(predictor: Predictor, videos: list[np.ndarray]) -> np.ndarray:
     return means
 
 
-def nearest(queries: np.ndarray, index: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+def nearest(
+    queries: npt.NDArray[np.float32], index: npt.NDArray[np.float32], count: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """The exact nearest rows of an index by dot product, in blocks of queries, so that the memory is bounded.
 
     Args:
@@ -142,7 +150,9 @@ def nearest(queries: np.ndarray, index: np.ndarray, count: int) -> tuple[np.ndar
     return scores, rows
 
 
-def score_blocks(queries: np.ndarray, index: np.ndarray) -> Iterator[tuple[slice, Any]]:
+def score_blocks(
+    queries: npt.NDArray[np.float32], index: npt.NDArray[np.float32]
+) -> Iterator[tuple[slice, "torch.Tensor"]]:
     """Yields (block of queries, their dot products with all rows of the index), BLOCK numbers at a time."""
     import torch
 
@@ -154,8 +164,8 @@ def score_blocks(queries: np.ndarray, index: np.ndarray) -> Iterator[tuple[slice
 
 
 def alignments(
-    predictor: Predictor, texts: list[np.ndarray], videos: list[np.ndarray], pairs: np.ndarray
-) -> np.ndarray:
+    predictor: Predictor, texts: Sequence[Ids], videos: Sequence[Ids], pairs: npt.NDArray[np.integer]
+) -> npt.NDArray[np.float32]:
     """The alignment head's scores of pairs of a text and a video, read together, which no index can hold.
 
     Args:

@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from videobert.data.provenance import atomic, common_provenance, read_provenance, read_table, sha256
 from videobert.errors import UserError
-from videobert.model.processing_videobert import IGNORE, Vocabulary
+from videobert.model.processing_videobert import IGNORE, Ids, Vocabulary
+
+Row = int | np.integer
 
 COLUMNS = ["video_id", "split", "kind", "start", "end", "text_ids", "video_ids", "clips"]
 
@@ -27,39 +30,50 @@ def read_vocabulary(tokenizer: Path, visual_words: int) -> Vocabulary:
     if not tokenizer.exists():
         raise UserError(f"{tokenizer} is missing: the stage vocabulary has not run, or the file was deleted")
     table = Tokenizer.from_file(str(tokenizer))
-    ids = [table.token_to_id(token) for token in ("[PAD]", "[CLS]", "[SEP]", "[MASK]", "[>]")]
-    for token, identity in zip(("[PAD]", "[CLS]", "[SEP]", "[MASK]", "[>]"), ids, strict=True):
-        if identity is None:
+
+    def identity(token: str) -> int:
+        found = table.token_to_id(token)
+        if found is None:
             raise UserError(f"{tokenizer} has no token {token}; make the vocabulary again with this version")
-    return Vocabulary(*ids, vocab_size=table.get_vocab_size(), visual_words=visual_words)
+        return found
+
+    return Vocabulary(
+        pad=identity("[PAD]"),
+        cls=identity("[CLS]"),
+        sep=identity("[SEP]"),
+        mask=identity("[MASK]"),
+        video=identity("[>]"),
+        vocab_size=table.get_vocab_size(),
+        visual_words=visual_words,
+    )
 
 
 @dataclass(frozen=True)
 class Segments:
     """Rows of the token tables. `text` and `video` are flat; row r holds text[text_offsets[r]:text_offsets[r + 1]]."""
 
-    text: np.ndarray  # int32 text ids
-    text_offsets: np.ndarray  # int64 (rows + 1)
-    video: np.ndarray  # int32 visual words 0..K-1
-    video_offsets: np.ndarray
-    clips: np.ndarray  # int32 clip indices, same offsets as video
-    own: np.ndarray  # int64: how many of the row's clips are the sentence's own; the others follow it
-    paired: np.ndarray  # bool: a "text-video" row
-    group: np.ndarray  # int32: number of the row's video in `videos`
-    start: np.ndarray  # float64 seconds
-    end: np.ndarray
+    text: npt.NDArray[np.int32]  # text ids
+    text_offsets: npt.NDArray[np.int64]  # (rows + 1)
+    video: npt.NDArray[np.int32]  # visual words 0..K-1
+    video_offsets: npt.NDArray[np.int64]
+    clips: npt.NDArray[np.int32]  # clip indices, same offsets as video
+    own: npt.NDArray[np.int64]  # how many of the row's clips are the sentence's own; the others follow it
+    paired: npt.NDArray[np.bool_]  # a "text-video" row
+    group: npt.NDArray[np.int32]  # number of the row's video in `videos`
+    start: npt.NDArray[np.float64]  # seconds
+    end: npt.NDArray[np.float64]
     videos: list[str]
 
     def __len__(self) -> int:
         return len(self.paired)
 
-    def text_of(self, row: int) -> np.ndarray:
+    def text_of(self, row: Row) -> npt.NDArray[np.int32]:
         return self.text[self.text_offsets[row] : self.text_offsets[row + 1]]
 
-    def video_of(self, row: int) -> np.ndarray:
+    def video_of(self, row: Row) -> npt.NDArray[np.int32]:
         return self.video[self.video_offsets[row] : self.video_offsets[row + 1]]
 
-    def clips_of(self, row: int) -> np.ndarray:
+    def clips_of(self, row: Row) -> npt.NDArray[np.int32]:
         return self.clips[self.video_offsets[row] : self.video_offsets[row + 1]]
 
 
@@ -111,7 +125,7 @@ def read_segments(
         kept = sample_videos(pc.unique(table["video_id"]).to_pylist(), share, seed)
         table = table.filter(pc.is_in(table["video_id"], pa.array(kept))).combine_chunks()
 
-    def flat(name: str) -> tuple[np.ndarray, np.ndarray]:
+    def flat(name: str) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
         lengths = pc.list_value_length(table[name]).to_numpy().astype(np.int64)
         return pc.list_flatten(table[name]).to_numpy().astype(np.int32), np.concatenate([[0], np.cumsum(lengths)])
 
@@ -166,8 +180,13 @@ def memory_mapped(folder: Path) -> Segments:
 
 
 def _look_ahead(
-    video: np.ndarray, offsets: np.ndarray, clips: np.ndarray, paired: np.ndarray, group: np.ndarray, lookahead: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    video: npt.NDArray[np.int32],
+    offsets: npt.NDArray[np.int64],
+    clips: npt.NDArray[np.int32],
+    paired: npt.NDArray[np.bool_],
+    group: npt.NDArray[np.int32],
+    lookahead: int,
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.int32]]:
     """(video, offsets, clips) with the clips that follow each sentence, up to the next sentence of its video."""
     lengths = np.diff(offsets)
     track, first = _track(video, offsets, clips, paired, group)
@@ -187,8 +206,12 @@ def _look_ahead(
 
 
 def _track(
-    video: np.ndarray, offsets: np.ndarray, clips: np.ndarray, paired: np.ndarray, group: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+    video: npt.NDArray[np.int32],
+    offsets: npt.NDArray[np.int64],
+    clips: npt.NDArray[np.int32],
+    paired: npt.NDArray[np.bool_],
+    group: npt.NDArray[np.int32],
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
     """(track, first): all clips of all videos in order, so that clip c of video g is word track[first[g] + c]."""
     # From the rows that cover each video once.
     lengths = np.diff(offsets)
@@ -215,11 +238,11 @@ class Neighbours:
         self.next = np.full(len(segments), -1)
         self.next[pairs[:-1][follows]] = pairs[1:][follows]
 
-    def text_of(self, row: int) -> np.ndarray:
+    def text_of(self, row: Row) -> npt.NDArray[np.int32]:
         offsets = self.segments.text_offsets
         return self.segments.text[offsets[row] : offsets[self.next[row] + 1]]
 
-    def video_of(self, row: int) -> tuple[np.ndarray, int]:
+    def video_of(self, row: Row) -> tuple[npt.NDArray[np.int32], int]:
         """The visual words, and how many of them are the sentences' own; the others follow the second one."""
         segments, last = self.segments, self.next[row]
         start, begin = segments.clips_of(row)[0], segments.clips_of(last)[0]
@@ -227,12 +250,10 @@ class Neighbours:
         own = max(begin + segments.own[last], start + segments.own[row])
         end = max(begin + len(segments.clips_of(last)), own)
         first = self.first[segments.group[row]]
-        return self.track[first + start : first + end], own - start
+        return self.track[first + start : first + end], int(own - start)
 
 
-def mask_tokens(
-    ids: np.ndarray, probability: float, choices: np.ndarray, mask: int, random: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
+def mask_tokens(ids: Ids, probability: float, choices: Ids, mask: int, random: np.random.Generator) -> tuple[Ids, Ids]:
     """BERT's masking (Devlin et al. 2019, section 3.1) of one modality's ids; at least one is chosen.
 
     Of the chosen, 80 % become [MASK], 10 % a random one of `choices` (ids of the same modality), 10 % stay as they are.

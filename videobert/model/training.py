@@ -14,6 +14,7 @@ from videobert.model.examples import Examples
 if TYPE_CHECKING:
     from transformers import Trainer, TrainingArguments
 
+    from videobert.model.modeling_videobert import VideoBertForPreTraining
     from videobert.model.settings import PretrainExecution, PretrainSettings
 
 
@@ -80,18 +81,27 @@ def training_arguments(
     return arguments
 
 
-def make_trainer(model: Any, arguments: "TrainingArguments", examples: Examples, runs: Path) -> "Trainer":
+def make_trainer(
+    model: "VideoBertForPreTraining", arguments: "TrainingArguments", examples: Examples, runs: Path
+) -> "Trainer":
     import torch
     from torch.utils.tensorboard import SummaryWriter
-    from transformers import Trainer, TrainerCallback
+    from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
     from transformers.integrations import TensorBoardCallback
 
     class ByObjective(Trainer):
         """A Trainer that logs the loss of each objective beside their sum."""
 
-        sums = None  # of each part, then the number of batches that had it; on the device: no waiting in a step
+        # Of each part, then the number of batches that had it; on the device: no waiting in a step.
+        sums: torch.Tensor | None = None
 
-        def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        def compute_loss(
+            self,
+            model: torch.nn.Module,
+            inputs: dict[str, Any],
+            return_outputs: bool = False,
+            num_items_in_batch: torch.Tensor | int | None = None,
+        ) -> torch.Tensor | tuple[torch.Tensor, Any]:
             if self.args.world_size > 1:
                 # The gradients of the processes are averaged: with the mean of its own share, each would give a token
                 # of a share that has few masked ones more say than one of another.
@@ -106,7 +116,7 @@ def make_trainer(model: Any, arguments: "TrainingArguments", examples: Examples,
             self.sums = row if self.sums is None else self.sums + row
             return (output.loss, output) if return_outputs else output.loss
 
-        def log(self, logs, start_time=None):
+        def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
             if "loss" in logs and self.sums is not None:
                 sums = self.accelerator.reduce(self.sums, "mean").tolist()
                 for name, value, count in zip(PARTS, sums[: len(PARTS)], sums[len(PARTS) :], strict=True):
@@ -118,14 +128,15 @@ def make_trainer(model: Any, arguments: "TrainingArguments", examples: Examples,
     class Marker(TrainerCallback):
         """Marks a checkpoint as whole: the Trainer writes its files in place, and a kill may leave any part of them."""
 
-        def on_save(self, args, state, control, **kwargs):
+        def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
             if torch.distributed.is_initialized():
                 torch.distributed.barrier()
             if state.is_world_process_zero:
+                assert args.output_dir  # training_arguments sets it
                 with atomic(Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE) as temporary:
                     temporary.touch()
 
-    callbacks: list[Any] = [Marker()]
+    callbacks: list[TrainerCallback] = [Marker()]
     if arguments.process_index == 0:
         callbacks.append(TensorBoardCallback(SummaryWriter(str(runs))))
     return ByObjective(model, arguments, data_collator=examples.collate, train_dataset=examples, callbacks=callbacks)

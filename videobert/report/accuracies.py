@@ -1,9 +1,13 @@
 """The report's accuracies: zero-shot classification, linear probes and scaling, as tables and plots."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from videobert.report.labels import ACCURACIES, CONDITIONS, PAPER_SCALING, PAPER_ZERO_SHOT, PROBES
 from videobert.report.parts import BLUE, GREEN, GREY, ORANGE, PURPLE, SPACE, axes_of, number, percent, svg, table
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+    from matplotlib.axes import Axes
 
 
 def zero_shot_section(figures: dict[str, Any] | None, details: dict[str, Any]) -> dict[str, Any] | None:
@@ -56,14 +60,14 @@ def _spread_table(wordings: list[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
     return {"heads": list(ACCURACIES.values()), "rows": rows}
 
 
-def _zero_shot_plot(figures: dict[str, Any]) -> Any:
+def _zero_shot_plot(figures: dict[str, Any]) -> "Markup":
     rows = [(name, figures[key], colour) for key, (name, colour) in CONDITIONS.items() if key in figures]
     axes = axes_of(2.9)
     _bars(axes, rows, ACCURACIES)
     return svg(axes, "Zero-shot accuracies of the model and its controls", columns=3)
 
 
-def _bars(axes: Any, rows: list[tuple[str, dict[str, Any], str]], columns: dict[str, str]) -> None:
+def _bars(axes: "Axes", rows: list[tuple[str, dict[str, Any], str]], columns: dict[str, str]) -> None:
     """Groups of bars, one for each column, with their intervals as whiskers; figures in percent."""
     width = 0.84 / len(rows)
     for place, (name, figures, colour) in enumerate(rows):
@@ -142,7 +146,7 @@ def by_share(rows: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     return [rows[share] for share in sorted(rows, key=float)]
 
 
-def _scaling_plot(rows: list[dict[str, Any]]) -> Any:
+def _scaling_plot(rows: list[dict[str, Any]]) -> "Markup | None":
     """The cross-modal accuracies over the number of train videos, with intervals; None for one share."""
     if len(rows) < 2:
         return None
@@ -155,9 +159,17 @@ def _scaling_plot(rows: list[dict[str, Any]]) -> Any:
             [max(0.0, height - low) for height, (low, _) in zip(heights, bounds)],
             [max(0.0, high - height) for height, (_, high) in zip(heights, bounds)],
         ]
-        line = {"color": BLUE if key.startswith("verb") else ORANGE, "linestyle": "--" if key.endswith("5") else "-"}
         axes.errorbar(
-            videos, heights, whiskers, label=name, marker="o", markersize=3, elinewidth=0.8, capsize=2, **line
+            videos,
+            heights,
+            whiskers,
+            label=name,
+            marker="o",
+            markersize=3,
+            elinewidth=0.8,
+            capsize=2,
+            color=BLUE if key.startswith("verb") else ORANGE,
+            linestyle="--" if key.endswith("5") else "-",
         )
     axes.set_xscale("log")
     axes.set_xticks(videos, [number(count) for count in videos])

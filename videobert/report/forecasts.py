@@ -1,9 +1,12 @@
 """The report's forecasts: tables, the plot over the distance, and examples as pictures."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from videobert.report.labels import FORECASTERS, WRITERS
 from videobert.report.parts import Films, axes_of, evenly, moments, percent, svg, table
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 FORECASTS_SHOWN = 3  # of each kind
 
@@ -44,7 +47,7 @@ def forecasting_section(
     }
 
 
-def _distance_plot(figures: dict[str, Any]) -> Any:
+def _distance_plot(figures: dict[str, Any]) -> "Markup | None":
     """How accuracy falls with the distance, for the model and what needs no model; None for a distance of one clip."""
     curves = [
         (name, [100 * value for value in figures[key]["top5_by_distance"]], colour)

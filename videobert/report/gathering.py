@@ -14,6 +14,8 @@ from videobert.report import evaluation as report_evaluation
 from videobert.report.parts import evenly, moments, optional_json, optional_table, strip
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
 
 
@@ -119,8 +121,9 @@ def _parameters(weights: Path) -> int | None:
     if not weights.exists():
         return None
     with open(weights, "rb") as file:
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+        header: dict[str, Any] = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    count: int = sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+    return count
 
 
 def _funnel(ledgers: dict[str, "pa.Table | None"], titles: dict[str, str]) -> list[dict[str, Any]]:
@@ -164,7 +167,8 @@ def _unhappy(table: "pa.Table") -> list[dict[str, Any]]:
 
     lost = pc.not_equal(table["status"], Status.OK)
     remark = pc.and_(pc.invert(lost), pc.not_equal(pc.fill_null(table["reason"], ""), ""))
-    return table.filter(lost).to_pylist() + table.filter(remark).to_pylist()
+    rows: list[dict[str, Any]] = table.filter(lost).to_pylist() + table.filter(remark).to_pylist()
+    return rows
 
 
 def _counted(rows: list[dict[str, Any]]) -> list[tuple[str, int]]:
@@ -175,7 +179,7 @@ def _counted(rows: list[dict[str, Any]]) -> list[tuple[str, int]]:
 
 def _costs(layout: Layout, tasks: list[str]) -> list[dict[str, Any]]:
     """Of each stage: jobs, their seconds and processor seconds, the largest memory (bytes), size on disk (bytes)."""
-    costs = []
+    costs: list[dict[str, Any]] = []
     for stage in (*STAGES, *tasks, "evaluate"):
         whole, shards = Path(layout.benchmark(stage)), Path(layout.benchmark(f"{stage}/*"))
         paths = [whole, *sorted(shards.parent.glob(shards.name))]
@@ -287,7 +291,7 @@ def _typical_words(layout: Layout, shards: list[str], words: list[int], most: in
     return found
 
 
-def _parents(lists: "pa.ChunkedArray") -> Any:
+def _parents(lists: "pa.ChunkedArray") -> "npt.NDArray[np.intp]":
     """The row of each item of a column of lists."""
     import numpy as np
     import pyarrow.compute as pc

@@ -1,5 +1,6 @@
 """The figures that tell most: cards on top of the page, and lines for the terminal."""
 
+from collections.abc import Callable
 from typing import Any
 
 from videobert.report.accuracies import by_share
@@ -160,7 +161,7 @@ def _line(
     row: str,
     columns: dict[str, str],
     controls: dict[str, str],
-    form: Any = percent,
+    form: Callable[[float | None], str] = percent,
 ) -> str:
     if not figures:
         return ""

@@ -12,7 +12,7 @@ The functions stand in the order of the page; those that gather come first, then
 """
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -38,6 +38,9 @@ from videobert.report.parts import (
     svg,
 )
 from videobert.settings import Inputs, Outputs, Settings
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 VERSION = 2
 
@@ -157,7 +160,7 @@ def _plots(facts: dict[str, Any]) -> dict[str, Any]:
         }
 
 
-def _curve_plot(curve: list[dict[str, Any]]) -> Any:
+def _curve_plot(curve: list[dict[str, Any]]) -> "Markup | None":
     """The loss of each objective."""
     colours = {"text": BLUE, "video": ORANGE, "text_video": GREEN, "alignment": PURPLE}
     axes = axes_of(2.9)
@@ -172,7 +175,7 @@ def _curve_plot(curve: list[dict[str, Any]]) -> Any:
     return svg(axes, "Training loss of each objective")
 
 
-def _use_plot(counts: list[int]) -> Any:
+def _use_plot(counts: list[int]) -> "Markup | None":
     """How evenly the visual words are used."""
     if not sum(counts):
         return None

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,9 @@ from videobert.media.decoding import pictures_at
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from markupsafe import Markup
+    from matplotlib.axes import Axes
+    from matplotlib.typing import RcKeyType
 
 SIDE = 96  # pixels of a picture
 SPACE = "\u00a0"  # keeps a number and its unit on one line
@@ -77,7 +80,7 @@ def clock(seconds: float) -> str:
 def table(
     rows: list[tuple[str, dict[str, Any], str]],
     columns: dict[str, str],
-    forms: dict[str, Callable[[float | None], str]] | None = None,
+    forms: Mapping[str, Callable[[float | None], str]] | None = None,
 ) -> dict[str, Any]:
     """A table of figures, each with its 95 % interval beneath it where it has one.
 
@@ -184,7 +187,7 @@ class Films:
 
 # Stands for the page's own ink in a plot, which is dark by day and light by night.
 INK = "#010203"
-STYLE = {
+STYLE: "dict[RcKeyType, Any]" = {
     "font.size": 8,
     "lines.linewidth": 1.6,
     "axes.linewidth": 0.6,
@@ -196,7 +199,7 @@ STYLE = {
 }
 
 
-def axes_of(height: float) -> Any:
+def axes_of(height: float) -> "Axes":
     """Axes of a plot as wide as a phone: on a larger screen it grows."""
     from matplotlib.figure import Figure
 
@@ -208,7 +211,7 @@ def axes_of(height: float) -> Any:
     return axes
 
 
-def svg(axes: Any, label: str, columns: int | None = None) -> Any:
+def svg(axes: "Axes", label: str, columns: int | None = None) -> "Markup":
     """The figure as inline SVG in the page's ink and type; the same bytes for the same figure.
 
     Args:
@@ -219,13 +222,21 @@ def svg(axes: Any, label: str, columns: int | None = None) -> Any:
 
     import matplotlib
     from markupsafe import Markup
+    from matplotlib.figure import Figure
 
     if names := axes.get_legend_handles_labels()[1]:
-        place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
-        axes.legend(ncols=columns or len(names), columnspacing=1.3, handlelength=1.2, **place)
-    file = io.StringIO()
+        axes.legend(
+            ncols=columns or len(names),
+            columnspacing=1.3,
+            handlelength=1.2,
+            loc="lower left",
+            bbox_to_anchor=(0, 1),
+            borderaxespad=0.2,
+        )
+    figure, file = axes.figure, io.StringIO()
+    assert isinstance(figure, Figure)  # of `axes_of`
     with matplotlib.rc_context({"svg.hashsalt": label}):  # ids neither drawn at random nor those of another plot
-        axes.figure.savefig(file, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+        figure.savefig(file, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     drawing = file.getvalue()
     drawing = drawing[drawing.index("<svg") :].replace(INK, "currentColor")
     # Names that nothing refers to (and that two plots would share), the XML that HTML does without, the fixed size.

@@ -58,7 +58,7 @@ def caption_words(path: Path, duration: float) -> tuple[list[tuple[str, float, f
     cues = sorted(cues, key=lambda cue: cue[:2])
     stamped = any(time is not None for cue in cues for _, time in cue.words)
     cues = _without_repeats(cues, stamped)
-    words = []
+    words: list[tuple[str, float, float]] = []
     for cue, following in itertools.zip_longest(cues, cues[1:]):
         # Automatic captions stay while the next ones are spoken.
         end = min(cue.end, following.start) if following and following.start > cue.start else cue.end
@@ -88,9 +88,11 @@ def read_cues(path: Path) -> tuple[list[Cue], int]:
     return cues, malformed
 
 
-def _blocks(path: Path) -> Iterator[tuple[re.Match | None, str]]:
+def _blocks(path: Path) -> Iterator[tuple[re.Match[str] | None, str]]:
     """(times, text) of each cue; times are None when the line with the arrow cannot be read."""
-    times, lines, size, inside = None, [], 0, False
+    times: re.Match[str] | None = None
+    lines: list[str] = []
+    size, inside = 0, False
     with open(path, encoding=_encoding(path), errors="replace") as file:
         for line in file:
             line = line.rstrip("\n")
@@ -138,9 +140,9 @@ def _words(text: str) -> list[tuple[str, float | None]]:
             pieces.append("\n".join(sanitized(line) for line in html.unescape(piece).split("\n")))
     words, time, space = [], None, " "
     for mark in re.finditer(r"\ue000([\d.]+)\ue001|(\s+)|([^\s\ue000\ue001]+)", NOISE.sub(" ", "".join(pieces))):
-        stamp, blank, word = mark.groups()
-        if stamp:
-            time = float(stamp)
+        moment, blank, word = mark.groups()
+        if moment:
+            time = float(moment)
         elif blank:
             space = " "
         elif word:

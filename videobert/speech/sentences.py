@@ -62,7 +62,7 @@ def _saying(words: list[Word]) -> Iterator[list[Word]]:
         yield words
 
 
-def credible(rows: Iterator[dict[str, Any]], dropped: Counter) -> Iterator[dict[str, Any]]:
+def credible(rows: Iterator[dict[str, Any]], dropped: Counter[str]) -> Iterator[dict[str, Any]]:
     """The sentences without those that Whisper is unsure of, as in a crowd, and without what is said again and again."""
     for _, group in groupby(rows, key=lambda row: row["text"].casefold()):
         run = list(group)
@@ -78,7 +78,7 @@ def sentence_row(words: list[Word]) -> dict[str, Any]:
     """A sentence's row: what is said and when, and the worst figures of the segments that it was heard in."""
     sure = [word.probability for word in words if word.probability is not None]
 
-    def worst(choose: Callable, figure: str) -> float | None:
+    def worst(choose: Callable[[list[float]], float], figure: str) -> float | None:
         known = [value for word in words if (value := getattr(word.segment, figure)) is not None]
         return choose(known) if known else None
 

@@ -73,7 +73,8 @@ def openai_checkpoint(model: str) -> Path:
                 f"(a folder in CTranslate2's form is for the engine faster-whisper)"
             )
         return file
-    file = cache() / os.path.basename(whisper._MODELS[model])  # "large" lies in large-v3.pt: only the address says so
+    # "large" lies in large-v3.pt: only the address says so.
+    file = cache() / str(os.path.basename(whisper._MODELS[model]))
     if not file.is_file():
         try:
             whisper.load_model(model, device="cpu", download_root=str(cache()))  # fetches, and checks the hash

@@ -19,6 +19,9 @@ from videobert.speech.sentences import PAUSE, Heard, Segment, Word
 
 if TYPE_CHECKING:
     import numpy as np
+    import numpy.typing as npt
+
+    Sound = npt.NDArray[np.float32]
 
 
 WINDOW = 120  # seconds heard at a time; 300 take 100 MB more and no less time
@@ -31,10 +34,10 @@ SHORTEST = 250  # milliseconds of a voice; a chord's onset passes for one for le
 
 
 def transcribe_windows(
-    windows: "Iterator[tuple[int, np.ndarray]]",
+    windows: "Iterator[tuple[int, Sound]]",
     engine: "Engine",
     language: str,
-    dropped: Counter,
+    dropped: Counter[str],
 ) -> Iterator[Word]:
     """The words that are believed: of each window the parts with speech, end to end, go to the engine."""
     import numpy as np
@@ -59,7 +62,7 @@ def transcribe_windows(
                 yield word._replace(start=start, end=end, segment=segment)
 
 
-def voiced(windows: "Iterator[tuple[int, np.ndarray]]") -> "Iterator[tuple[int, np.ndarray, list[dict[str, int]]]]":
+def voiced(windows: "Iterator[tuple[int, Sound]]") -> "Iterator[tuple[int, Sound, list[dict[str, int]]]]":
     """The windows with speech: (place of the first sample, sound, start and end of each part in which somebody speaks).
 
     Speech at the end of a window is held back and heard with the next one, so that no word is cut. A part is at most
@@ -75,7 +78,9 @@ def voiced(windows: "Iterator[tuple[int, np.ndarray]]") -> "Iterator[tuple[int, 
         min_silence_duration_ms=round(1000 * PAUSE),
     )
     held, begin = np.empty(0, np.float32), 0
-    for (place, window), following in pairwise(chain(windows, [None])):
+    for current, following in pairwise(chain(windows, [None])):
+        assert current  # the None comes last
+        place, window = current
         begin = begin if len(held) else place
         sound, held = np.concatenate([held, window]), held[:0]
         parts = get_speech_timestamps(sound, options)
@@ -106,8 +111,8 @@ class Whisper:
 class Engine(NamedTuple):
     """A loaded network as two functions: the language of sound (None: it knows English only), and what is spoken."""
 
-    detect: "Callable[[np.ndarray], tuple[str, float]] | None"
-    listen: "Callable[[np.ndarray, str], Heard]"
+    detect: "Callable[[Sound], tuple[str, float]] | None"
+    listen: "Callable[[Sound, str], Heard]"
 
 
 # Whisper's own bounds are off, since what they drop is not counted: see `doubt`.
@@ -137,10 +142,11 @@ def _faster_whisper(whisper: Whisper) -> Engine:
     )
     _check_language(whisper.model, whisper.language, network.supported_languages)
 
-    def detect(audio: "np.ndarray") -> tuple[str, float]:
-        return network.detect_language(audio)[:2]
+    def detect(audio: "Sound") -> tuple[str, float]:
+        spoken, probability, *_ = network.detect_language(audio)
+        return spoken, probability
 
-    def listen(audio: "np.ndarray", language: str) -> Heard:
+    def listen(audio: "Sound", language: str) -> Heard:
         segments, _ = network.transcribe(
             audio, language=language, beam_size=whisper.beam_size, log_prob_threshold=None, **DECODING
         )
@@ -175,12 +181,12 @@ def _openai_whisper(whisper_: Whisper) -> Engine:
     _check_language(whisper_.model, whisper_.language, known)
     half = whisper_.compute_type == "float16"
 
-    def detect(audio: "np.ndarray") -> tuple[str, float]:
+    def detect(audio: "Sound") -> tuple[str, float]:
         sound = whisper.log_mel_spectrogram(whisper.pad_or_trim(audio), network.dims.n_mels).to(network.device)
-        probabilities = network.detect_language(sound.half() if half else sound)[1]
+        probabilities: dict[str, float] = network.detect_language(sound.half() if half else sound)[1]
         return max(probabilities.items(), key=lambda item: item[1])
 
-    def listen(audio: "np.ndarray", language: str) -> Heard:
+    def listen(audio: "Sound", language: str) -> Heard:
         beams = whisper_.beam_size if whisper_.beam_size > 1 else None  # None is greedy
         result = network.transcribe(
             audio, language=language, beam_size=beams, logprob_threshold=None, fp16=half, **DECODING
@@ -204,11 +210,14 @@ def doubt(segment: Segment) -> str | None:
     temperature, and here it is dropped. So is a guess of middling probability where it hears no speech: to music that
     passed for a voice it says "Thank you." and "Oh".
     """
-    if segment.compression_ratio > 2.4:
+    probable, silent, repetitive = segment.avg_logprob, segment.no_speech_prob, segment.compression_ratio
+    if probable is None or silent is None or repetitive is None:
+        return None  # Whisper did not write it
+    if repetitive > 2.4:
         return "repetition"
-    if segment.no_speech_prob > 0.6 and segment.avg_logprob < -0.5:
+    if silent > 0.6 and probable < -0.5:
         return "no_speech"
-    return "improbable" if segment.avg_logprob < -1.0 else None
+    return "improbable" if probable < -1.0 else None
 
 
 def choose_device(engine: str, device: str) -> str:

@@ -34,6 +34,7 @@ from videobert.vision.sampling import Reservoir, hash_number, mix
 
 if TYPE_CHECKING:
     import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
 
 VERSION = 1
@@ -117,7 +118,9 @@ def codebook(
     )
 
 
-def _sample(tables: FeatureTables, splits: dict[str, str], settings: CodebookSettings) -> tuple["np.ndarray", str, int]:
+def _sample(
+    tables: FeatureTables, splits: dict[str, str], settings: CodebookSettings
+) -> tuple["npt.NDArray[np.float16]", str, int]:
     """A seeded sample of the train clips; a digest of all train features; their number."""
     import numpy as np
 
@@ -175,7 +178,7 @@ def _smaller(clips: int, branching: int, depth: int) -> tuple[int, int]:
 
 
 def _describe(
-    tree: Codebook, tables: FeatureTables, videos: dict[str, dict[str, Any]], mean: "np.ndarray"
+    tree: Codebook, tables: FeatureTables, videos: dict[str, dict[str, Any]], mean: "npt.NDArray[np.float64]"
 ) -> tuple[dict[str, Any], "pa.Table"]:
     """Statistics of the words, and the atlas: the train clips nearest to the words used most.
 
@@ -205,7 +208,7 @@ def _describe(
 
 
 def _statistics(
-    tree: Codebook, counts: "np.ndarray", sums: dict[str, list[tuple[int, float, float]]]
+    tree: Codebook, counts: "npt.NDArray[np.int64]", sums: dict[str, list[tuple[int, float, float]]]
 ) -> dict[str, Any]:
     """How the words are used by train clips, and what of the features' variance they leave over, by split.
 

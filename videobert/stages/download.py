@@ -274,7 +274,7 @@ def _kitchen_steps(rows: list[dict[str, Any]]) -> Iterator[tuple[Any, ...]]:
 
 def _local(source: str, part: Path) -> Path:
     path = local_path(source)
-    if not os.path.exists(path):
+    if path is None or not os.path.exists(path):
         raise VideoError(Status.GONE, f"there is no file {source}")
     if not path.is_file():
         raise VideoError(Status.UNUSABLE, f"{source} is not a file")

@@ -24,6 +24,7 @@ from videobert.vision.embedding import embed_video
 
 if TYPE_CHECKING:
     import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
 
 VERSION = 2
@@ -101,7 +102,9 @@ def features(
     remove_journal(journal)
 
 
-def _table(video_id: str, vectors: "np.ndarray", seconds: float, weights: str, schema: "pa.Schema") -> "pa.Table":
+def _table(
+    video_id: str, vectors: "npt.NDArray[np.float16]", seconds: float, weights: str, schema: "pa.Schema"
+) -> "pa.Table":
     """A row for each clip of `seconds`, in order."""
     import numpy as np
     import pyarrow as pa

@@ -23,7 +23,7 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -109,7 +109,7 @@ def pretrain(
     trainer.train(resume_from_checkpoint=str(last) if last else None)
     if arguments.process_index == 0:
         statistics = {"curve": training_curve(trainer), "corpus": _corpus(segments, data)}
-        _write(trainer.model, data, statistics, ModelFolder(folder), provenance)
+        _write(cast("VideoBertForPreTraining", trainer.model), data, statistics, ModelFolder(folder), provenance)
         shutil.rmtree(folder / "checkpoints")
         shutil.rmtree(folder / "segments")
 
@@ -174,7 +174,7 @@ class _Start:
     """What the model starts from: the settings, whose sizes are the checkpoint's, and the BERT if there is one."""
 
     settings: PretrainSettings
-    bert: Any = None
+    bert: "checkpoint.Bert | None" = None
     has_head: bool = False
 
 
@@ -206,7 +206,8 @@ def _build_model(data: _Data, start: _Start) -> "VideoBertForPreTraining":
     """The model before the first step: what the codebook and the checkpoint know, and random numbers."""
     import torch
 
-    from videobert.model.modeling_videobert import VideoBertConfig, VideoBertForPreTraining
+    from videobert.model.configuration_videobert import VideoBertConfig
+    from videobert.model.modeling_videobert import VideoBertForPreTraining
 
     settings, bert = start.settings, start.bert
     torch.manual_seed(settings.seed)

@@ -69,7 +69,7 @@ def _forget_ledger(layout: Layout, shard: str, classes: list[Retried]) -> list[s
         return []
     table = read_table(ledger)
     again = pc.is_in(table["status"], pa.array(classes, pa.string()))
-    lost = table.filter(again)["status"].to_pylist()
+    lost: list[str] = table.filter(again)["status"].to_pylist()
     if lost:
         with atomic(
             Path(layout.retries(shard))

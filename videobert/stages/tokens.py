@@ -12,7 +12,7 @@ it takes seconds, and there is nothing to resume.
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from videobert.data.provenance import (
     common_provenance,
@@ -30,6 +30,7 @@ from videobert.vision.quantizer import Codebook, assign, load
 
 if TYPE_CHECKING:
     import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
 
 VERSION = 1
@@ -109,7 +110,7 @@ def tokens(inputs: TokensInputs, outputs: TokensOutputs, settings: TokensSetting
     )
 
 
-def _excluded(exclude: str | None, listed: dict[str, dict]) -> set[str]:
+def _excluded(exclude: str | None, listed: dict[str, dict[str, Any]]) -> set[str]:
     """The ids of the file. One that the manifest does not know is said, since it may be a slip of the pen."""
     if exclude is None:
         return set()
@@ -126,13 +127,14 @@ def _excluded(exclude: str | None, listed: dict[str, dict]) -> set[str]:
     return ids
 
 
-def _rank(table: "pa.Table", videos: list[str]) -> "np.ndarray":
+def _rank(table: "pa.Table", videos: list[str]) -> "npt.NDArray[np.integer]":
     """Each row's place in the sorted list of videos, -1 for other videos."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     found = pc.index_in(table["video_id"], value_set=pa.array(videos, pa.string()))
-    return pc.fill_null(found, -1).to_numpy()
+    ranks: npt.NDArray[np.integer] = pc.fill_null(found, -1).to_numpy()
+    return ranks
 
 
 def _in_order(table: "pa.Table", videos: list[str], column: str) -> "pa.Table":
@@ -169,9 +171,9 @@ def _sentence_segments(
     numbers = np.arange(len(videos) + 1)
     sentence_bounds, clip_bounds = (np.searchsorted(_rank(table, videos), numbers) for table in (sentences, clips))
     for video in range(len(videos)):
-        rows, own = slice(*sentence_bounds[video : video + 2]), slice(*clip_bounds[video : video + 2])
-        first[rows] = own.start + np.searchsorted(middles[own], starts[rows])
-        last[rows] = own.start + np.searchsorted(middles[own], ends[rows])
+        said, own = slice(*sentence_bounds[video : video + 2]), slice(*clip_bounds[video : video + 2])
+        first[said] = own.start + np.searchsorted(middles[own], starts[said])
+        last[said] = own.start + np.searchsorted(middles[own], ends[said])
     rows = {"video_id": sentences["video_id"], "start": starts, "end": ends, "text": sentences["text"]}
     return _segments("text-video", rows | {"text_ids": text_ids}, first, last, clips)
 
@@ -194,7 +196,11 @@ def _window_segments(clips: "pa.Table", length: int, videos: list[str]) -> "pa.T
 
 
 def _segments(
-    kind: str, rows: dict[str, "pa.Array"], first: "np.ndarray", last: "np.ndarray", clips: "pa.Table"
+    kind: str,
+    rows: dict[str, "pa.Array"],
+    first: "npt.NDArray[np.int64]",
+    last: "npt.NDArray[np.int64]",
+    clips: "pa.Table",
 ) -> "pa.Table":
     """Rows of one kind, the clips of each being clips[first:last]. `rows` holds video_id, start, end, text, text_ids."""
     import numpy as np
@@ -236,11 +242,12 @@ def _encode(texts: list[str], tokenizer_json: Path) -> "pa.ListArray":
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat))
 
 
-def _ramp(lengths: "np.ndarray") -> "np.ndarray":
+def _ramp(lengths: "npt.NDArray[np.int64]") -> "npt.NDArray[np.int64]":
     """0 … n-1 for each length n, one after the other."""
     import numpy as np
 
-    return np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    count = int(lengths.sum())
+    return np.arange(count, dtype=np.int64) - np.repeat(np.cumsum(lengths) - lengths, lengths)
 
 
 def _ledger(videos: list[str], excluded: set[str], spoken: "pa.Table", clips: "pa.Table") -> "pa.Table":

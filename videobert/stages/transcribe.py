@@ -115,14 +115,14 @@ def transcribe(
 class _Source:
     """Where words come from: a function of (video, counts of what is dropped), and what the provenance says of it."""
 
-    words: Callable[[dict[str, Any], Counter], Iterator[Word]]
+    words: Callable[[dict[str, Any], Counter[str]], Iterator[Word]]
     settings: dict[str, Any]
     packages: tuple[str, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
 
 
 def _captions(inputs: TranscribeInputs, settings: TranscribeSettings) -> _Source:
-    def words(video: dict[str, Any], dropped: Counter) -> Iterator[Word]:
+    def words(video: dict[str, Any], dropped: Counter[str]) -> Iterator[Word]:
         return _captioned(inputs.download.parent, video, settings.language, dropped)
 
     return _Source(words, {"engine": "captions", "language": settings.language})
@@ -137,7 +137,7 @@ def _whisper(inputs: TranscribeInputs, settings: TranscribeSettings, execution: 
         engine, weights, model, settings.language, settings.beam_size, device, compute_type, execution.threads
     )
 
-    def words(video: dict[str, Any], dropped: Counter) -> Iterator[Word]:
+    def words(video: dict[str, Any], dropped: Counter[str]) -> Iterator[Word]:
         windows = audio(open_file(inputs.download, video), WINDOW)
         return transcribe_windows(windows, load_engine(whisper), settings.language, dropped)
 
@@ -153,7 +153,7 @@ def _whisper(inputs: TranscribeInputs, settings: TranscribeSettings, execution: 
 
 
 def _sentences(
-    video: dict[str, Any], words: Callable[[dict[str, Any], Counter], Iterator[Word]], language: str
+    video: dict[str, Any], words: Callable[[dict[str, Any], Counter[str]], Iterator[Word]], language: str
 ) -> tuple[dict[str, Any], "pa.Table"]:
     """A video's facts for the ledger, and its sentences. Raises VideoError when there is none."""
     import pyarrow as pa
@@ -175,7 +175,7 @@ def _sentences(
 # --- captions ---
 
 
-def _captioned(folder: Path, video: dict[str, Any], language: str, dropped: Counter) -> Iterator[Word]:
+def _captioned(folder: Path, video: dict[str, Any], language: str, dropped: Counter[str]) -> Iterator[Word]:
     if not video["captions"]:
         raise VideoError(Status.NO_CAPTIONS, "no captions came with it")
     path = folder / video["captions"]

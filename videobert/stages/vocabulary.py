@@ -53,8 +53,8 @@ def vocabulary(inputs: VocabularyInputs, outputs: VocabularyOutputs, settings: V
     name, packages = settings.tokenizer, ("tokenizers", "transformers")
     if name is None:
         trained = train(_train_texts(inputs), settings.size)
-        files = {"transcribe": inputs.transcripts}
-        provenance = make_provenance("vocabulary", VERSION, {"size": settings.size}, files, packages)
+        sources = {"transcribe": inputs.transcripts}
+        provenance = make_provenance("vocabulary", VERSION, {"size": settings.size}, sources, packages)
     else:
         trained = pretrained(name)
         used = {"tokenizer": Path(name).name if Path(name).is_dir() else name}

@@ -6,6 +6,7 @@ from videobert.data.schemas import ATLAS, arrow, names
 
 if TYPE_CHECKING:
     import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
 
 
@@ -18,9 +19,9 @@ ATLAS_CLIPS = 8
 def nearest_clips(
     before: "pa.Table | None",
     table: "pa.Table",
-    words: "np.ndarray",
-    error: "np.ndarray",
-    train: "np.ndarray",
+    words: "npt.NDArray[np.integer]",
+    error: "npt.NDArray[np.floating]",
+    train: "npt.NDArray[np.bool_]",
 ) -> "pa.Table":
     """The ATLAS_CLIPS train clips nearest to each word, of this shard and those before."""
     import numpy as np
@@ -43,7 +44,7 @@ def nearest_clips(
     return both.filter(pa.array(rank < ATLAS_CLIPS))
 
 
-def atlas_table(nearest: "pa.Table", counts: "np.ndarray") -> "pa.Table":
+def atlas_table(nearest: "pa.Table", counts: "npt.NDArray[np.integer]") -> "pa.Table":
     """Rows of the words used most, most used first; `rank` is 0 for the nearest clip."""
     import numpy as np
     import pyarrow as pa

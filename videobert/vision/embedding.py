@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
+    import numpy.typing as npt
     import torch
+
+    from videobert.vision.s3d import S3D
 
 
 def embed_video(
-    model: Any, path: Path, clip_frames: int, batch_size: int, preprocessing: dict[str, Any]
-) -> "np.ndarray":
+    model: "S3D", path: Path, clip_frames: int, batch_size: int, preprocessing: dict[str, Any]
+) -> "npt.NDArray[np.float16]":
     """Features of a normalised video's clips, at least one: float16 [clips, dimension]."""
     import numpy as np
     import torch
@@ -24,13 +27,13 @@ def embed_video(
     )
 
 
-def batches(path: Path, clip_frames: int, batch_size: int) -> Iterator["np.ndarray"]:
+def batches(path: Path, clip_frames: int, batch_size: int) -> Iterator["npt.NDArray[np.uint8]"]:
     """A video's clips: uint8 [up to batch_size, clip_frames, height, width, 3], RGB; the incomplete tail is dropped."""
     import numpy as np
 
     from videobert.media.decoding import pictures
 
-    batch: np.ndarray | None = None
+    batch: npt.NDArray[np.uint8] | None = None
     count = 0
     for picture in pictures(path):
         if batch is None:
@@ -40,7 +43,8 @@ def batches(path: Path, clip_frames: int, batch_size: int) -> Iterator["np.ndarr
         if count == len(batch):
             yield batch.reshape(batch_size, clip_frames, *picture.shape)
             batch, count = None, 0
-    if clips := count // clip_frames:
+    clips = count // clip_frames
+    if batch is not None and clips:
         yield batch[: clips * clip_frames].reshape(clips, clip_frames, *batch.shape[1:])
 
 
@@ -65,14 +69,15 @@ def preprocess(clips: "torch.Tensor", preprocessing: dict[str, Any]) -> "torch.T
         shrinks = size < min(height, width)
         x = F.interpolate(x, (size, size), mode="area") if shrinks else F.interpolate(x, (size, size), mode="bilinear")
     mean, std = (torch.tensor(preprocessing[name], device=x.device)[:, None, None] for name in ("mean", "std"))
-    return ((x - mean) / std).unflatten(0, (batch, time)).transpose(1, 2)
+    normalised: torch.Tensor = ((x - mean) / std).unflatten(0, (batch, time)).transpose(1, 2)
+    return normalised
 
 
-def embed(model: Any, clips: "torch.Tensor", preprocessing: dict[str, Any]) -> "torch.Tensor":
+def embed(model: "S3D", clips: "torch.Tensor", preprocessing: dict[str, Any]) -> "torch.Tensor":
     """Features of clips: uint8 [batch, frames, height, width, 3], RGB -> float32 [batch, dimension]."""
     import torch
 
-    weight = model.classifier[1].weight
+    weight = model.classifier[1].get_parameter("weight")
     x = preprocess(clips.to(weight.device), preprocessing)
     with torch.inference_mode():
         return model.embed(x.to(weight.dtype).contiguous(memory_format=torch.channels_last_3d))

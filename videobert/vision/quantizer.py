@@ -19,6 +19,7 @@ from videobert.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
+    import numpy.typing as npt
 
 
 ROWS = 4096  # clips in one matrix product: 16 MB at 1,024 dimensions, small enough for the allocator to reuse
@@ -32,8 +33,8 @@ class Codebook:
     """The tree. `centroids[l]`: float32 [branching ** (l + 1), dimension]; `alive[l]`: bool of the same length."""
 
     branching: int
-    centroids: list["np.ndarray"]
-    alive: list["np.ndarray"]
+    centroids: list["npt.NDArray[np.float32]"]
+    alive: list["npt.NDArray[np.bool_]"]
 
     @property
     def words(self) -> int:
@@ -43,10 +44,11 @@ class Codebook:
     @property
     def dimension(self) -> int:
         """Size of a feature."""
-        return self.centroids[-1].shape[1]
+        size: int = self.centroids[-1].shape[1]
+        return size
 
 
-def assign(features: "np.ndarray", tree: Codebook) -> "np.ndarray":
+def assign(features: "npt.NDArray[np.floating]", tree: Codebook) -> "npt.NDArray[np.int32]":
     """The visual word of each clip: the nearest living child at each level, down the tree.
 
     Args:
@@ -88,7 +90,9 @@ def save(tree: Codebook, path: Path, provenance: dict[str, Any]) -> None:
         save_file(tensors, temporary, metadata={"provenance": as_text(provenance)})
 
 
-def fit(vectors: "np.ndarray", branching: int, depth: int, batch_size: int, seed: int, threads: int = 1) -> Codebook:
+def fit(
+    vectors: "npt.NDArray[np.floating]", branching: int, depth: int, batch_size: int, seed: int, threads: int = 1
+) -> Codebook:
     """Fits the tree level by level.
 
     Args:
@@ -132,8 +136,12 @@ def fit(vectors: "np.ndarray", branching: int, depth: int, batch_size: int, seed
 
 
 def _descend(
-    features: "np.ndarray", node: "np.ndarray", centroids: "np.ndarray", alive: "np.ndarray", branching: int
-) -> "np.ndarray":
+    features: "npt.NDArray[np.floating]",
+    node: "npt.NDArray[np.int64]",
+    centroids: "npt.NDArray[np.float32]",
+    alive: "npt.NDArray[np.bool_]",
+    branching: int,
+) -> "npt.NDArray[np.int64]":
     """One level down: the number of the nearest living child of each row's node.
 
     Rows are taken node by node, so that each node is one matrix product with its own few children.
@@ -152,7 +160,7 @@ def _descend(
     return chosen
 
 
-def _groups(node: "np.ndarray") -> list[tuple[int, "np.ndarray"]]:
+def _groups(node: "npt.NDArray[np.int64]") -> list[tuple[int, "npt.NDArray[np.intp]"]]:
     """(value, rows that have it) for each value that occurs, both in order."""
     import numpy as np
 
@@ -161,7 +169,9 @@ def _groups(node: "np.ndarray") -> list[tuple[int, "np.ndarray"]]:
     return list(zip(values.tolist(), np.split(order, starts[1:]), strict=True)) if len(node) else []
 
 
-def _split(vectors: "np.ndarray", branching: int, batch_size: int, rows: "np.ndarray", name: str) -> "np.ndarray":
+def _split(
+    vectors: "npt.NDArray[np.floating]", branching: int, batch_size: int, rows: "npt.NDArray[np.intp]", name: str
+) -> "npt.NDArray[np.float32]":
     """Centroids of one node's children: `branching` of them, or each distinct point when there are no more."""
     import numpy as np
     from sklearn.cluster import MiniBatchKMeans
@@ -177,10 +187,13 @@ def _split(vectors: "np.ndarray", branching: int, batch_size: int, rows: "np.nda
     model = MiniBatchKMeans(
         branching, batch_size=batch_size, n_init=3, reassignment_ratio=0, compute_labels=False, random_state=seed
     )
-    return model.fit(points).cluster_centers_
+    centres: npt.NDArray[np.float32] = model.fit(points).cluster_centers_
+    return centres
 
 
-def squared_distances(features: "np.ndarray", centroids: "np.ndarray", words: "np.ndarray") -> "np.ndarray":
+def squared_distances(
+    features: "npt.NDArray[np.floating]", centroids: "npt.NDArray[np.float32]", words: "npt.NDArray[np.integer]"
+) -> "npt.NDArray[np.float64]":
     """|x - c|² of each row and its centroid, float64 [N]."""
     import numpy as np
 

@@ -26,7 +26,7 @@ KITCHEN = Path(__file__).parent / "weights" / "kitchen.safetensors"
 # torchvision's file; the start of its SHA-256 is in the name.
 KINETICS400 = "https://download.pytorch.org/models/s3d-d76dad2f.pth"
 # What torchvision's Kinetics-400 S3D was trained on: all frames of the clip, 224x224, normalised.
-KINETICS400_PREPROCESSING = {
+KINETICS400_PREPROCESSING: dict[str, Any] = {
     "size": 224,
     "mean": [0.43216, 0.394666, 0.37645],
     "std": [0.22803, 0.22145, 0.216989],
@@ -113,7 +113,8 @@ class S3D(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits: [batch, 3, time, height, width], normalised -> [batch, classes]."""
-        return self.classifier(self.embed(x)[:, :, None, None, None]).flatten(1)
+        logits: torch.Tensor = self.classifier(self.embed(x)[:, :, None, None, None])
+        return logits.flatten(1)
 
 
 def optimise(model: S3D, precision: Literal["float32", "bfloat16"] = "float32") -> S3D:
@@ -123,10 +124,13 @@ def optimise(model: S3D, precision: Literal["float32", "bfloat16"] = "float32") 
     """
     model = model.eval()
     for block in list(model.modules()):
-        if isinstance(block, nn.Sequential) and len(block) == 3 and isinstance(block[1], nn.BatchNorm3d):
-            block[0] = nn.utils.fusion.fuse_conv_bn_eval(block[0], block[1])
-            block[1] = nn.Identity()
-    model = model.to(memory_format=torch.channels_last_3d, dtype=getattr(torch, precision))
+        if isinstance(block, nn.Sequential) and len(block) == 3:
+            conv, norm = block[0], block[1]
+            if isinstance(conv, nn.Conv3d) and isinstance(norm, nn.BatchNorm3d):
+                block[0] = nn.utils.fusion.fuse_conv_bn_eval(conv, norm)
+                block[1] = nn.Identity()
+    # torch's types do not know memory_format.
+    model = model.to(memory_format=torch.channels_last_3d, dtype=getattr(torch, precision))  # type: ignore[call-overload]
     return model.requires_grad_(False)
 
 
@@ -190,7 +194,7 @@ def _preprocessing(given: Any) -> dict[str, Any]:
     """What a file says of its input, over Kinetics'; raises ValueError when no input could be like that."""
     stated = KINETICS400_PREPROCESSING | given if isinstance(given, dict) else {}
     counts = [stated.get("size"), stated.get("frames", 1)]
-    colours = [stated.get("mean"), stated.get("std")]
+    colours: list[Any] = [stated.get("mean"), stated.get("std")]
     if not (
         all(isinstance(count, int) and 0 < count <= 4096 for count in counts)
         and all(isinstance(colour, list) and len(colour) == 3 for colour in colours)

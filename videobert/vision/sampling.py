@@ -7,6 +7,7 @@ from videobert.vision.quantizer import ROWS
 
 if TYPE_CHECKING:
     import numpy as np
+    import numpy.typing as npt
 
 
 class Reservoir:
@@ -22,7 +23,7 @@ class Reservoir:
         self.held = 0
         self.limit = np.uint64(2**64 - 1)
 
-    def add(self, vectors: "np.ndarray", priority: "np.ndarray") -> None:
+    def add(self, vectors: "npt.NDArray[np.float16]", priority: "npt.NDArray[np.uint64]") -> None:
         hopeful = priority <= self.limit
         vectors, priority = vectors[hopeful], priority[hopeful]
         for start in range(0, len(vectors), ROWS):
@@ -33,7 +34,7 @@ class Reservoir:
             self.vectors[place], self.priority[place] = part, priority[start : start + ROWS]
             self.held = place.stop
 
-    def result(self) -> "np.ndarray":
+    def result(self) -> "npt.NDArray[np.float16]":
         """The vectors, in order of priority: the same whatever the order in which they came."""
         import numpy as np
 
@@ -60,7 +61,7 @@ def hash_number(text: str) -> "np.uint64":
     return np.uint64(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big"))
 
 
-def mix(numbers: "np.ndarray") -> "np.ndarray":
+def mix(numbers: "npt.NDArray[np.uint64]") -> "npt.NDArray[np.uint64]":
     """splitmix64: neighbouring numbers to unrelated ones (Steele et al., 2014)."""
     import numpy as np
 

@@ -7,7 +7,7 @@ http and https, reads no endless page into memory, and starts no other program t
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -123,7 +123,7 @@ def time_limited(seconds: float) -> Iterator[None]:
             signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - began), 0.001), interval)
 
 
-class _Leashed(YoutubeDL):
+class _Leashed(YoutubeDL):  # type: ignore[misc]  # yt-dlp says no types
     """yt-dlp that follows http alone, reads no endless page into memory, and leaves the network to its own downloaders."""
 
     def urlopen(self, req: Any) -> Any:
@@ -154,7 +154,7 @@ class _Leashed(YoutubeDL):
 
 def _bound(response: Any) -> None:
     """Keeps a response from being read whole when it is endless; who reads it in blocks sees to that himself."""
-    read = response.read
+    read: Callable[[int], bytes] = response.read
 
     def bounded(amount: int | None = None) -> bytes:
         if amount is not None and amount >= 0:

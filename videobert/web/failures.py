@@ -78,7 +78,8 @@ def status_of(error: Exception) -> int | None:
     """The HTTP status that is behind an error."""
     for cause in _causes(error):
         if isinstance(cause, HTTPError):
-            return cause.status
+            code: int = cause.status
+            return code
     found = re.search(r"HTTP Error (\d{3})", str(error))
     return int(found[1]) if found else None
 

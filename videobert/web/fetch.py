@@ -166,6 +166,7 @@ class Site:
                 if wait is None or wait > PATIENCE or attempt >= self.execution.retries:
                     raise failure from error
                 time.sleep(wait)
+        raise AssertionError  # not reached: there is no end to the count
 
     def _info(self, url: str) -> dict[str, Any]:
         with time_limited(min(EXTRACTION, self.execution.time_limit)):
@@ -210,6 +211,7 @@ class Site:
             if wait is None or wait > PATIENCE or attempt == self.execution.retries:
                 return None, False, f"its captions ({tag}) did not come: {failure.reason}"
             time.sleep(wait)
+        raise AssertionError  # not reached: there is no end to the count
 
     def _chosen(self, info: dict[str, Any]) -> tuple[str, dict[str, Any] | None, bool]:
         """(tag, yt-dlp's description, automatic) of the captions to take: the best language's, of people before machines'."""

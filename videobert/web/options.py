@@ -186,7 +186,7 @@ SECRET_HEADERS = ("authorization", "proxy-authorization", "cookie")
 
 def unwanted(settings: DownloadSettings, duration: float | None, license: str, size: int = 0) -> str:
     """Why a video from the web is not one of those that are wanted, "" when it is."""
-    if settings.max_duration and (duration or 0.0) > settings.max_duration:
+    if settings.max_duration and duration and duration > settings.max_duration:
         return too_long(duration, settings.max_duration)
     if settings.license and not re.search(settings.license, license, re.IGNORECASE):
         return f"its license is {license or 'unknown'}; wanted is {settings.license} (download.license)"
