@@ -292,7 +292,8 @@ def whisper_weights(engine: str, model: str) -> Path:
 
 
 def heard(engine: str, weights: Path, setup: Setup) -> str:
-    from videobert.speech.whisper import Whisper, choose_compute_type, choose_device, load_engine
+    from videobert.speech.engine import Whisper
+    from videobert.speech.whisper import choose_compute_type, choose_device, load_engine
 
     audio, kind = sound(setup.tiny)
     device = choose_device(engine, setup.device)

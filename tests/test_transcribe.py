@@ -25,9 +25,10 @@ from videobert.data.provenance import read_provenance, read_table, write_table
 from videobert.errors import UserError
 from videobert.kitchen import script as kitchen
 from videobert.kitchen.voice import SAMPLE_RATE, load_voice, sound
+from videobert.speech.engine import Engine, Whisper
 from videobert.speech.sentences import Segment, Word, credible, sentences
 from videobert.speech.weights import ctranslate2_folder
-from videobert.speech.whisper import WINDOW, Engine, Whisper, doubt, load_engine, voiced
+from videobert.speech.whisper import WINDOW, doubt, load_engine, voiced
 
 # Of the first fourteen, 0 is the one in which tiny.en parts a sentence, and 2 the one in which it hears an end latest.
 NUMBERS = [0, 2, 3]

@@ -6,22 +6,20 @@ window by itself: sampling and carried-over text would make a transcript depend 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import cache
 from itertools import chain, pairwise
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from videobert.errors import UserError
 from videobert.media.decoding import SAMPLE_RATE
-from videobert.speech.sentences import PAUSE, Heard, Segment, Word
+from videobert.speech.engine import Engine, Whisper
+from videobert.speech.faster_whisper_engine import FASTER_WHISPER
+from videobert.speech.openai_whisper_engine import OPENAI_WHISPER
+from videobert.speech.sentences import PAUSE, Segment, Word
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    Sound = npt.NDArray[np.float32]
+    from videobert.speech.engine import Sound
 
 
 WINDOW = 120  # seconds heard at a time; 300 take 100 MB more and no less time
@@ -94,113 +92,13 @@ def voiced(windows: "Iterator[tuple[int, Sound]]") -> "Iterator[tuple[int, Sound
         begin += len(sound) - len(held)
 
 
-@dataclass(frozen=True)
-class Whisper:
-    """Which Whisper, and how it decodes: all that a loaded network is of."""
-
-    engine: str  # faster-whisper or openai-whisper
-    weights: Path
-    model: str
-    language: str
-    beam_size: int
-    device: str
-    compute_type: str
-    threads: int
-
-
-class Engine(NamedTuple):
-    """A loaded network as two functions: the language of sound (None: it knows English only), and what is spoken."""
-
-    detect: "Callable[[Sound], tuple[str, float]] | None"
-    listen: "Callable[[Sound, str], Heard]"
-
-
-# Whisper's own bounds are off, since what they drop is not counted: see `doubt`.
-DECODING = {
-    "temperature": 0.0,
-    "condition_on_previous_text": False,
-    "word_timestamps": True,
-    "compression_ratio_threshold": None,
-    "no_speech_threshold": None,
-}
+ENGINES = {"faster-whisper": FASTER_WHISPER, "openai-whisper": OPENAI_WHISPER}
 
 
 @cache
 def load_engine(whisper: Whisper) -> Engine:
     """The network, loaded once in a process."""
-    return (_faster_whisper if whisper.engine == "faster-whisper" else _openai_whisper)(whisper)
-
-
-def _faster_whisper(whisper: Whisper) -> Engine:
-    from faster_whisper import WhisperModel
-
-    network = WhisperModel(
-        str(whisper.weights),
-        device=whisper.device,
-        compute_type=whisper.compute_type,
-        cpu_threads=whisper.threads,
-    )
-    _check_language(whisper.model, whisper.language, network.supported_languages)
-
-    def detect(audio: "Sound") -> tuple[str, float]:
-        spoken, probability, *_ = network.detect_language(audio)
-        return spoken, probability
-
-    def listen(audio: "Sound", language: str) -> Heard:
-        segments, _ = network.transcribe(
-            audio, language=language, beam_size=whisper.beam_size, log_prob_threshold=None, **DECODING
-        )
-        for found in segments:
-            segment = Segment(language, None, found.avg_logprob, found.no_speech_prob, found.compression_ratio)
-            words = found.words
-            yield (
-                segment,
-                [
-                    Word(word.word, float(word.start), float(word.end), float(word.probability), segment)
-                    for word in words
-                ],
-            )
-
-    return Engine(detect if network.model.is_multilingual else None, listen)
-
-
-def _openai_whisper(whisper_: Whisper) -> Engine:
-    import numpy as np
-    import torch
-    import whisper
-    from whisper.timing import dtw_cpu
-
-    # The first call of this function, compiled by numba, gives the OpenMP that torch shares a thread for each core of the
-    # machine: it is made here, before the number that was asked for is set.
-    dtw_cpu(np.zeros((1, 1)))
-    torch.set_num_threads(whisper_.threads)
-    # By its name, a network also gets the attention heads known to follow the words best.
-    name = whisper_.model if whisper_.model in whisper.available_models() else str(whisper_.weights)
-    network = whisper.load_model(name, device=whisper_.device, download_root=str(whisper_.weights.parent))
-    known = list(whisper.tokenizer.LANGUAGES) if network.is_multilingual else ["en"]
-    _check_language(whisper_.model, whisper_.language, known)
-    half = whisper_.compute_type == "float16"
-
-    def detect(audio: "Sound") -> tuple[str, float]:
-        sound = whisper.log_mel_spectrogram(whisper.pad_or_trim(audio), network.dims.n_mels).to(network.device)
-        probabilities: dict[str, float] = network.detect_language(sound.half() if half else sound)[1]
-        return max(probabilities.items(), key=lambda item: item[1])
-
-    def listen(audio: "Sound", language: str) -> Heard:
-        beams = whisper_.beam_size if whisper_.beam_size > 1 else None  # None is greedy
-        result = network.transcribe(
-            audio, language=language, beam_size=beams, logprob_threshold=None, fp16=half, **DECODING
-        )
-        for found in result["segments"]:
-            figures = (found["avg_logprob"], found["no_speech_prob"], found["compression_ratio"])
-            segment = Segment(language, None, *figures)
-            words = [
-                Word(word["word"], float(word["start"]), float(word["end"]), float(word["probability"]), segment)
-                for word in found["words"]
-            ]
-            yield segment, words
-
-    return Engine(detect if network.is_multilingual else None, listen)
+    return ENGINES[whisper.engine].load(whisper)
 
 
 def doubt(segment: Segment) -> str | None:
@@ -223,37 +121,16 @@ def doubt(segment: Segment) -> str | None:
 def choose_device(engine: str, device: str) -> str:
     if device == "cpu":
         return device
-    if engine == "faster-whisper":
-        from ctranslate2 import get_cuda_device_count
-
-        gpu = get_cuda_device_count() > 0
-    else:
-        from torch.cuda import is_available
-
-        gpu = is_available()
+    gpu = ENGINES[engine].has_gpu()
     if device == "cuda" and not gpu:
         raise UserError("transcribe.device: there is no GPU that the engine can use; set it to auto or cpu")
     return "cuda" if gpu else "cpu"
 
 
 def choose_compute_type(engine: str, device: str, compute_type: str) -> str:
-    if engine == "faster-whisper":
-        from ctranslate2 import get_supported_compute_types
-
-        known = sorted(get_supported_compute_types(device))
-        chosen = "float16" if device == "cuda" else "int8"
-    else:
-        known = ["float16", "float32"] if device == "cuda" else ["float32"]
-        chosen = known[0]
+    known = ENGINES[engine].compute_types(device)
     if compute_type == "auto":
-        return chosen
+        return known[0]
     if compute_type not in known:
-        raise UserError(f"transcribe.compute_type: {engine} on {device} knows auto, {', '.join(known)}")
+        raise UserError(f"transcribe.compute_type: {engine} on {device} knows auto, {', '.join(sorted(known))}")
     return compute_type
-
-
-def _check_language(model: str, language: str, known: list[str]) -> None:
-    if language != "auto" and language not in known:
-        raise UserError(
-            f"transcribe.language: Whisper {Path(model).name} knows no {language!r}; it knows {', '.join(known)}"
-        )

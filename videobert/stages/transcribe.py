@@ -28,11 +28,11 @@ from videobert.errors import Status, VideoError
 from videobert.media.decoding import audio
 from videobert.settings import Count, DeviceExecution, Inputs, Outputs, Settings, Text
 from videobert.speech.captions import caption_words
+from videobert.speech.engine import Whisper
 from videobert.speech.sentences import DROPPED, Segment, Word, credible, sentence_row, sentences
-from videobert.speech.weights import ctranslate2_folder, openai_checkpoint
 from videobert.speech.whisper import (
+    ENGINES,
     WINDOW,
-    Whisper,
     choose_compute_type,
     choose_device,
     load_engine,
@@ -132,7 +132,7 @@ def _whisper(inputs: TranscribeInputs, settings: TranscribeSettings, execution: 
     engine, model = settings.engine, settings.model
     device = choose_device(engine, execution.device)
     compute_type = choose_compute_type(engine, device, settings.compute_type)
-    weights = ctranslate2_folder(model) if engine == "faster-whisper" else openai_checkpoint(model)
+    weights = ENGINES[engine].find_weights(model)
     whisper = Whisper(
         engine, weights, model, settings.language, settings.beam_size, device, compute_type, execution.threads
     )
@@ -147,9 +147,7 @@ def _whisper(inputs: TranscribeInputs, settings: TranscribeSettings, execution: 
         "weights_sha256": sha256(weights / "model.bin" if weights.is_dir() else weights),
         "execution": execution.model_dump() | {"device": device},
     }
-    return _Source(
-        words, used, ("faster-whisper", "ctranslate2" if engine == "faster-whisper" else engine, "av"), facts
-    )
+    return _Source(words, used, (*ENGINES[engine].packages, "av"), facts)
 
 
 def _sentences(
