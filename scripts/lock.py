@@ -41,6 +41,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions")
     write_lock(["--upgrade"] if parser.parse_args().upgrade else [])
+    write_environments()
+
+
+def write_environments() -> None:
     pins = read_lock()
     for stage in STAGES:
         if stage != "ledger":  # it runs in the environment of corpus
