@@ -22,7 +22,7 @@ demo: install
 
 # The same on 240 videos, with every task of the evaluation but scaling: 20 minutes on two cores.
 kitchen-full: install
-	$(BIN)/snakemake --cores $(CORES) report --configfile config.yaml configs/kitchen-full.yaml
+	$(BIN)/snakemake --cores $(CORES) report --configfile config.yaml config/kitchen-full.yaml
 	@cat results/kitchen-full/report/summary.txt
 
 test: install

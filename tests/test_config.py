@@ -68,7 +68,9 @@ def test_the_configuration_for_own_videos_is_whole_and_inherits_nothing_from_the
 
 
 def test_every_overlay_is_valid_on_top_of_it():
-    for overlay in (ROOT / "configs").glob("*.yaml"):
+    overlays = list((ROOT / "config").glob("*.yaml"))
+    assert len(overlays) == 3
+    for overlay in overlays:
         check(overlaid(overlay))
 
 

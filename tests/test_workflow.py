@@ -203,7 +203,7 @@ def test_every_stage_is_a_target(finished, planned):
 
 @pytest.mark.slow
 def test_the_papers_configuration_is_planned(planned):
-    rules = planned(ROOT, "--configfile", ROOT / "configs/paper.yaml")
+    rules = planned(ROOT, "--configfile", ROOT / "config/paper.yaml")
     assert stages(rules) - {"all"} == set(STAGES) - {"scaling"}
 
 

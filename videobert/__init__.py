@@ -3,7 +3,9 @@
 Each floor uses those below it:
 
     api.py, commands.py   what a trained model is for, in Python and from the shell
-    config.py, upstream.py the configuration, and what a run shares with a finished one
+    upgrade.py            results of an earlier version, brought up to date
+    upstream.py           what a run shares with a finished one
+    config.py             the configuration
     stages/               the stages of the pipeline, a module for each rule
     evaluation/           the tasks of the evaluation, a module each
     report/               the page that shows everything
@@ -14,7 +16,7 @@ Each floor uses those below it:
     kitchen/              the built-in corpus
     media/                video files in bounded processes; PyAV and ffmpeg are used here
     data/                 provenance, ledgers, tables, the columns of every file, the manifest
-    cli.py, pipeline.py   commands; process.py, devices.py: locks and devices
+    cli.py, pipeline.py   commands; workflow.py: where the Snakefile lies; process.py, devices.py: locks and devices
     settings.py           what a setting is
     layout.py, errors.py  the files of a run; the two kinds of errors, and the words of the ledgers
 """

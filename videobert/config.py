@@ -159,7 +159,7 @@ def _values(config: "Config", stage: str, kind: type[BaseModel], exclude_default
 HEAD = """\
 # The configuration of the pipeline: a section for each stage, in the order in which they run. A change in a section
 # reruns its stage and the stages below it, nothing above. {which}
-# `videobert STAGE --help` explains the same keys. configs/paper.yaml holds the paper's settings.
+# `videobert STAGE --help` explains the same keys. config/paper.yaml holds the paper's settings.
 """
 FOR_KITCHEN = """This file runs the built-in corpus; for your own
 # videos write an overlay with just the keys that differ and run

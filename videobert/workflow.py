@@ -12,7 +12,7 @@ def workflow() -> None:
 
     snakemake --snakefile "$(videobert workflow)" --cores all
 
-    Beside it lie the profile that it is run with, envs/ (for --sdm conda), and configs/ with configurations to start from.
+    Beside it lie the profile that it is run with, envs/ (for --sdm conda), and config/ with configurations to start from.
     In a folder without a config.yaml it runs the built-in corpus; results are written where you are.
     """
     print(snakefile())

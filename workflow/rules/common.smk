@@ -34,6 +34,8 @@ try:
     # appended videos rerun nothing of the others. (A checkpoint, or the manifest as every job's input, would.)
     OWN = Layout(CONFIG.results)
     refuse_older(OWN)
+    if CONFIG.upstream:
+        refuse_older(Layout(CONFIG.upstream))
     PLAN = planned(Layout(CONFIG.upstream) if CONFIG.upstream else OWN)
     NOT_SHARED = shared_stages(CONFIG, list(shards(PLAN[0]))) if CONFIG.upstream else {}
     if NOT_SHARED.get("corpus"):
