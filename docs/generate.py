@@ -53,8 +53,7 @@ tokens = pandas.read_parquet("results/tokens/0000.parquet")
 ```
 
 pandas, DuckDB, Arrow and Hugging Face datasets read the tables as they are. To read all shards of a stage, name the files by a
-pattern
-(`results/tokens/*.parquet`): a reader that is given the folder finds the ledgers in `_ledger` as well.
+pattern (`results/tokens/*.parquet`): a reader that is given the folder finds the ledgers in `_ledger` as well.
 
 """
 FILES_TAIL = """\
@@ -78,6 +77,7 @@ under a key of that name.
 | `inputs` | SHA-256 of each file that was read |
 | `packages` | versions of the packages that can change the result |
 | `execution` | how it was executed: device, threads, batch size |
+| `format` | the number of the file's format; [older ones](../running.md#results-of-an-earlier-version) are read or upgraded |
 
 Some stages add a fact that later ones check, such as `weights_sha256` (S3D's weights), `clip_seconds`, `codebook_sha256` and
 `vocabulary_sha256`. They hold no date, host name or path: the same configuration gives the same bytes.

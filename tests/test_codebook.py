@@ -179,7 +179,7 @@ def test_atlas_holds_the_train_clips_nearest_to_each_word(tmp_path):
     vectors = planted(list(VIDEOS), seed=0, spread=0.5)
     folder = run(tmp_path, VIDEOS, vectors)
     tree, atlas = load(folder / FILE), read_table(folder / "atlas.parquet").to_pandas()
-    assert (atlas["video_id"].map(lambda v: VIDEOS[v]) == list(zip(atlas["shard"], ["train"] * len(atlas)))).all()
+    assert [VIDEOS[video] for video in atlas["video_id"]] == [(shard, "train") for shard in atlas["shard"]]
     train = [(v, n) for v in sorted(VIDEOS) if VIDEOS[v][1] == "train" for n in range(40)]
     clips = np.stack([vectors[v][n] for v, n in train]).astype(np.float16).astype(np.float32)
     words = assign(clips, tree)
