@@ -1,11 +1,11 @@
 """What a user who mistypes the configuration sees, and that everything made from the settings classes agrees with them."""
 
 import copy
-import importlib.util
 import json
 from itertools import chain
 from pathlib import Path
 
+import lock
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -18,17 +18,6 @@ from videobert.settings import Execution, Settings
 
 ROOT = Path(__file__).parents[1]
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
-
-
-def script(name: str):
-    """A module of scripts/."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-lock = script("lock")
 
 
 def changed(key: str, value: object) -> dict:

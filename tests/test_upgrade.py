@@ -10,6 +10,7 @@ import re
 import shutil
 from pathlib import Path
 
+import keep_results
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -33,7 +34,7 @@ pytestmark = pytest.mark.slow
 
 def restored(folder: Path, format_: int) -> Path:
     """The project as that version left it: results, media, times in the order of the pipeline, Snakemake's memory."""
-    shutil.copytree(KEPT / "project", folder)
+    keep_results.copy_project(folder)
     shutil.copytree(KEPT / str(format_), folder, dirs_exist_ok=True)
     (folder / ".snakemake").mkdir()
     (folder / "commands").rename(folder / ".snakemake" / "metadata")
