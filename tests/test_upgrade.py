@@ -18,6 +18,7 @@ import yaml
 from conftest import snakemake, words
 
 from videobert.config import SECTIONS
+from videobert.data.ledger import completed, open_file
 from videobert.data.provenance import FORMAT, read_provenance, read_table, write_table
 from videobert.errors import UserError
 from videobert.pipeline import STAGES, version
@@ -83,6 +84,9 @@ def test_an_older_format_is_refused_then_upgraded_and_kept(older, dry_run, plann
     before = weights(older)
     upgrade([Path("config.yaml")])
     assert costly(planned(older, "report")) == set()
+    for stage in ("download", "frames"):  # what reads them checks them by size and hash
+        ledger = Path(f"results/{stage}/0000/ledger.parquet")
+        assert all(open_file(ledger, row).stat().st_size > 10_000 for row in completed(ledger))
     assert costly(planned(older, "report", "--configfile", changed(older, "codebook", "branching", 3))) == {
         "codebook",
         "tokens_shard",
