@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
-from conftest import ROOT, command, configure, copy, environment, jobs, project, snakemake
+from conftest import ROOT, command, configure, copy, environment, jobs, project, snakemake, words
 
 from videobert.cli import parts
 from videobert.data.provenance import read_table
@@ -385,6 +385,18 @@ def test_two_results_folders_are_worked_in_side_by_side_and_the_second_shares_wh
     assert (
         read_table(folder / "results2/tokens/0000.parquet")["video_ids"].combine_chunks().flatten().to_numpy().max() < 9
     )
+
+
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [("tokens", "exclude"), ("evaluate", "annotations"), ("download", "cookies"), ("features", "weights")],
+)
+def test_a_mistyped_path_stops_the_run_where_results_are_there(finished, tmp_path, dry_run, section, key):
+    """Snakemake alone says "Nothing to be done": a takedown list that it does not find would take nothing down."""
+    folder = copy(finished, tmp_path / "project")
+    configure(folder, **{section: {key: "nofile.tsv"}})
+    said = dry_run(*words(folder, "-n", "report"), check=False)
+    assert f"config: {section}.{key}: nofile.tsv does not exist; correct the path, or take it out" in said
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,7 @@ SECTIONS: dict[str, tuple[type[Settings]] | tuple[type[Settings], type[Execution
 }
 # Keys that have moved: what a configuration of an earlier version may still say.
 RENAMED = {"evaluate.template": "zero_shot.templates"}
+SHIPPED = ("kitchen", "kinetics400")  # weights by name, whatever lies in the working folder
 KITCHEN = Path(__file__).parent / "kitchen" / "config.yaml"
 
 
@@ -110,6 +111,27 @@ def check(config: dict[str, Any]) -> "Config":
     except ValidationError as error:
         lines = [line for mistake in explain(error, Config) for line in mistake.split("\n")]
         raise UserError("config: " + "\nconfig: ".join(lines)) from None
+
+
+def check_files(config: Any) -> None:
+    """Looks for the files that the configuration names. Raises UserError with a line for each that is not there.
+
+    Snakemake would not: where a rule's outputs exist, it takes them for files of the user's once an input is missing, and
+    plans nothing of what lies behind.
+    """
+    named = {
+        "tokens.exclude": config.tokens.exclude,
+        "evaluate.annotations": None if config.evaluate.annotations == "kitchen" else config.evaluate.annotations,
+        "download.cookies": config.download.cookies,
+        "features.weights": None if config.features.weights in SHIPPED else config.features.weights,
+    }
+    missing = [
+        f"{key}: {path} does not exist; correct the path, or take it out"
+        for key, path in named.items()
+        if path is not None and not Path(path).expanduser().exists()
+    ]
+    if missing:
+        raise UserError("config: " + "\nconfig: ".join(missing))
 
 
 def part(config: "Config", class_: type[Model]) -> Model:

@@ -15,7 +15,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from videobert.config import check, own_values
+from videobert.config import SHIPPED, check, own_values
 from videobert.data.ledger import file_facts
 from videobert.data.manifest import rows_of
 from videobert.data.provenance import FORMAT, OLD_KEY, read_provenance, read_table, write_json, write_table
@@ -24,7 +24,7 @@ from videobert.errors import Status, UserError
 from videobert.layout import SHARDED, Layout, ModelFolder
 from videobert.process import acquire_lock
 from videobert.stages.download import write_steps
-from videobert.upstream import READS, SHIPPED, difference, list_changed, own_settings
+from videobert.upstream import READS, difference, list_changed, own_settings
 from videobert.workflow import snakefile
 
 # Set for the Snakemake that the upgrade itself starts: it neither refuses the folder nor waits for its lock.

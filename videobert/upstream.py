@@ -8,7 +8,7 @@ file but the provenance that each output carries.
 from pathlib import Path
 from typing import Any
 
-from videobert.config import SECTIONS, part
+from videobert.config import SECTIONS, SHIPPED, part
 from videobert.data.manifest import list_file
 from videobert.data.provenance import read_provenance, sha256
 from videobert.errors import UserError
@@ -17,7 +17,6 @@ from videobert.pipeline import version
 from videobert.web.options import DownloadExecution
 
 SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
-SHIPPED = ("kitchen", "kinetics400")  # weights by name, whatever lies in the working folder
 # What each stage reads, in the order of the pipeline.
 READS = {
     "corpus": (),

@@ -30,6 +30,7 @@ def planned(layout):
 
 try:
     CONFIG = configuration.check(config)
+    configuration.check_files(CONFIG)
     # The shards are known when this file is parsed; each carries a digest of its own sources as a parameter, so that
     # appended videos rerun nothing of the others. (A checkpoint, or the manifest as every job's input, would.)
     OWN = Layout(CONFIG.results)
