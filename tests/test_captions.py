@@ -10,6 +10,8 @@ import pytest
 from videobert.errors import VideoError
 from videobert.speech.captions import LARGEST, LONGEST_CUE, caption_words, read_cues
 
+CASES = Path(__file__).parent / "publiccases" / "captions"
+
 # As YouTube's automatic captions are, blank lines and all: a line while it is spoken, for 10 ms, and above the next.
 ROLLING = """WEBVTT
 Kind: captions
@@ -146,6 +148,64 @@ def test_encodings(tmp_path):
     srt = "1\n00:00:01,000 --> 00:00:02,000\nFür Käse.\n"
     for encoding in ("utf-8", "utf-8-sig", "utf-16", "cp1252"):
         assert said(tmp_path, srt.encode(encoding), ".srt") == "Für Käse."
+
+
+SPOKEN = {
+    "ru": ("cp1251", "Нарежьте лук кольцами.\nДобавьте соль и перец."),
+    "uk": ("koi8_r", "Нарежьте лук кольцами.\nДобавьте соль и перец."),
+    "pl": (
+        "cp1250",
+        "Pokrój cebulę w cienkie plasterki. Dodaj sól i pieprz, dobrze wymieszaj. Śmietanę dodaj później.",
+    ),
+    "cs": ("cp1250", "Nakrájejte cibuli na tenké plátky. Přidejte sůl a pepř, dobře promíchejte."),
+    "el": ("cp1253", "Κόψτε το κρεμμύδι σε φέτες. Προσθέστε αλάτι και πιπέρι."),
+    "tr": ("cp1254", "Soğanı ince ince doğrayın. Tuz ve karabiber ekleyin, iyice karıştırın."),
+    "he": ("cp1255", "חותכים את הבצל לפרוסות דקות. מוסיפים מלח ופלפל ומערבבים היטב."),
+    "ar": ("cp1256", "قطع البصل إلى شرائح رقيقة. أضف الملح والفلفل واخلط جيدا."),
+    "ja": ("cp932", "玉ねぎを薄切りにします。塩とこしょうを加えて、よく混ぜます。"),
+    "zh": ("gb18030", "把洋葱切成薄片。加入盐和胡椒粉，搅拌均匀。"),
+    "ko": ("cp949", "양파를 얇게 썰어 주세요. 소금과 후추를 넣고 잘 섞어 주세요."),
+    "fr": ("cp1252", "Coupez les oignons en rondelles très fines. Ajoutez la crème fraîche. Où est le sel ?"),
+    "en": ("cp1252", "Don’t stir the crème fraîche – it’s hot."),
+}
+
+
+@pytest.mark.parametrize("language", SPOKEN)
+def test_the_letters_and_the_language_tell_an_old_encoding(tmp_path, language):
+    encoding, text = SPOKEN[language]
+    path = tmp_path / "captions.srt"
+    path.write_bytes(f"1\r\n00:00:01,000 --> 00:00:04,000\r\n{text}\r\n".encode(encoding))
+    assert "".join(word for word, *_ in caption_words(path, 0.0, language)[0]).split() == text.split()
+    # Under a wrong language: the same words, or a refusal; but letters that the two code pages share tell nothing.
+    for wrong in ("en", "und", "xx") if language not in ("cs", "en") else ():
+        try:
+            found = "".join(word for word, *_ in caption_words(path, 0.0, wrong)[0]).split()
+        except VideoError as error:
+            found = str(error).split()
+        assert found == text.split() or "cannot be told for sure" in " ".join(found)
+
+
+@pytest.mark.parametrize("language", ["ru", "en", "und"])
+def test_russian_captions_of_an_old_program_are_russian(language):
+    found = caption_words(CASES / "ru1251.srt", 0.0, language)[0]
+    assert "".join(word for word, *_ in found) == " Нарежьте лук кольцами. Добавьте соль и перец."
+
+
+def test_an_encoding_that_cannot_be_told_is_a_reason(tmp_path):
+    path = tmp_path / "captions.srt"
+    path.write_bytes("1\n00:00:01,000 --> 00:00:04,000\n玉ねぎを薄切りにします。\n".encode("cp932"))
+    with pytest.raises(
+        VideoError, match="unusable: its captions are in an encoding that cannot be told for sure: save"
+    ):
+        caption_words(path, 0.0, "en")
+    path.write_bytes("1\n00:00:01,000 --> 00:00:04,000\nНарежьте лук. Добавьте соль \n".encode()[:-2] + b"\xd1\n")
+    assert "Добавьте соль" in "".join(word for word, *_ in caption_words(path, 0.0, "ru")[0])  # damage costs a letter
+
+
+def test_utf16_is_read_with_and_without_its_mark(tmp_path):
+    srt = "1\n00:00:01,000 --> 00:00:02,000\nНарежьте лук.\n"
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32"):
+        assert said(tmp_path, srt.encode(encoding), ".srt") == "Нарежьте лук."
 
 
 @pytest.mark.parametrize(

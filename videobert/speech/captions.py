@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from videobert.data.text import sanitized
 from videobert.errors import Status, VideoError
+from videobert.speech.encodings import encoding_of
 
 LARGEST = 8_000_000  # bytes; an hour of automatic captions with the time of each word takes less than one million
 MOST = 1_000_000  # words, with all that is repeated; a day of speech without a pause
@@ -42,14 +43,16 @@ class Cue(NamedTuple):
     words: list[tuple[str, float | None]]
 
 
-def caption_words(path: Path, duration: float) -> tuple[list[tuple[str, float, float]], int]:
+def caption_words(path: Path, duration: float, language: str = "und") -> tuple[list[tuple[str, float, float]], int]:
     """The words of a WebVTT or SubRip file as (text, start, end), in order of time; and how many cues were malformed.
 
+    The language is a code, und when unknown; it helps to tell the encoding where that is an old one.
+
     A cue is malformed when its times cannot be read, run backwards or lie beyond the video's `duration` (0: unknown), or
-    when it is too long to be one (`LONGEST_CUE`, `LONGEST_TIME`). Raises VideoError("unusable") when the file is too large or
-    holds no cue at all.
+    when it is too long to be one (`LONGEST_CUE`, `LONGEST_TIME`). Raises VideoError("unusable") when the file is too large, holds
+    no cue at all, or is in an encoding that cannot be told.
     """
-    cues, malformed = read_cues(path)
+    cues, malformed = read_cues(path, language)
     if duration:
         within = [cue._replace(end=min(cue.end, duration)) for cue in cues if cue.start <= duration]
         cues, malformed = within, malformed + len(cues) - len(within)
@@ -66,12 +69,12 @@ def caption_words(path: Path, duration: float) -> tuple[list[tuple[str, float, f
     return words, malformed
 
 
-def read_cues(path: Path) -> tuple[list[Cue], int]:
+def read_cues(path: Path, language: str = "und") -> tuple[list[Cue], int]:
     """The cues of a file as they stand in it, those without words left out, and the number of malformed ones."""
     if path.stat().st_size > LARGEST:
         raise VideoError(Status.UNUSABLE, f"its captions are larger than {LARGEST // 1_000_000} MB")
     cues, count, malformed, found = [], 0, 0, False
-    for times, text in _blocks(path):
+    for times, text in _blocks(path, language):
         found = True
         start, end = (_seconds(*times.groups()[:4]), _seconds(*times.groups()[4:])) if times else (1.0, 0.0)
         if not start <= end <= start + LONGEST_TIME or len(text) > LONGEST_CUE:
@@ -88,12 +91,12 @@ def read_cues(path: Path) -> tuple[list[Cue], int]:
     return cues, malformed
 
 
-def _blocks(path: Path) -> Iterator[tuple[re.Match[str] | None, str]]:
+def _blocks(path: Path, language: str) -> Iterator[tuple[re.Match[str] | None, str]]:
     """(times, text) of each cue; times are None when the line with the arrow cannot be read."""
     times: re.Match[str] | None = None
     lines: list[str] = []
     size, inside = 0, False
-    with open(path, encoding=_encoding(path), errors="replace") as file:
+    with open(path, encoding=encoding_of(path.read_bytes(), language), errors="replace") as file:
         for line in file:
             line = line.rstrip("\n")
             if "-->" in line and (inside or not line.startswith("NOTE")):
@@ -109,19 +112,6 @@ def _blocks(path: Path) -> Iterator[tuple[re.Match[str] | None, str]]:
                 size += len(line) + 1
         if inside:
             yield times, "\n".join(lines)
-
-
-def _encoding(path: Path) -> str:
-    """UTF-8, as WebVTT has to be; a mark at the beginning says otherwise, and SubRip has no rule but old programs."""
-    data = path.read_bytes()
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return "utf-16"
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        if path.suffix.lower() == ".srt":
-            return "cp1252"
-    return "utf-8-sig"
 
 
 def _seconds(hours: str | None, minutes: str, seconds: str, fraction: str | None) -> float:

@@ -181,7 +181,7 @@ def _captioned(folder: Path, video: dict[str, Any], language: str, dropped: Coun
     spoken = tag.split("-")[0]
     if spoken != "und" and language not in ("auto", spoken):
         raise VideoError(Status.OTHER_LANGUAGE, f"its captions are in {tag}, transcribe.language is {language}")
-    words, dropped["malformed"] = caption_words(path, video["duration"])
+    words, dropped["malformed"] = caption_words(path, video["duration"], spoken)
     if not words:
         raise VideoError(Status.NO_CAPTIONS, "its captions hold no text")
     segment = Segment(spoken, None, None, None, None)
