@@ -144,6 +144,19 @@ def test_what_is_not_speech_is_left_out(tmp_path, text, left):
     assert " ".join(said(tmp_path, f"WEBVTT\n\n00:01.000 --> 00:02.000\n{text}\n").split()) == left
 
 
+def test_in_subrip_a_less_than_sign_is_text(tmp_path):
+    found = caption_words(CASES / "less.srt", 0.0)[0]
+    assert "".join(word for word, *_ in found) == (
+        " Heat until it is <100 and then more than >50 degrees. I <3 onions. 1 < 2 cups"
+    )
+    tags = '<font color="#ffffff"><i>Stir</i> it</FONT> <b >well</b><s></s><u>,</u> {\\an8}<c.yellow>now</c>.'
+    head = "1\n00:00:01,000 --> 00:00:04,000\n"
+    assert said(tmp_path, f"{head}{tags}\n", ".srt") == "Stir it well, now."
+    stamped = words(tmp_path, f"{head}stir<00:00:02.000><c> it</c>, if x<y and y>z, <10000> <iron>\n", ".srt")
+    assert "".join(word for word, *_ in stamped) == " stir it, if x<y and y>z, <10000> <iron>"
+    assert stamped[1][1] == 2.0
+
+
 def test_encodings(tmp_path):
     srt = "1\n00:00:01,000 --> 00:00:02,000\nFür Käse.\n"
     for encoding in ("utf-8", "utf-8-sig", "utf-16", "cp1252"):

@@ -28,6 +28,11 @@ SLOWEST = 0.1  # seconds a character of a word whose beginning alone is known: s
 CLOCK = r"(?:([0-9]{1,4}):)?([0-9]{1,2}):([0-9]{1,2})(?:[.,]([0-9]{1,3}))?"
 TIMES = re.compile(rf"\s*{CLOCK}\s*-->\s*{CLOCK}(?!\S)")
 MARKUP = re.compile(r"(<[^<>]*>|\{\\[^{}]*\})")  # <i>, <00:01.500>, {\an8}
+# SubRip has no rule that "<" must be written as "&lt;", so "until it is <100" is text. Converted WebVTT keeps <c> and its times.
+SUBRIP_MARKUP = re.compile(
+    r"(</?(?:[bisu]|em|strong|font(?:\s[^<>]*)?|c(?:\.[^<>\s]*)?)\s*/?>|<[0-9]+(?::[0-9]+)+(?:[.,][0-9]+)?>|\{\\[^{}]*\})",
+    re.IGNORECASE,
+)
 STAMP = re.compile(rf"<{CLOCK}>")
 # [music], ♪ lyrics ♪, what stands in (brackets) or *stars* alone in its line, and >> or - before another speaker.
 NOISE = re.compile(
@@ -79,7 +84,7 @@ def read_cues(path: Path, language: str = "und") -> tuple[list[Cue], int]:
         start, end = (_seconds(*times.groups()[:4]), _seconds(*times.groups()[4:])) if times else (1.0, 0.0)
         if not start <= end <= start + LONGEST_TIME or len(text) > LONGEST_CUE:
             malformed += 1
-        elif words := _words(text):
+        elif words := _words(text, SUBRIP_MARKUP if path.suffix.lower() == ".srt" else MARKUP):
             cues.append(Cue(start, end, words))
             count += len(words)
         if count > MOST:
@@ -118,14 +123,14 @@ def _seconds(hours: str | None, minutes: str, seconds: str, fraction: str | None
     return int(hours or 0) * 3600 + int(minutes) * 60 + int(seconds) + int((fraction or "0").ljust(3, "0")) / 1000
 
 
-def _words(text: str) -> list[tuple[str, float | None]]:
+def _words(text: str, markup: re.Pattern[str]) -> list[tuple[str, float | None]]:
     """The words of a cue's text without markup and noise, each with its time where the markup gives one."""
     pieces = []
-    for piece in MARKUP.split(text):
+    for piece in markup.split(text):
         if stamp := STAMP.fullmatch(piece):
             # The marks are private characters, which `sanitized` takes from what strangers write.
             pieces.append(f"\ue000{_seconds(*stamp.groups())}\ue001")
-        elif not MARKUP.fullmatch(piece):
+        elif not markup.fullmatch(piece):
             # Only now, when the markup is parted off: "&lt;i&gt;" is text.
             pieces.append("\n".join(sanitized(line) for line in html.unescape(piece).split("\n")))
     words, time, space = [], None, " "
