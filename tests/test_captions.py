@@ -157,6 +157,39 @@ def test_in_subrip_a_less_than_sign_is_text(tmp_path):
     assert stamped[1][1] == 2.0
 
 
+def test_what_is_invisible_tears_no_word(tmp_path):
+    found = caption_words(CASES / "soft.srt", 0.0)[0]
+    assert (
+        "".join(word for word, *_ in found)
+        == " Now continue to stir the mushrooms. The cream and the sugar, zerowidth."
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("a\u00adb\u200bc\u2060d\ufeffe\u200ef\u202ag\u202c", "abcdefg"),
+        ("con&shy;tinue &ZeroWidthSpace;it", "continue it"),
+        ("con\u200ctinue\u200d", "continue"),
+        ("หัน\u200bหอม \u200bหอม", "หัน หอม หอม"),  # Thai parts words by it
+        ("ខ្ញុំ\u200bស្ល", "ខ្ញុំ ស្ល"),
+        ("👩\u200d🍳 می\u200cخواهم", "👩\u200d🍳 می\u200cخواهم"),
+        ("two\u00a0words\u3000three\u2028four", "two words three four"),
+    ],
+)
+def test_characters_of_no_width_go_without_a_space(tmp_path, text, left):
+    assert (
+        " ".join(said(tmp_path, f"1\n00:01.000 --> 00:02.000\n{text}\n", ".srt").split(" ")).replace("  ", " ") == left
+    )
+
+
+def test_what_ass_leaves_in_subrip_is_no_speech(tmp_path):
+    found = caption_words(CASES / "ass.srt", 0.0)[0]
+    assert "".join(word for word, *_ in found) == " Cut the onion. Stir it. Then wait. Fry."
+    text = "1\n00:01.000 --> 00:02.000\nStir\\hit.\\N- Why?{\\an7\\p1}m 0 0 l 100 0 100 9{\\p0} {\\pos(1,9)}So.\n"
+    assert said(tmp_path, text, ".srt") == "Stir it. Why? So."
+
+
 def test_encodings(tmp_path):
     srt = "1\n00:00:01,000 --> 00:00:02,000\nFür Käse.\n"
     for encoding in ("utf-8", "utf-8-sig", "utf-16", "cp1252"):

@@ -33,10 +33,12 @@ SUBRIP_MARKUP = re.compile(
     r"(</?(?:[bisu]|em|strong|font(?:\s[^<>]*)?|c(?:\.[^<>\s]*)?)\s*/?>|<[0-9]+(?::[0-9]+)+(?:[.,][0-9]+)?>|\{\\[^{}]*\})",
     re.IGNORECASE,
 )
+DRAWING = re.compile(r"\{[^{}]*\\p[1-9][^{}]*\}[^{}]*")  # of ASS: {\p1}m 0 0 l 100 0{\p0}
 STAMP = re.compile(rf"<{CLOCK}>")
-# [music], ♪ lyrics ♪, what stands in (brackets) or *stars* alone in its line, and >> or - before another speaker.
+# [music], {a remark of ASS}, ♪ lyrics ♪, what stands in (brackets) or *stars* alone in its line, >> or - before another speaker.
 NOISE = re.compile(
-    r"\[[^\[\]]*\]|♪[^♪]*♪|♪[^♪\n]*|^[ \t]*\([^()]*\)[ \t]*$|^[ \t]*\*[^*\n]*\*[ \t]*$|>>+|^[ \t]*-[ \t]", re.MULTILINE
+    r"\[[^\[\]]*\]|\{[^{}]*\}|♪[^♪]*♪|♪[^♪\n]*|^[ \t]*\([^()]*\)[ \t]*$|^[ \t]*\*[^*\n]*\*[ \t]*$|>>+|^[ \t]*-[ \t]",
+    re.MULTILINE,
 )
 
 
@@ -126,13 +128,14 @@ def _seconds(hours: str | None, minutes: str, seconds: str, fraction: str | None
 def _words(text: str, markup: re.Pattern[str]) -> list[tuple[str, float | None]]:
     """The words of a cue's text without markup and noise, each with its time where the markup gives one."""
     pieces = []
-    for piece in markup.split(text):
+    for piece in markup.split(DRAWING.sub(" ", text)):
         if stamp := STAMP.fullmatch(piece):
             # The marks are private characters, which `sanitized` takes from what strangers write.
             pieces.append(f"\ue000{_seconds(*stamp.groups())}\ue001")
         elif not markup.fullmatch(piece):
             # Only now, when the markup is parted off: "&lt;i&gt;" is text.
-            pieces.append("\n".join(sanitized(line) for line in html.unescape(piece).split("\n")))
+            lines = html.unescape(piece).replace("\\N", "\n").replace("\\h", " ").split("\n")  # \N and \h: ASS's
+            pieces.append("\n".join(map(sanitized, lines)))
     words, time, space = [], None, " "
     for mark in re.finditer(r"\ue000([\d.]+)\ue001|(\s+)|([^\s\ue000\ue001]+)", NOISE.sub(" ", "".join(pieces))):
         moment, blank, word = mark.groups()
