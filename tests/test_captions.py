@@ -190,6 +190,13 @@ def test_what_ass_leaves_in_subrip_is_no_speech(tmp_path):
     assert said(tmp_path, text, ".srt") == "Stir it. Why? So."
 
 
+def test_a_line_of_times_with_another_arrow_is_a_malformed_cue_and_no_text(tmp_path):
+    assert [cue.start for cue in read_cues(CASES / "oddtimes.srt")[0]] == [5.0]
+    assert read_cues(CASES / "oddtimes.srt")[1] == 3
+    text = "1\n00:00:01,000 --> 00:00:02,000\nStir.\n\n2\n00:00:03,000 -> 00:00:04,000\nGood.\n"
+    assert said(tmp_path, text, ".srt") == "Stir."
+
+
 def test_encodings(tmp_path):
     srt = "1\n00:00:01,000 --> 00:00:02,000\nFür Käse.\n"
     for encoding in ("utf-8", "utf-8-sig", "utf-16", "cp1252"):

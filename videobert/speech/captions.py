@@ -27,6 +27,7 @@ SLOWEST = 0.1  # seconds a character of a word whose beginning alone is known: s
 
 CLOCK = r"(?:([0-9]{1,4}):)?([0-9]{1,2}):([0-9]{1,2})(?:[.,]([0-9]{1,3}))?"
 TIMES = re.compile(rf"\s*{CLOCK}\s*-->\s*{CLOCK}(?!\S)")
+ALMOST_TIMES = re.compile(rf"\s*{CLOCK}\s*[-=–—]+>?\s*{CLOCK}\s*$")  # "00:01 -> 00:02" begins a cue, a malformed one
 MARKUP = re.compile(r"(<[^<>]*>|\{\\[^{}]*\})")  # <i>, <00:01.500>, {\an8}
 # SubRip has no rule that "<" must be written as "&lt;", so "until it is <100" is text. Converted WebVTT keeps <c> and its times.
 SUBRIP_MARKUP = re.compile(
@@ -106,7 +107,7 @@ def _blocks(path: Path, language: str) -> Iterator[tuple[re.Match[str] | None, s
     with open(path, encoding=encoding_of(path.read_bytes(), language), errors="replace") as file:
         for line in file:
             line = line.rstrip("\n")
-            if "-->" in line and (inside or not line.startswith("NOTE")):
+            if ("-->" in line or ALMOST_TIMES.match(line)) and (inside or not line.startswith("NOTE")):
                 if inside:
                     # The line above, after a blank one, was this cue's number or name.
                     yield times, "\n".join(lines[:-1] if len(lines) > 1 and not lines[-2].strip() else lines)
