@@ -13,7 +13,7 @@ from docstring_parser import parse
 
 import videobert
 from videobert.cli import parts
-from videobert.data.schemas import SEGMENTS, Columns, File, files
+from videobert.data.schemas import INDEXED, SEGMENTS, Columns, File, files
 from videobert.errors import Status
 from videobert.layout import Layout
 from videobert.pipeline import STAGES, TOOLS, function
@@ -119,8 +119,9 @@ def files_page() -> str:
         text += "".join(file_section(file, shown) for file in group if not repeated(stage, file))
         if stage == "scaling":
             text += f"`{scaling_folder()}/`: for each model beside the main one, the files that `pretrain` writes.\n\n"
-    index = File("index/segments.parquet", "A row for each segment.", SEGMENTS)
-    text += f"## Index of videobert search\n\n`videobert index` writes it.\n\n{file_section(index, shown)}"
+    text += "## Index of videobert search\n\n`videobert index` writes it.\n\n"
+    text += file_section(File("index/segments.parquet", "A row for each segment.", SEGMENTS), shown)
+    text += file_section(File("index/videos.parquet", "A row for each video, also for those left out.", INDEXED), shown)
     rows = [f"| `{word}` | {STATUSES[word]} |" for word in Status]
     return (
         text.rstrip("\n") + "\n" + FILES_TAIL.format(statuses="\n".join(["| word | meaning |", "| --- | --- |", *rows]))

@@ -167,6 +167,86 @@ def test_a_video_is_found_in_an_index_of_files_and_of_results(results, model, vi
     assert [{**row, "video": ""} for row in both[0]] == [{**row, "video": ""} for row in ours]
 
 
+@pytest.fixture
+def looked_at(monkeypatch) -> list[Path]:
+    """The files whose clips were looked at."""
+    from videobert.vision import embedding
+
+    calls: list[Path] = []
+    monkeypatch.setattr(
+        embedding, "embed_video", lambda *given, really=embedding.embed_video: _noting(calls, really, *given)
+    )
+    return calls
+
+
+def _noting(calls, really, *given):
+    calls.append(given[1])
+    return really(*given)
+
+
+def test_a_file_that_cannot_be_indexed_is_left_out_with_its_reason(model, short, tmp_path, capsys):
+    text, brief, gone = tmp_path / "text.mp4", tmp_path / "brief.mp4", tmp_path / "gone.mp4"
+    text.write_text("#!/bin/sh\necho I am no video\n")
+    cut(short, brief, 0.5)
+    count = model.index([text, short, brief, gone], tmp_path / "index")
+    said = capsys.readouterr().err
+    assert count == model.index([short], tmp_path / "alone")
+    assert {row["video"] for row in read_table(tmp_path / "index/segments.parquet").to_pylist()} == {str(short)}
+    rows = read_table(tmp_path / "index/videos.parquet").to_pylist()
+    assert [(row["video"], row["status"], row["segments"]) for row in rows] == [
+        (str(text), "unusable", 0),
+        (str(short), "ok", count),
+        (str(brief), "too_short", 0),
+        (str(gone), "unusable", 0),
+    ]
+    for row in rows:
+        assert bool(row["reason"]) == (row["status"] != "ok")
+        assert (f"{row['video']} is left out: {row['reason']}" in said) == (row["status"] != "ok")
+    assert f"3 of 4 videos left out: {tmp_path / 'index/videos.parquet'} says why" in said
+    with pytest.raises(UserError, match=r"none of the videos holds a clip; the first: .*text\.mp4: not a readable"):
+        model.index([text, gone], tmp_path / "none")
+    main(["index", str(short), str(gone), "--output", str(tmp_path / "index"), "--model", str(model.folder), "--json"])
+    (lost,) = json.loads(capsys.readouterr().out)["left_out"]
+    assert lost == {"video": str(gone), "reason": "there is no such file; give the path of a video"}
+
+
+def test_an_index_that_was_broken_off_goes_on_where_it_was(model, short, tmp_path, looked_at, monkeypatch):
+    other, index = tmp_path / "other.mp4", tmp_path / "index"
+    cut(short, other, 7)
+    model.index([other, short], tmp_path / "whole")
+    del looked_at[:]
+    with monkeypatch.context() as broken:
+        broken.setattr("videobert.vision.quantizer.assign", _interrupt_second())
+        with pytest.raises(KeyboardInterrupt):
+            model.index([other, short], index)
+    del looked_at[:]
+    model.index([other, short], index)
+    assert len(looked_at) == 1
+    assert (index / "segments.parquet").read_bytes() == (tmp_path / "whole/segments.parquet").read_bytes()
+    # A file that changed is looked at again, one that was renamed is not, and notes that cannot be read are as none.
+    moved = tmp_path / "moved.mp4"
+    moved.write_bytes(other.read_bytes())
+    cut(short, other, 5)
+    model.index([moved, other], index)
+    assert len(looked_at) == 2
+    for note in (index / ".notes").iterdir():
+        note.write_text("")
+    model.index([moved, other], index)
+    assert len(looked_at) == 4 and len(list((index / ".notes").iterdir())) == 2
+
+
+def _interrupt_second():
+    from videobert.vision.quantizer import assign
+
+    def interrupted(*given, calls=[]):  # noqa: B006
+        calls.append(given)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return assign(*given)
+
+    return interrupted
+
+
 def test_the_s3d_weights_must_be_those_of_the_training(model, short, tmp_path):
     from videobert.vision.s3d import KITCHEN
 
@@ -199,7 +279,10 @@ def test_mistakes_are_one_line_that_says_what_to_do(model, short, results, tmp_p
     for ask, said in (
         (lambda: VideoBert.from_pretrained(tmp_path), r"model\.safetensors is missing"),
         (lambda: model.fill("cut the onion"), r"no \[MASK\] to fill"),
-        (lambda: model.fill(TEXT, tmp_path / "none.mp4"), r"none\.mp4 is no file"),
+        (
+            lambda: model.fill(TEXT, tmp_path / "none.mp4"),
+            r"none\.mp4: there is no such file; give the path of a video",
+        ),
         (lambda: model.fill(TEXT, tmp_path / "playlist.mp4"), r"playlist\.mp4: not a readable media file"),
         (lambda: model.embed(short, 20, 10), r"start 20 and end 10"),
         (lambda: model.embed(short, start=1000), r"start is 1000 s, but .* is \d+\.\d s long"),
@@ -261,7 +344,9 @@ def test_a_commands_mistake_ends_in_one_line(model):
     command = [sys.executable, "-m", "videobert", "forecast", "none.mp4", "--model", str(model.folder)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr.splitlines()[-1] == "videobert forecast: none.mp4 is no file; give the path of a video"
+    assert (
+        done.stderr.splitlines()[-1] == "videobert forecast: none.mp4: there is no such file; give the path of a video"
+    )
     assert "Traceback" not in done.stderr
 
 

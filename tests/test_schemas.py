@@ -20,6 +20,7 @@ from videobert.data.schemas import (
     ATLAS,
     CENTROIDS,
     CORPUS_LEDGER,
+    INDEXED,
     MANIFEST,
     OUTCOME,
     REGISTER,
@@ -99,8 +100,9 @@ def test_every_file_of_a_run_is_described_and_has_the_columns_that_its_descripti
 
 def test_an_index_has_the_columns_that_are_described(finished, tmp_path):
     VideoBert.from_pretrained(finished / "results/pretrain").index([finished / "results"], tmp_path)
-    (segments,) = tmp_path.iterdir()
+    segments, videos = sorted(tmp_path.iterdir())
     expect(segments, SEGMENTS)
+    expect(videos, INDEXED)
 
 
 def test_the_stages_that_need_no_video_write_the_columns_that_are_described(tmp_path):

@@ -13,7 +13,9 @@ The functions below the class are the commands `videobert fill`, `forecast`, `ca
 find they print as a table, or with --json as JSON alone.
 """
 
+import hashlib
 import json as json_
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,10 +27,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from videobert.data.provenance import read_provenance, read_table, sha256, write_table
+from videobert.data.provenance import atomic, read_provenance, read_table, sha256, write_table
+from videobert.data.schemas import INDEXED, arrow
 from videobert.data.schemas import SEGMENTS as COLUMNS
-from videobert.data.schemas import arrow
-from videobert.errors import UserError, VideoError
+from videobert.errors import Status, UserError, VideoError
 from videobert.evaluation.steps import clips_of_videos
 from videobert.layout import Layout, ModelFolder
 from videobert.model.predictor import Predictor, check_same_codebook
@@ -41,9 +43,11 @@ if TYPE_CHECKING:
 TEMPLATE = "now let me show you how to [MASK] the [MASK]"  # the paper's
 BATCH_SIZE = 64
 SEGMENTS = "segments.parquet"
+VIDEOS = "videos.parquet"
+NOTES = ".notes"  # what was seen in each file, in an index's folder: the next run goes on from there
 
-# (name, starts of the clips, their ends, their visual words)
-_Video = tuple[str, npt.NDArray[np.float64], npt.NDArray[np.float64], Ids]
+# (starts of the clips, their ends, their visual words)
+_Seen = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], Ids]
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -215,6 +219,9 @@ class VideoBert:
         """Makes an index to search in: Parquet, a row for each segment of so many clips, with times, visual words and a
         vector, the mean of the model's outputs. Returns the number of segments.
 
+        A file that cannot be read, or holds no whole clip, is left out and said; `videos.parquet` in the index names each
+        video with what became of it. A run that is broken off goes on where it was: what was seen in a file is kept.
+
         Args:
             videos: video files; or a results folder, which stands for all videos of its tokens tables.
             output: folder to write.
@@ -226,19 +233,28 @@ class VideoBert:
 
         if not 1 <= clips <= self._room(0) // 2:  # the other half is the text's
             raise UserError(f"clips is {clips}, but must be 1 to {self._room(0) // 2}")
-        rows = []
-        for name, starts, ends, words in self._videos(videos):
-            for first in range(0, len(words), clips):
-                part = words[first : first + clips]
-                times = {"start": float(starts[first]), "end": float(ends[first + len(part) - 1])}
-                rows.append({"video": name, **times, "words": part.tolist()})
+        _check_writable(Path(output))
+        rows: list[dict[str, Any]] = []
+        ledger: list[dict[str, Any]] = []
+        notes = _Notes(Path(output) / NOTES, [self.preprocessing, sha256(Path(ModelFolder(self.folder).centroids))])
+        for name, seen in self._videos(videos, notes):
+            parts = [] if isinstance(seen, VideoError) else list(_segments(name, *seen, clips))
+            status, reason = (seen.status, seen.reason) if isinstance(seen, VideoError) else (Status.OK, "")
+            ledger.append({"video": name, "status": status, "reason": reason, "segments": len(parts)})
+            rows += parts
+        lost = [row for row in ledger if row["status"] != Status.OK]
         if not rows:
-            raise UserError("nothing to index: none of the videos holds a clip")
+            first = f"; the first: {lost[0]['video']}: {lost[0]['reason']}" if lost else ""
+            raise UserError(f"nothing to index: none of the videos holds a clip{first}")
         vectors = mean_outputs(self.predictor, [self._joint(np.array(row["words"])) for row in rows])
         table = pa.Table.from_pylist(rows, arrow(COLUMNS[:-1]))
         column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
         provenance = {"stage": "index", "version": 1, "clips": clips, "model": self._hash}
         write_table(table.append_column(COLUMNS[-1].name, column), Path(output) / SEGMENTS, provenance)
+        write_table(pa.Table.from_pylist(ledger, arrow(INDEXED)), Path(output) / VIDEOS, provenance)
+        notes.forget_others()
+        if lost:
+            _say(f"{len(lost)} of {len(ledger)} videos left out: {Path(output) / VIDEOS} says why")
         return len(rows)
 
     def search(self, text: str, index: str | Path, top: int = 5) -> list[Found]:
@@ -278,6 +294,13 @@ class VideoBert:
     def clips(self, video: str | Path, start: float | None = None, end: float | None = None) -> Clips:
         """A video's clips whose middle lies in [start, end), with features and visual words; the nearest when there is
         none. They lie where they lie in the whole video, so a cut has the visual words of the whole."""
+        try:
+            return self._look(Path(video), start, end)
+        except VideoError as error:
+            raise UserError(f"{video}: {error.reason}") from None
+
+    def _look(self, video: Path, start: float | None = None, end: float | None = None) -> Clips:
+        """See `clips`. Raises VideoError when the fault is the file's, UserError when it is not."""
         from videobert.media.normalising import FrameFormat, Span, normalise
         from videobert.vision.embedding import embed_video
         from videobert.vision.quantizer import assign
@@ -287,36 +310,31 @@ class VideoBert:
         with TemporaryDirectory() as scratch:
             frames = Path(scratch) / "frames.mp4"
             span = Span(first * how["clip_frames"], None if last is None else last * how["clip_frames"])
-            form = FrameFormat(how["fps"], how["size"], how["crf"])
-            try:
-                facts = normalise(Path(video), frames, form, span)
-            except VideoError as error:
-                raise UserError(f"{video}: {error.reason}") from None
+            facts = normalise(video, frames, FrameFormat(how["fps"], how["size"], how["crf"]), span)
             if facts["reason"]:
                 _say(f"{video}: {facts['reason']}")
             if facts["frames"] < how["clip_frames"]:
-                raise UserError(f"{video} has {facts['duration']:.2f} s there, less than a clip of {seconds:g} s")
+                raise VideoError(
+                    Status.TOO_SHORT, f"it has {facts['duration']:.2f} s there, less than a clip of {seconds:g} s"
+                )
             network, preprocessing = self._network
             batch_size = 2 if self.predictor.device == "cpu" else 32
             features = embed_video(network, frames, how["clip_frames"], batch_size, preprocessing)
         begins = (first + np.arange(len(features))) * seconds
         return Clips(begins, begins + seconds, features, assign(features, self.codebook))
 
-    def _span(self, video: str | Path, start: float | None, end: float | None) -> tuple[int, int | None]:
+    def _span(self, video: Path, start: float | None, end: float | None) -> tuple[int, int | None]:
         """The first clip, and the one after the last (none: to the video's end)."""
         from videobert.media.probing import probe
 
-        if not Path(video).is_file():
-            raise UserError(f"{video} is no file; give the path of a video")
+        if not video.is_file():
+            raise VideoError(Status.UNUSABLE, "there is no such file; give the path of a video")
         begin, seconds = start or 0.0, self.preprocessing["clip_seconds"]
         if begin < 0 or (end is not None and end <= begin):
             raise UserError(
                 f"start {begin:g} and end {end} are no piece of a video: start must be 0 or more, end later"
             )
-        try:
-            duration = probe(Path(video))["duration"]
-        except VideoError as error:
-            raise UserError(f"{video}: {error.reason}") from None
+        duration = probe(video)["duration"]
         if duration and begin >= duration:
             raise UserError(f"start is {begin:g} s, but {video} is {duration:.1f} s long")
         first = max(0, int(np.ceil(begin / seconds - 0.5)))
@@ -381,16 +399,30 @@ class VideoBert:
         name = self.predictor.tokenizer.id_to_token
         return [(name(int(id_)) or "[UNK]", float(np.exp(answer[id_]))) for id_ in best]
 
-    def _videos(self, videos: Sequence[str | Path]) -> Iterator[_Video]:
-        """(name, starts, ends, visual words) of each video."""
-        for place in map(Path, videos):
-            if place.is_dir():
-                yield from self._of_results(place)
-            else:
-                clips = self.clips(place)
-                yield str(place), clips.start, clips.end, clips.words
+    def _videos(self, videos: Sequence[str | Path], notes: "_Notes") -> Iterator[tuple[str, "_Seen | VideoError"]]:
+        """(name, what is seen in it or what is wrong with it) of each video."""
+        places = list(map(Path, videos))
+        results = {place: list(self._of_results(place)) for place in places if place.is_dir()}
+        for place in places:
+            if place in results:
+                yield from results[place]
+                continue
+            try:
+                yield str(place), self._noted(place, notes)
+            except VideoError as error:
+                _say(f"{place} is left out: {error.reason}")
+                yield str(place), error
 
-    def _of_results(self, results: Path) -> Iterator[_Video]:
+    def _noted(self, video: Path, notes: "_Notes") -> _Seen:
+        """What is seen in a file, looked up where an earlier run has noted it."""
+        words = notes.read(video) if video.is_file() else None
+        if words is None:
+            words = self._look(video).words
+            notes.write(video, words)
+        starts = np.arange(len(words)) * self.preprocessing["clip_seconds"]
+        return starts, starts + self.preprocessing["clip_seconds"], words
+
+    def _of_results(self, results: Path) -> Iterator[tuple[str, _Seen]]:
         layout = Layout(results)
         if not Path(layout.manifest).exists():
             raise UserError(
@@ -402,7 +434,59 @@ class VideoBert:
         half = self.preprocessing["clip_seconds"] / 2
         for split in ("train", "validation", "test"):
             for name, (middles, words) in clips_of_videos(tokens.segments(split)).items():
-                yield name, middles - half, middles + half, words
+                yield name, (middles - half, middles + half, words)
+
+
+class _Notes:
+    """The visual words of files that were looked at, in a folder: a note goes by the file's content and by all that makes
+    words of it, so that it never has to be thrown away."""
+
+    def __init__(self, folder: Path, how: list[Any]):
+        self.folder, self.how = folder, json_.dumps(how, sort_keys=True)
+        self.places: dict[Path, Path] = {}
+
+    def read(self, video: Path) -> npt.NDArray[np.int32] | None:
+        """None when there is no note, or none that can be read."""
+        try:
+            return np.array(json_.loads(self._place(video).read_text("utf-8"))["words"], np.int32)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def write(self, video: Path, words: npt.NDArray[np.int32]) -> None:
+        with atomic(self._place(video)) as temporary:
+            temporary.write_text(json_.dumps({"words": words.tolist()}), "utf-8")
+
+    def forget_others(self) -> None:
+        """Removes the notes of files that were not asked for."""
+        for note in set(self.folder.glob("*.json")) - set(self.places.values()):
+            note.unlink(missing_ok=True)
+
+    def _place(self, video: Path) -> Path:
+        if video not in self.places:
+            name = hashlib.sha256(f"{sha256(video)} {self.how}".encode()).hexdigest()
+            self.places[video] = self.folder / f"{name}.json"
+        return self.places[video]
+
+
+def _segments(
+    name: str, starts: npt.NDArray[np.float64], ends: npt.NDArray[np.float64], words: Ids, clips: int
+) -> Iterator[dict[str, Any]]:
+    """A video's rows of the index."""
+    for first in range(0, len(words), clips):
+        part = words[first : first + clips]
+        times = {"start": float(starts[first]), "end": float(ends[first + len(part) - 1])}
+        yield {"video": name, **times, "words": part.tolist()}
+
+
+def _check_writable(folder: Path) -> None:
+    """Makes the folder before the work. Raises UserError when nothing can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        raise UserError(f"{folder} cannot be written: give another folder with --output")
 
 
 def _say(line: str) -> None:

@@ -7,7 +7,9 @@ import json as json_
 from pathlib import Path
 from typing import Any
 
-from videobert.api import VideoBert
+from videobert.api import VIDEOS, VideoBert
+from videobert.data.provenance import read_table
+from videobert.errors import Status
 
 MODEL = Path("results/pretrain")
 INDEX = Path("index")
@@ -99,7 +101,7 @@ def caption(
 
 
 def index(videos: list[str], output: Path = INDEX, clips: int = 4, model: Path = MODEL, json: bool = False) -> None:
-    """Make an index of videos for videobert search.
+    """Make an index of videos for videobert search; a file that cannot be read is left out and said.
 
     videobert index videos/*.mp4 --output index
     videobert index results --output index
@@ -113,7 +115,11 @@ def index(videos: list[str], output: Path = INDEX, clips: int = 4, model: Path =
     """
     count = VideoBert.from_pretrained(model).index(videos, output, clips)
     if json:
-        return _print({"index": str(output), "segments": count})
+        videos_of_index = read_table(output / VIDEOS).to_pylist()
+        lost = [
+            {"video": row["video"], "reason": row["reason"]} for row in videos_of_index if row["status"] != Status.OK
+        ]
+        return _print({"index": str(output), "segments": count, "left_out": lost})
     print(f"{count} segments in {output}; search with: videobert search 'slice the onion' --index {output}")
 
 

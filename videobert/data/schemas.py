@@ -308,6 +308,13 @@ SEGMENTS = (
     Column("vector", "float32[]", "Mean of the model's outputs: hidden_size numbers."),
 )
 
+INDEXED = (
+    Column("video", "string", "Path of the video, or its id in a results folder."),
+    Column("status", "string", "`ok`, or why the video was left out."),
+    Column("reason", "string", "What was wrong, in a sentence."),
+    Column("segments", "int64", "Its rows in segments.parquet."),
+)
+
 # The files of a run ---------------------------------------------------------------------------------------------------------
 
 
