@@ -297,6 +297,38 @@ def test_mistakes_are_one_line_that_says_what_to_do(model, short, results, tmp_p
         assert "\n" not in str(error.value)
 
 
+NO_TIMES = [float("nan"), float("inf"), -float("inf"), -1, -0.5, 1e300, "12"]
+
+
+@pytest.mark.parametrize("number", NO_TIMES)
+@pytest.mark.parametrize("name", ["start", "end"])
+def test_what_is_no_second_of_a_video_is_one_line(model, short, name, number):
+    questions = [
+        model.clips,
+        model.embed,
+        model.forecast,
+        lambda video, **cut: model.fill(TEXT, video, **cut),
+    ]
+    for ask in questions[: 1 if name == "end" else None]:
+        with pytest.raises(UserError, match=rf"^{name} is .*, but must be seconds of the video, 0 to 43200$"):
+            ask(short, **{name: number})
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -1, 0, 2.5, "3", None])
+def test_what_is_no_count_is_one_line(model, short, tmp_path, number):
+    for name, ask in (
+        ("top", lambda: model.fill(TEXT, top=number)),
+        ("top", lambda: model.forecast(short, top=number)),
+        ("top", lambda: model.search("cut", tmp_path, top=number)),
+        ("clips", lambda: model.index([short], tmp_path / "index", clips=number)),
+        ("threads", lambda: VideoBert.from_pretrained(model.folder, threads=number)),
+    ):
+        if (name, number) != ("threads", None):
+            with pytest.raises(UserError, match=rf"^{name} is {number!r}, but must be "):
+                ask()
+    assert not (tmp_path / "index").exists()
+
+
 def test_a_caption_is_written_by_the_decoder_beside_the_model(results, model, short, tmp_path, capsys):
     with pytest.raises(UserError, match="run snakemake --cores all captioning"):
         model.caption(short)
@@ -348,6 +380,15 @@ def test_a_commands_mistake_ends_in_one_line(model):
         done.stderr.splitlines()[-1] == "videobert forecast: none.mp4: there is no such file; give the path of a video"
     )
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("flag", ["--start", "--end", "--top"])
+@pytest.mark.parametrize("number", ["nan", "inf", "-1"])
+def test_a_commands_wrong_number_is_one_line(shell, short, flag, number, capsys):
+    with pytest.raises(SystemExit) as ended:
+        shell("forecast", short, flag, number)
+    said = str(ended.value.code) + capsys.readouterr().err
+    assert flag.removeprefix("--") in said and "Traceback" not in said
 
 
 @pytest.mark.parametrize("tool", ["fill", "search", "index", "forecast", "caption"])

@@ -20,9 +20,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,7 @@ from videobert.data.schemas import SEGMENTS as COLUMNS
 from videobert.errors import Status, UserError, VideoError
 from videobert.evaluation.steps import clips_of_videos
 from videobert.layout import Layout, ModelFolder
+from videobert.media.decoding import LONGEST
 from videobert.model.predictor import Predictor, check_same_codebook
 from videobert.model.processing_videobert import Ids
 from videobert.model.sequences import open_tokens
@@ -103,6 +105,10 @@ class VideoBert:
     def __init__(self, folder: Path, device: Device = "auto", threads: int | None = None):
         from videobert.vision.quantizer import load
 
+        if threads is not None:
+            _check_whole("threads", threads)
+        if device not in get_args(Device):
+            raise UserError(f"device is {device!r}, but must be one of {', '.join(get_args(Device))}")
         self.folder = folder
         self.predictor = Predictor(folder, BATCH_SIZE, device, threads)
         files = ModelFolder(folder)
@@ -137,6 +143,8 @@ class VideoBert:
 
         Without a video, what the model expects of the language alone. (Section 4.2 of the paper.)
         """
+        _check_whole("top", top)
+        _check_text(text)
         if "[MASK]" not in text:
             raise UserError(f"the text has no [MASK] to fill: {text!r}; write for example {TEMPLATE!r}")
         ids = self.predictor.masked(text)
@@ -157,6 +165,7 @@ class VideoBert:
 
         The model reads as many of the last clips as a video-only segment had in training, the masked one included.
         """
+        _check_whole("top", top)
         length = min(self.preprocessing["segment_length"] - 1, self._room(0) - 1)
         seen = self._joint(self.clips(video, start, end).words[-length:])
         ids, types = self.predictor.sequence(np.empty(0, np.int64), np.append(seen, self.predictor.vocabulary.mask))
@@ -231,8 +240,7 @@ class VideoBert:
 
         from videobert.model.projection import mean_outputs
 
-        if not 1 <= clips <= self._room(0) // 2:  # the other half is the text's
-            raise UserError(f"clips is {clips}, but must be 1 to {self._room(0) // 2}")
+        _check_whole("clips", clips, self._room(0) // 2)  # the other half is the text's
         _check_writable(Path(output))
         rows: list[dict[str, Any]] = []
         ledger: list[dict[str, Any]] = []
@@ -267,6 +275,8 @@ class VideoBert:
         """
         from videobert.model.projection import PROJECTION, alignments, nearest, projected, read_projection, text_vectors
 
+        _check_whole("top", top)
+        _check_text(text)
         path = Path(index) / SEGMENTS
         if not path.exists():
             raise UserError(f"{path} is missing: make the index with videobert index VIDEO --output {index}")
@@ -327,13 +337,10 @@ class VideoBert:
         """The first clip, and the one after the last (none: to the video's end)."""
         from videobert.media.probing import probe
 
+        _check_times(start, end)
         if not video.is_file():
             raise VideoError(Status.UNUSABLE, "there is no such file; give the path of a video")
-        begin, seconds = start or 0.0, self.preprocessing["clip_seconds"]
-        if begin < 0 or (end is not None and end <= begin):
-            raise UserError(
-                f"start {begin:g} and end {end} are no piece of a video: start must be 0 or more, end later"
-            )
+        begin, seconds = 0.0 if start is None else start, self.preprocessing["clip_seconds"]
         duration = probe(video)["duration"]
         if duration and begin >= duration:
             raise UserError(f"start is {begin:g} s, but {video} is {duration:.1f} s long")
@@ -476,6 +483,37 @@ def _segments(
         part = words[first : first + clips]
         times = {"start": float(starts[first]), "end": float(ends[first + len(part) - 1])}
         yield {"video": name, **times, "words": part.tolist()}
+
+
+def _check_whole(name: str, value: Any, most: int | None = None) -> None:
+    """Raises UserError for anything but a whole number from 1 (to `most`)."""
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not whole or value < 1 or (most is not None and value > most):
+        bound = "a whole number, 1 or more" if most is None else f"1 to {most}"
+        raise UserError(f"{name} is {value!r}, but must be {bound}")
+
+
+def _check_times(start: Any, end: Any) -> None:
+    """Raises UserError for what are no seconds of a video."""
+    for name, value in (("start", start), ("end", end)):
+        try:
+            fits = value is None or bool(0 <= value <= LONGEST)  # NaN is within no bounds
+        except (TypeError, ValueError):
+            fits = False
+        if not fits:
+            raise UserError(f"{name} is {value!r}, but must be seconds of the video, 0 to {LONGEST}")
+    if end is not None and end <= (start or 0):
+        raise UserError(f"start {start or 0:g} and end {end:g} are no piece of a video: end must be later than start")
+
+
+def _check_text(text: Any) -> None:
+    """Raises UserError for what is no text, such as bytes that a shell took from another encoding."""
+    try:
+        if isinstance(text, str) and text.encode():
+            return
+    except UnicodeEncodeError:
+        raise UserError(f"the text {text!r} is not UTF-8: set the terminal's encoding to it") from None
+    raise UserError(f"the text is {text!r}, but must be words")
 
 
 def _check_writable(folder: Path) -> None:
