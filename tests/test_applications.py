@@ -297,6 +297,58 @@ def test_mistakes_are_one_line_that_says_what_to_do(model, short, results, tmp_p
         assert "\n" not in str(error.value)
 
 
+def test_a_question_that_nothing_answers_is_said(results, model, tmp_path, capsys):
+    model.index([results], tmp_path)
+    asked = VideoBert.from_pretrained(results / "pretrain", device="cpu", threads=1)
+    for searcher in (model, asked):  # without the projection, and with it
+        for nothing in ("zzz", "zzz 日"):  # letters that no sentence had
+            with pytest.raises(UserError, match=rf"^the model knows no word of '{nothing}', .* zzz \(nearest: none\)"):
+                searcher.search(nothing, tmp_path)
+        capsys.readouterr()
+        assert searcher.search("slice the zzz", tmp_path)
+        assert "never met zzz (nearest: none); the search goes by the other words" in capsys.readouterr().err
+        with pytest.raises(UserError, match="has no word to search for"):
+            searcher.search("?!", tmp_path)
+    # A piece of the vocabulary that no train sentence has, and one that they all have.
+    from videobert.model.projection import read_projection
+
+    projection = read_projection(results / "evaluate/retrieval", results / "pretrain")
+    never, always = (
+        next(word for word in map(model.predictor.tokenizer.id_to_token, np.flatnonzero(ids)) if word.isalpha())
+        for ids in (~projection.known, projection.rarity == 0)
+    )
+    with pytest.raises(UserError, match=rf"it never met {never} \(nearest: "):
+        asked.search(never, tmp_path)
+    with pytest.raises(UserError, match=f"every sentence has the words of '{always}', so they find nothing"):
+        asked.search(always, tmp_path)
+
+
+def test_words_that_are_known_in_part():
+    from videobert.model.predictor import Predictor
+
+    class Pieces:
+        names = ["[PAD]", "[UNK]", "onion", "##s", "be", "##an", "stir", "slice"]
+
+        def encode(self, text, add_special_tokens):
+            from tokenizers import Tokenizer, models, pre_tokenizers
+
+            real = Tokenizer(models.WordPiece({name: i for i, name in enumerate(self.names)}, unk_token="[UNK]"))
+            real.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+            return real.encode(text)
+
+        def id_to_token(self, id_):
+            return self.names[id_]
+
+    predictor = Predictor.__new__(Predictor)
+    predictor.tokenizer = Pieces()
+    known = np.array([False, False, True, False, True, False, True, True])
+    assert [word for word, _ in predictor.words("onions, bean!")] == ["onions", "bean"]
+    assert predictor.unknown_words("onions", known) == []  # more than half of it is known
+    assert predictor.unknown_words("stir beans zebra onion", known) == ["beans", "zebra"]
+    assert predictor.nearest_words("slices", known) == ["slice"]
+    assert predictor.nearest_words("xyz", known) == []
+
+
 NO_TIMES = [float("nan"), float("inf"), -float("inf"), -1, -0.5, 1e300, "12"]
 
 

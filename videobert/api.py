@@ -283,16 +283,22 @@ class VideoBert:
         if read_provenance(path).get("model") != self._hash:
             raise UserError(f"{path} was made with another model than {self.folder}: make it again")
         ids = self.predictor.pieces(text)
-        if not len(ids):
+        if not self.predictor.words(text):
             raise UserError(f"the text {text!r} has no word to search for")
         table = read_table(path)
         folder = self._beside("retrieval")
         if (folder / PROJECTION).exists():
             projection = read_projection(folder, self.folder)
             outputs = np.array(table["vector"].combine_chunks().flatten()).reshape(len(table), -1)
+            self._check_known(text, projection.known)
             query = text_vectors(projection, [ids])
+            if not query.any():
+                raise UserError(
+                    f"every sentence has the words of {text!r}, so they find nothing: add one that tells more"
+                )
             (scores,), (rows,) = nearest(query, projected(projection, outputs), top)
         else:
+            self._check_known(text, np.arange(self.predictor.vocabulary.vocab_size) != self.predictor.unknown)
             videos = [self._joint(np.array(words)) for words in table["words"].to_pylist()]
             pairs = np.stack([np.zeros(len(videos), np.int64), np.arange(len(videos))], axis=1)
             logits = alignments(self.predictor, [ids], videos, pairs)
@@ -300,6 +306,18 @@ class VideoBert:
             scores = logits[rows]
         found = table.select(["video", "start", "end"]).take(rows).to_pylist()
         return [Found(**row, score=float(score)) for row, score in zip(found, scores, strict=True)]
+
+    def _check_known(self, text: str, known: npt.NDArray[np.bool_]) -> None:
+        """Says which words of a text the model does not know, by its known pieces (V,). Raises UserError when it is all."""
+        unknown = self.predictor.unknown_words(text, known)
+        if not unknown:
+            return
+        near = "; ".join(
+            f"{word} (nearest: {', '.join(self.predictor.nearest_words(word, known)) or 'none'})" for word in unknown
+        )
+        if len(unknown) == len(self.predictor.words(text)):
+            raise UserError(f"the model knows no word of {text!r}, so nothing is found: it never met {near}")
+        _say(f"the model never met {near}; the search goes by the other words")
 
     def clips(self, video: str | Path, start: float | None = None, end: float | None = None) -> Clips:
         """A video's clips whose middle lies in [start, end), with features and visual words; the nearest when there is

@@ -37,10 +37,42 @@ class Predictor:
         self.tokenizer = Tokenizer.from_file(files.tokenizer)
         self.tokenizer.encode_special_tokens = True  # a "[SEP]" that somebody writes is text, as in the tokens
         self.vocabulary = read_vocabulary(Path(files.tokenizer), self.model.config.visual_words)
+        self.unknown = self.tokenizer.token_to_id("[UNK]")
         self.batch_size = batch_size
 
     def pieces(self, text: str) -> npt.NDArray[np.int64]:
         return np.array(self.tokenizer.encode(text, add_special_tokens=False).ids, np.int64)
+
+    def words(self, text: str) -> list[tuple[str, Ids]]:
+        """The words of a text, with the ids of their pieces; no punctuation."""
+        found = self.tokenizer.encode(text, add_special_tokens=False)
+        spans: dict[int, list[int]] = {}
+        for place, word in enumerate(found.word_ids):
+            spans.setdefault(-1 if word is None else word, []).append(place)
+        words = [
+            (text[found.offsets[places[0]][0] : found.offsets[places[-1]][1]], np.array([found.ids[p] for p in places]))
+            for places in spans.values()
+        ]
+        return [(word, ids) for word, ids in words if any(map(str.isalnum, word))]
+
+    def unknown_words(self, text: str, known: npt.NDArray[np.bool_]) -> list[str]:
+        """The words of a text that the model cannot know: with a piece that is not `known` (V,), bool. What a word begins
+        with counts for the whole when it is half of it, as in "onion" and "##s"."""
+
+        def is_known(word: str, ids: Ids) -> bool:
+            first = len(self.tokenizer.id_to_token(int(ids[0])) or "")
+            return bool(known[ids].all() or (known[ids[0]] and 2 * first >= len(word)))
+
+        return [word for word, ids in self.words(text) if not is_known(word, ids)]
+
+    def nearest_words(self, word: str, known: npt.NDArray[np.bool_], count: int = 3) -> list[str]:
+        """The words that are one piece, are `known`, and are written most like this one."""
+        from difflib import get_close_matches
+
+        pieces = [self.tokenizer.id_to_token(int(id_)) or "" for id_ in np.flatnonzero(known)]
+        return get_close_matches(
+            word.lower(), [piece for piece in pieces if len(piece) > 2 and piece.isalpha()], count, 0.5
+        )
 
     def masked(self, text: str) -> Ids:
         """The ids of a sentence with [MASK]s."""

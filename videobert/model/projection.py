@@ -45,6 +45,12 @@ class Projection:
     centre: npt.NDArray[np.float32]  # (hidden_size,), of the videos' mean outputs
     scale: npt.NDArray[np.float32]  # (hidden_size,)
 
+    @property
+    def known(self) -> npt.NDArray[np.bool_]:
+        """(V,): which pieces the texts had that it was fitted on. The rarest are those that none had: [PAD] is one."""
+        known: npt.NDArray[np.bool_] = self.rarity < self.rarity.max()
+        return known
+
 
 def fit_projection(predictor: Predictor, texts: Sequence[Ids], videos: Sequence[Ids]) -> Projection:
     """Ridge regression from the model's mean output over a video to the tf-idf weights of its text's words.
