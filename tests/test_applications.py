@@ -167,6 +167,18 @@ def test_a_video_is_found_in_an_index_of_files_and_of_results(results, model, vi
     assert [{**row, "video": ""} for row in both[0]] == [{**row, "video": ""} for row in ours]
 
 
+def test_what_transformers_saves_is_not_the_whole_folder(model, tmp_path):
+    model.predictor.model.save_pretrained(tmp_path / "new")
+    lacking = "lacks tokenizer.json, centroids.safetensors, preprocessing.json: transformers' save_pretrained writes the network"
+    with pytest.raises(UserError, match=lacking) as error:
+        VideoBert.from_pretrained(tmp_path / "new")
+    assert "\n" not in str(error.value)
+    # With the files that the line names it is a model.
+    for name in ("tokenizer.json", "centroids.safetensors", "preprocessing.json"):
+        shutil.copyfile(model.folder / name, tmp_path / "new" / name)
+    assert VideoBert.from_pretrained(tmp_path / "new", device="cpu").fill(TEXT) == model.fill(TEXT)
+
+
 @pytest.fixture
 def looked_at(monkeypatch) -> list[Path]:
     """The files whose clips were looked at."""

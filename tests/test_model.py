@@ -181,7 +181,7 @@ def test_gradients_are_those_of_the_padded_computation():
     loss = model(**inputs).loss
 
     class Padded(VideoBertModel):
-        def forward(self, input_ids, attention_mask, token_type_ids):
+        def forward(self, input_ids, attention_mask, token_type_ids, *others, return_dict):
             positions = torch.arange(input_ids.shape[1]).expand_as(input_ids)
             hidden = self.embeddings(input_ids, token_type_ids, positions)
             self.config._attn_implementation_internal = "sdpa"
@@ -233,3 +233,138 @@ def test_dropout_by_bytes_is_dropout():
     assert Dropout(1.0)(numbers).sum() == 0
     columns = (dropped == 0).float().mean(0)
     assert columns.std().item() == pytest.approx((0.1016 * 0.8984 / 1000) ** 0.5, rel=0.1)  # independent
+
+
+# What transformers' common tests ask of every model (its tests/test_modeling_common.py, which no wheel holds).
+
+
+def both_models():
+    """The model with its heads, and the encoder alone, with inputs that they take."""
+    inputs = batch()
+    plain = {name: inputs[name] for name in ("input_ids", "token_type_ids", "attention_mask")}
+    return [(small(), inputs), (small().videobert, plain)]
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_saved_and_loaded_with_a_resized_vocabulary(tmp_path, place):
+    for size in (WORDS + 7, WORDS - 5):
+        model, inputs = both_models()[place]
+        before = model.get_input_embeddings().weight[: WORDS - 5].detach().clone()
+        table = model.resize_token_embeddings(size)
+        assert table.num_embeddings == size == model.config.vocab_size and table is model.get_input_embeddings()
+        assert torch.equal(table.weight[: WORDS - 5], before)
+        visual = inputs["input_ids"] >= WORDS
+        inputs["input_ids"] = inputs["input_ids"] + (size - WORDS) * visual
+        if "labels" in inputs:
+            inputs["labels"] = inputs["labels"] + (size - WORDS) * (inputs["labels"] >= WORDS)
+            inputs["labels"][1, 4] = 12  # 49 may be gone
+        output = model(**inputs)
+        model.save_pretrained(tmp_path)
+        loaded = type(model).from_pretrained(tmp_path).eval()
+        after = loaded(**inputs)
+        assert all(torch.equal(output[name], after[name]) for name in output)
+        if "labels" in inputs:
+            assert output.text_logits.shape[1] == size == len(model.text_bias)
+            assert loaded.text_decoder.weight is loaded.videobert.embeddings.text.weight
+            model.train()(**inputs).loss.backward()
+            assert model.text_bias.grad is not None
+
+
+def test_resizing_changes_nothing_for_the_words_that_stay():
+    model, inputs = small(), batch()
+    torch.nn.init.normal_(model.text_bias)
+    before = model(**inputs)
+    model.resize_token_embeddings(WORDS + 14, pad_to_multiple_of=32)
+    assert model.config.vocab_size == 64
+    for name in ("input_ids", "labels"):
+        inputs[name] = inputs[name] + 14 * (inputs[name] >= WORDS)
+    after = model(**inputs)
+    torch.testing.assert_close(after.last_hidden_state, before.last_hidden_state)
+    torch.testing.assert_close(after.text_logits[:, :WORDS], before.text_logits)
+    torch.testing.assert_close(after.video_logits, before.video_logits)
+    assert not model.text_bias[WORDS:].any()
+
+
+def test_tied_weights_stay_tied_and_are_saved_once(tmp_path):
+    from safetensors import safe_open
+
+    model = small()
+    model.save_pretrained(tmp_path)
+    with safe_open(tmp_path / "model.safetensors", "pt") as file:
+        saved = set(file.keys())
+    assert "videobert.embeddings.text.weight" in saved
+    assert not {"text_decoder.weight", "video_decoder.weight"} & saved
+    info = VideoBertForPreTraining.from_pretrained(tmp_path, output_loading_info=True)[1]
+    assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"]
+    model.resize_token_embeddings(WORDS + 3)
+    assert model.text_decoder.weight is model.get_input_embeddings().weight
+    assert model.get_output_embeddings() is model.text_decoder
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_vectors_may_stand_for_ids(place):
+    model, inputs = both_models()[place]
+    ids = inputs.pop("input_ids")
+    vectors = (model.videobert if place == 0 else model).embeddings.look_up(ids)
+    by_ids, by_vectors = model(input_ids=ids, **inputs), model(inputs_embeds=vectors, **inputs)
+    assert all(torch.equal(by_ids[name], by_vectors[name]) for name in by_ids)
+    # A text alone: as the table of words has them, and without token types.
+    text = ids[1:2, :6]
+    plain = model(inputs_embeds=model.get_input_embeddings()(text)).last_hidden_state
+    assert torch.equal(plain, model(text).last_hidden_state)
+    for wrong in ({}, {"input_ids": ids, "inputs_embeds": vectors}):
+        with pytest.raises(ValueError, match="reads either input_ids or inputs_embeds: give one of them"):
+            model(**wrong)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_hidden_states_of_every_layer(place):
+    model, inputs = both_models()[place]
+    output = model(**inputs, output_hidden_states=True)
+    assert len(output.hidden_states) == model.config.num_hidden_layers + 1
+    assert all(state.shape == (4, 7, 32) for state in output.hidden_states)
+    assert torch.equal(output.hidden_states[-1], output.last_hidden_state)
+    assert not torch.equal(output.hidden_states[0], output.hidden_states[1])
+    assert torch.equal(output.last_hidden_state, model(**inputs).last_hidden_state)
+    assert "hidden_states" not in model(**inputs)
+    model.config.output_hidden_states = True
+    assert len(model(**inputs).hidden_states) == 3
+    with pytest.raises(ValueError, match="keeps no weights to give: leave out output_attentions"):
+        model(**inputs, output_attentions=True)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_tuple_instead_of_names(place):
+    model, inputs = both_models()[place]
+    named = model(**inputs, output_hidden_states=True)
+    found = model(**inputs, output_hidden_states=True, return_dict=False)
+    assert isinstance(found, tuple) and len(found) == len(named)
+    model.config.return_dict = False
+    again = model(**inputs, output_hidden_states=True)
+    for one, two, three in zip(named.to_tuple(), found, again, strict=True):
+        if isinstance(one, torch.Tensor):
+            assert torch.equal(one, two) and torch.equal(one, three)
+    assert model(**inputs, return_dict=True).last_hidden_state is not None
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_gradient_checkpointing_gives_the_same_gradients(reentrant):
+    def gradients(model):
+        torch.manual_seed(1)  # of the dropout
+        model.train()(**batch()).loss.backward()
+        return {name: weight.grad.clone() for name, weight in model.named_parameters()}
+
+    plain, model = gradients(small()), small()
+    calls = []
+    layer = model.videobert.encoder.layer[0]
+    layer.attention.register_forward_hook(lambda *given: calls.append(given))
+    model.gradient_checkpointing_enable({"use_reentrant": reentrant})
+    assert model.is_gradient_checkpointing
+    checkpointed = gradients(model)
+    assert len(calls) == 2  # once again on the way back
+    for name, gradient in plain.items():
+        torch.testing.assert_close(checkpointed[name], gradient, msg=name)
+    model.gradient_checkpointing_disable()
+    model.zero_grad()
+    for name, gradient in gradients(model).items():
+        torch.testing.assert_close(gradient, plain[name], msg=name)

@@ -35,7 +35,7 @@ from videobert.errors import Status, UserError, VideoError
 from videobert.evaluation.steps import clips_of_videos
 from videobert.layout import Layout, ModelFolder
 from videobert.media.decoding import LONGEST
-from videobert.model.predictor import Predictor, check_same_codebook
+from videobert.model.predictor import Predictor, check_same_codebook, check_whole
 from videobert.model.processing_videobert import Ids
 from videobert.model.sequences import open_tokens
 
@@ -110,12 +110,10 @@ class VideoBert:
         if device not in get_args(Device):
             raise UserError(f"device is {device!r}, but must be one of {', '.join(get_args(Device))}")
         self.folder = folder
-        self.predictor = Predictor(folder, BATCH_SIZE, device, threads)
         files = ModelFolder(folder)
-        path = Path(files.preprocessing)
-        if not path.exists():
-            raise UserError(f"{path} is missing: run the stage pretrain again, with this version")
-        self.preprocessing: dict[str, Any] = json_.loads(path.read_text())
+        check_whole(files, ["weights", "config", "tokenizer", "centroids", "preprocessing"])
+        self.predictor = Predictor(folder, BATCH_SIZE, device, threads)
+        self.preprocessing: dict[str, Any] = json_.loads(Path(files.preprocessing).read_text())
         self.codebook = load(Path(files.centroids))
 
     @classmethod

@@ -30,7 +30,7 @@ from transformers import (
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.bert.modeling_bert import BertEncoder, BertPredictionHeadTransform
-from transformers.utils import ModelOutput
+from transformers.utils import ModelOutput, can_return_tuple
 
 from .configuration_videobert import VideoBertConfig
 
@@ -52,6 +52,8 @@ class VideoBertForPreTrainingOutput(ModelOutput):
         video_logits: (masked visual words of the batch in row-major order, visual_words).
         alignment_logits: (batch,), positive when text and video belong together.
         last_hidden_state: (batch, length, hidden_size).
+        hidden_states: with output_hidden_states, what each layer reads and what the last gives, shaped as
+            last_hidden_state.
     """
 
     loss: torch.Tensor | None = None
@@ -63,6 +65,7 @@ class VideoBertForPreTrainingOutput(ModelOutput):
     video_logits: torch.Tensor | None = None
     alignment_logits: torch.Tensor | None = None
     last_hidden_state: torch.Tensor | None = None
+    hidden_states: tuple[torch.Tensor, ...] | None = None
 
 
 class Layout:
@@ -157,17 +160,26 @@ class VideoBertEmbeddings(nn.Module):
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(
-        self, input_ids: torch.Tensor, token_type_ids: torch.Tensor, position_ids: torch.Tensor
+        self,
+        input_ids: torch.Tensor | None,
+        token_type_ids: torch.Tensor,
+        position_ids: torch.Tensor,
+        inputs_embeds: torch.Tensor | None = None,
     ) -> torch.Tensor:
+        tokens = self.look_up(input_ids) if input_ids is not None else inputs_embeds
+        tokens = tokens + self.position(position_ids)
+        hidden: torch.Tensor = self.dropout(self.LayerNorm(tokens + self.token_type(token_type_ids)))
+        return hidden
+
+    def look_up(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """Joint ids to vectors of words and visual words (..., hidden_size)."""
         # Each id is looked up in both tables, with a harmless index in the one it does not belong to: two lookups
         # cost less than building the joint table, and boolean indexing would make a GPU wait for the mask's count.
         words = self.text.num_embeddings
         visual = (input_ids >= words).unsqueeze(-1)
         text = self.text(input_ids.clamp(max=words - 1))
         video = self.video((input_ids - words).clamp(min=0))
-        tokens = torch.where(visual, video, text) + self.position(position_ids)
-        hidden: torch.Tensor = self.dropout(self.LayerNorm(tokens + self.token_type(token_type_ids)))
-        return hidden
+        return torch.where(visual, video, text)
 
 
 class VideoBertPreTrainedModel(PreTrainedModel):
@@ -212,19 +224,51 @@ class VideoBertModel(VideoBertPreTrainedModel):
         """Joint ids to token types: 1 from the first visual word on."""
         return (input_ids >= self.config.vocab_size).long().cummax(1).values
 
+    @can_return_tuple  # type: ignore[untyped-decorator]  # transformers' own has no types
     def forward(
         self,
-        input_ids: torch.Tensor,
+        input_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
         token_type_ids: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
     ) -> BaseModelOutput:
         """See `VideoBertForPreTraining.forward`. Returns `last_hidden_state` of shape (batch, length, hidden_size)."""
+        attention_mask, token_type_ids = self.complete(input_ids, attention_mask, token_type_ids, inputs_embeds)
+        if self.config.output_attentions if output_attentions is None else output_attentions:
+            raise ValueError("VideoBERT's attention keeps no weights to give: leave out output_attentions")
+        layout = Layout(attention_mask)
+        ids, vectors = (None if given is None else layout.unpad(given) for given in (input_ids, inputs_embeds))
+        hidden = self.embeddings(ids, layout.unpad(token_type_ids), layout.columns, vectors).unsqueeze(0)
+        wanted = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        states = [hidden] if wanted else []
+        for layer in self.encoder.layer:
+            hidden = layer(hidden, layout=layout)
+            if wanted:
+                states.append(hidden)
+        if not wanted:
+            return BaseModelOutput(layout.pad(hidden.squeeze(0)))
+        padded = tuple(layout.pad(state.squeeze(0)) for state in states)
+        return BaseModelOutput(padded[-1], hidden_states=padded)
+
+    def complete(
+        self,
+        input_ids: torch.Tensor | None,
+        attention_mask: torch.Tensor | None,
+        token_type_ids: torch.Tensor | None,
+        inputs_embeds: torch.Tensor | None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The attention mask and the token types, made where they were left out."""
+        given = inputs_embeds[..., 0] if input_ids is None and inputs_embeds is not None else input_ids
+        if given is None or (input_ids is not None and inputs_embeds is not None):
+            raise ValueError("VideoBERT reads either input_ids or inputs_embeds: give one of them")
+        if attention_mask is None:
+            attention_mask = torch.ones_like(given, dtype=torch.long)
         if token_type_ids is None:
-            token_type_ids = self.token_types(input_ids)
-        layout = Layout(torch.ones_like(input_ids) if attention_mask is None else attention_mask)
-        hidden = self.embeddings(layout.unpad(input_ids), layout.unpad(token_type_ids), layout.columns)
-        hidden = self.encoder(hidden.unsqueeze(0), layout=layout).last_hidden_state.squeeze(0)
-        return BaseModelOutput(layout.pad(hidden))
+            by_ids = input_ids is not None
+            token_type_ids = self.token_types(given) if by_ids else torch.zeros_like(given, dtype=torch.long)
+        return attention_mask, token_type_ids
 
 
 class VideoBertForPreTraining(VideoBertPreTrainedModel):
@@ -253,6 +297,17 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
     def set_output_embeddings(self, value: nn.Linear) -> None:
         self.text_decoder = value
 
+    def resize_token_embeddings(
+        self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None, mean_resizing: bool = True
+    ) -> nn.Embedding:
+        """As transformers has it: another number of words. Joint ids of visual words move with it, as `vocab_size` does."""
+        table = super().resize_token_embeddings(new_num_tokens, pad_to_multiple_of, mean_resizing)
+        bias = torch.zeros(self.config.vocab_size, dtype=self.text_bias.dtype, device=self.text_bias.device)
+        kept = min(len(bias), len(self.text_bias))
+        bias[:kept] = self.text_bias.data[:kept]
+        self.text_bias = nn.Parameter(bias, self.text_bias.requires_grad)
+        return table
+
     def text_logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Hidden states (..., hidden_size) to scores of the words (..., vocab_size)."""
         scores: torch.Tensor = self.text_decoder(self.text_transform(hidden)) + self.text_bias
@@ -263,14 +318,18 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
         scores: torch.Tensor = self.video_decoder(self.video_transform(hidden)) + self.video_bias
         return scores
 
+    @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(
         self,
-        input_ids: torch.Tensor,
+        input_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
         token_type_ids: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         alignment: torch.Tensor | None = None,
         targets: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
     ) -> VideoBertForPreTrainingOutput:
         """Encodes joint sequences; with targets, computes the losses.
 
@@ -284,14 +343,29 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
             targets: when this is one of N equal shares of a batch, the sum of `count_targets` over all of them, divided
                 by N. Each loss is then such that its mean over the shares is the loss of the whole batch; a part
                 without a target here is 0.
+            inputs_embeds: (batch, length, hidden_size) instead of the ids, as `videobert.embeddings.look_up` gives them; the
+                token types are then 0, text, when left out.
+            output_hidden_states: whether to return what each layer reads, too.
+            output_attentions: not there; attention keeps no weights.
+
+        With return_dict=False it returns a tuple of what is there, as any model of transformers.
         """
-        if attention_mask is None:
-            attention_mask = torch.ones_like(input_ids)
-        if token_type_ids is None:
-            token_type_ids = self.videobert.token_types(input_ids)
-        hidden: torch.Tensor = self.videobert(input_ids, attention_mask, token_type_ids).last_hidden_state
+        given = (input_ids, attention_mask, token_type_ids, inputs_embeds)
+        attention_mask, token_type_ids = self.videobert.complete(*given)
+        encoded = self.videobert(
+            input_ids,
+            attention_mask,
+            token_type_ids,
+            inputs_embeds,
+            output_hidden_states,
+            output_attentions,
+            return_dict=True,
+        )
+        hidden: torch.Tensor = encoded.last_hidden_state
         alignment_logits: torch.Tensor = self.alignment(hidden[:, 0]).squeeze(-1)
-        output = VideoBertForPreTrainingOutput(alignment_logits=alignment_logits, last_hidden_state=hidden)
+        output = VideoBertForPreTrainingOutput(
+            alignment_logits=alignment_logits, last_hidden_state=hidden, hidden_states=encoded.hidden_states
+        )
         if labels is None and alignment is None:
             return output
         # Never without the alignment head, for the same reason as below.

@@ -28,8 +28,7 @@ class Predictor:
         from videobert.model.modeling_videobert import VideoBertForPreTraining
 
         files = ModelFolder(folder)
-        if not Path(files.weights).exists():
-            raise UserError(f"{folder}/model.safetensors is missing: the stage pretrain has not run")
+        check_whole(files, ["weights", "config", "tokenizer"])
         if threads:
             torch.set_num_threads(threads)
         self.device = resolve_device(device)
@@ -114,6 +113,19 @@ class Predictor:
     def alignments(self, sequences: Sequence[tuple[Ids, Ids]]) -> npt.NDArray[np.float32]:
         """For each sequence, the score that text and video belong together (positive: yes)."""
         return np.concatenate([output.alignment_logits.float().cpu().numpy() for _, output in self.read(sequences)])
+
+
+def check_whole(model: ModelFolder, names: list[str]) -> None:
+    """Raises UserError that says which of these files of a model folder are not there."""
+    files = model.files()
+    lacking = [Path(files[name]).name for name in names if not Path(files[name]).is_file()]
+    if "model.safetensors" in lacking:
+        raise UserError(f"{model.weights} is missing: the stage pretrain has not run, or this is no model folder")
+    if lacking:
+        raise UserError(
+            f"{model.folder} lacks {', '.join(lacking)}: transformers' save_pretrained writes the network alone; copy the "
+            "other files from the folder that the model was loaded from"
+        )
 
 
 def check_same_codebook(tokens: dict[str, Any], table: Path, model: Path) -> None:
