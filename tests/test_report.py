@@ -569,6 +569,24 @@ def test_without_annotations(results):
     assert "scaling     not measured: evaluate.annotations is null" in summary
 
 
+def test_why_there_is_no_interval(results, page, made_results):
+    why = "1 test video, where an interval needs 10"
+    assert "an interval needs" not in page and "intervals   " not in write(made_results)[1]
+    few = {
+        "count": 3,
+        "videos": 5,
+        "no_interval": why,
+        **dict.fromkeys(("verb_top5", "object_top1", "object_top5"), 0.5),
+    }
+    shares = {share: {**few, "verb_top1": 0.25} for share in ("0.5", "1.0")}
+    rows = {"chance": {"verb_top1": 0.1}, "cross_modal": shares, "language_prior": shares}
+    task(results, "scaling", {"scaling": rows}, settings={"seeds": [0]})
+    task(results, "objectives", {"alignment": {"accuracy": 0.876, "no_interval": why}})
+    text, summary = write(results)
+    assert f"Where there are too few videos no interval is shown: {why}." in Outline(text).text
+    assert f"intervals   none where there are too few videos: {why}" in summary.splitlines()
+
+
 def test_a_task_that_was_not_run_is_not_there(results):
     path = results / "evaluate" / "metrics.json"
     metrics = json.loads(path.read_text())

@@ -232,7 +232,12 @@ PROJECTION = (
 
 SUMMARY = Column("summary", "object", 'The task\'s figures, as metrics.json has them; {"skipped": why} instead.')
 LABELS = Column("labels", "object", "The verbs and the objects that are ranked.", optional=True)
-RESULTS = Column("results", "object", "The figures of each condition, with counts and intervals.", optional=True)
+RESULTS = Column(
+    "results",
+    "object",
+    "The figures of each condition, with counts and intervals (or `no_interval`, why there is none).",
+    optional=True,
+)
 TASKS: dict[str, Columns] = {
     "objectives": (
         SUMMARY,

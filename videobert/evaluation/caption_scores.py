@@ -12,13 +12,14 @@ import re
 import shutil
 import subprocess
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from videobert.evaluation.scoring import interval, resampled
+from videobert.evaluation.scoring import bounds, interval, middle, resampled
 
 OPTIONS = ("-", "-", "-stdio", "-l", "en", "-norm")  # pycocoevalcap's
 METEOR_SECONDS = 600  # it takes 10 to start, and a thousand captions a second or two
@@ -70,9 +71,10 @@ def scores(
     figures: dict[str, Any] = {}
     for n in (3, 4):
         figures[f"bleu{n}"] = float(bleu[n - 1])
-        figures[f"bleu{n}_interval"] = [float(bound) for bound in np.quantile(resamples[:, n - 1], [0.025, 0.975])]
-    figures |= {"rouge_l": float(rouges.mean()), "rouge_l_interval": interval(rouges, groups, seed)}
-    figures |= {"cider": float(cider), "cider_interval": interval(ciders, groups, seed)}
+        figures |= bounds(f"bleu{n}_interval", groups, partial(middle, resamples[:, n - 1]))
+    figures |= {"rouge_l": float(rouges.mean()), "cider": float(cider)}
+    figures |= bounds("rouge_l_interval", groups, partial(interval, rouges, groups, seed))
+    figures |= bounds("cider_interval", groups, partial(interval, ciders, groups, seed))
     return figures, ciders
 
 

@@ -24,13 +24,14 @@ videobert, then videobert_s3d) is not to be expected. The details hold the diffe
 import shutil
 import sys
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from videobert.data.tables import FeatureTables
 from videobert.errors import UserError
-from videobert.evaluation.scoring import interval
+from videobert.evaluation.scoring import bounds, interval
 from videobert.evaluation.steps import Step, Track, select_between
 from videobert.evaluation.task import (
     NO_TRUTH,
@@ -193,7 +194,7 @@ def _scored(steps: list[Step], captions: dict[str, list[str]], seed: int) -> tup
     details["cider_differences"] = {
         f"{better} - {row}": {
             "difference": float((ciders[better] - ciders[row]).mean()),
-            "interval": interval(ciders[better] - ciders[row], groups, seed),
+            **bounds("interval", groups, partial(interval, ciders[better] - ciders[row], groups, seed)),
         }
         for row, better in (("no_video", "s3d"), ("s3d", "videobert"), ("videobert", "videobert_s3d"))
     }

@@ -10,13 +10,14 @@ sentence of another video: what is better than those was in the words.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from videobert.errors import UserError
-from videobert.evaluation.scoring import TOP, interval
+from videobert.evaluation.scoring import TOP, bounds, interval
 from videobert.evaluation.steps import row_of_another_video
 from videobert.evaluation.task import (
     EvaluateExecution,
@@ -235,7 +236,7 @@ def _accuracies(ranked: Ids, truth: Ids, groups: npt.NDArray[np.integer], seed: 
     for top in (1, TOP):
         right = (ranked[:, :top] == truth[:, None]).any(1).astype(float)
         result[f"top{top}"] = float(right.mean())
-        result[f"top{top}_interval"] = interval(right, groups, seed)
+        result |= bounds(f"top{top}_interval", groups, partial(interval, right, groups, seed))
     return result
 
 

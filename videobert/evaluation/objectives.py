@@ -5,12 +5,13 @@ How many masked words are found with the video and without it, how many masked v
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from videobert.evaluation.scoring import interval
+from videobert.evaluation.scoring import bounds, interval
 from videobert.evaluation.steps import row_of_another_video
 from videobert.evaluation.task import (
     EvaluateExecution,
@@ -63,7 +64,9 @@ def objectives(
     alignment = _alignment(predictor, segments, pairs, seed)
     summary = {
         "masked": {name: result["accuracy"] for name, result in masked.items()},
-        "alignment": {name: alignment[name] for name in ("accuracy", "accuracy_interval") if name in alignment},
+        "alignment": {
+            name: alignment[name] for name in ("accuracy", "accuracy_interval", "no_interval") if name in alignment
+        },
     }
     provenance = task.provenance("objectives", VERSION, used_settings(settings, shared))
     write_task(outputs.figures, provenance, summary, {"masked": masked, "alignment": alignment})
@@ -95,6 +98,7 @@ def _alignment(predictor: Predictor, segments: Segments, pairs: npt.NDArray[np.i
     if len(np.unique(segments.group[pairs])) < 2:
         return {"accuracy": None, "count": 0, "skipped": "fewer than two test videos with speech"}
     random = np.random.default_rng([seed, 2])
+    groups = segments.group[pairs]
     sequences = []
     for row in pairs:
         for partner in (row, row_of_another_video(segments.group, pairs, segments.group[row], random)):
@@ -104,7 +108,7 @@ def _alignment(predictor: Predictor, segments: Segments, pairs: npt.NDArray[np.i
     right = belongs == [True, False]
     return {
         "accuracy": float(right.mean()),
-        "accuracy_interval": interval(right.mean(1), segments.group[pairs], seed),
+        **bounds("accuracy_interval", groups, partial(interval, right.mean(1), groups, seed)),
         "own_accepted": float(belongs[:, 0].mean()),
         "other_rejected": float((~belongs[:, 1]).mean()),
         "count": belongs.size,

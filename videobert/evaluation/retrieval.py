@@ -21,13 +21,14 @@ is a hit.
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import model_validator
 
-from videobert.evaluation.scoring import RESAMPLES, interval
+from videobert.evaluation.scoring import RESAMPLES, bounds, interval, middle
 from videobert.evaluation.steps import row_of_another_video, select_between
 from videobert.evaluation.task import (
     NO_TRUTH,
@@ -304,14 +305,10 @@ def _figures(
         rows[stage] = {"count": len(found)}
         for place in PLACES:
             right = (found <= place).astype(float)
-            rows[stage] |= {
-                f"r{place}": float(right.mean()),
-                f"r{place}_interval": interval(right, groups, search.seed),
-            }
-        rows[stage] |= {
-            "median_rank": float(np.median(found)),
-            "median_rank_interval": _of_median(found, groups, search.seed),
-        }
+            rows[stage][f"r{place}"] = float(right.mean())
+            rows[stage] |= bounds(f"r{place}_interval", groups, partial(interval, right, groups, search.seed))
+        rows[stage]["median_rank"] = float(np.median(found))
+        rows[stage] |= bounds("median_rank_interval", groups, partial(_of_median, found, groups, search.seed))
     rows["cross_encoder"]["candidates"] = int(min(search.candidates, odds.sizes.max()))
     return rows
 
@@ -341,4 +338,4 @@ def _of_median(ranks: npt.NDArray[np.float64], groups: npt.NDArray[np.integer], 
         times = np.bincount(random.integers(numbers.max() + 1, size=numbers.max() + 1), minlength=numbers.max() + 1)
         before = np.cumsum(times[numbers])
         medians.append(ranks[order[np.searchsorted(before, before[-1] / 2)]])
-    return [float(bound) for bound in np.quantile(medians, [0.025, 0.975])]
+    return middle(medians)

@@ -190,6 +190,8 @@ def in_words(summary: dict[str, Any]) -> str:
     """A task's summary in one line: the figures of each row, without counts and intervals."""
     parts = []
     for name, value in summary.items():
+        if name == "no_interval":
+            continue
         if isinstance(value, dict):
             figures = [f"{item:.2f}" for item in value.values() if isinstance(item, float)]
             parts.append(f"{name} {'/'.join(figures)}" if figures else in_words(value))

@@ -61,12 +61,14 @@ def _table(name: str, figures: dict[str, Any]) -> dict[str, Any]:
     for key, value in _flat(figures):
         if key[-1] == "skipped":
             lines.append(f"{_words(' '.join(key[:-1])) or _words(name)}: not measured: {value}.")
+        elif key[-1] == "no_interval":
+            lines.append(f"Without intervals: {value}.")
         elif isinstance(value, int | float) or key[-1].endswith("_interval"):
             rows.setdefault(key[:-1], {})[key[-1]] = value
     columns = list(dict.fromkeys(key for row in rows.values() for key in row if not key.endswith("_interval")))
     heads = ["", *map(_words, columns)]
     cells = [[_words(", ".join(key)), *(_cell(row, column) for column in columns)] for key, row in rows.items()]
-    return {"title": _words(name).capitalize(), "heads": heads, "rows": cells, "lines": lines}
+    return {"title": _words(name).capitalize(), "heads": heads, "rows": cells, "lines": list(dict.fromkeys(lines))}
 
 
 def _flat(figures: dict[str, Any], above: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:

@@ -154,7 +154,7 @@ def _scaling_plot(rows: list[dict[str, Any]]) -> "Markup | None":
     axes = axes_of(2.9)
     for key, name in ACCURACIES.items():
         heights = [100 * row[key] for row in rows]
-        bounds = [[100 * bound for bound in row[f"{key}_interval"]] for row in rows]
+        bounds = [[100 * bound for bound in row.get(f"{key}_interval", [row[key]] * 2)] for row in rows]
         whiskers = [
             [max(0.0, height - low) for height, (low, _) in zip(heights, bounds)],
             [max(0.0, high - height) for height, (_, high) in zip(heights, bounds)],

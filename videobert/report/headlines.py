@@ -85,6 +85,14 @@ def _masked_card(masked: dict[str, Any] | None) -> dict[str, Any] | None:
     }
 
 
+def no_interval(metrics: Any) -> str:
+    """Why some of the figures have no interval; "" when all have one."""
+    if not isinstance(metrics, dict):
+        return ""
+    reasons = (value if key == "no_interval" else no_interval(value) for key, value in metrics.items())
+    return next((str(reason) for reason in reasons if reason), "")
+
+
 def score(value: float | None) -> str:
     """A score that is no share: 0.123 -> 0.12."""
     return "–" if value is None else f"{value:.2f}"
@@ -137,6 +145,7 @@ def summarise(metrics: dict[str, Any]) -> list[str]:
             {"last again": "repeat_last", "bigram": "bigram", "chance": "chance"},
         ),
         _scaling_line(metrics.get("scaling")),
+        no_interval(metrics) and f"{'intervals':<12}none where there are too few videos: {no_interval(metrics)}",
     ]
     return [line for line in lines if line] or ["evaluation  nothing was measured"]
 

@@ -103,6 +103,7 @@ def render(facts: dict[str, Any], results: Path) -> str:
             "side": SIDE,
             "headline": headline(facts),
             "numbers": _numbers(facts),
+            "no_interval": headlines.no_interval(facts["evaluation"]["metrics"]),
             "cards": headlines.cards(facts["evaluation"]["metrics"]),
             "codebook": _codebook(facts["codebook"]),
             "guessed": any(example["guesses"] for example in facts["examples"]),
