@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,23 @@ def test_planted_clusters_are_found_and_counted(tmp_path):
     assert statistics["quantisation_error"]["train"] == pytest.approx(error, rel=1e-3)
     assert statistics["quantisation_error"]["test"] < 0.01
     assert read_provenance(folder / "centroids.safetensors")["weights_sha256"] == "net"
+
+
+def test_a_codebook_that_has_collapsed_is_said(tmp_path, capsys):
+    healthy, still, lopsided = planted(list(VIDEOS), seed=0), {v: np.ones((40, DIMENSION)) for v in VIDEOS}, {}
+    run(tmp_path / "healthy", VIDEOS, healthy)
+    said = capsys.readouterr().err
+    assert "9 of 9 words live, 9 used by 320 train clips" in said and "warning" not in said
+    run(tmp_path / "still", VIDEOS, still)
+    said = capsys.readouterr().err
+    assert "1 of 9 words live, 1 used by 320 train clips" in said
+    assert "warning: the codebook has collapsed: 1 of 9 visual words live, used as if there were 1.0." in said
+    # All words live, but one has nearly all clips.
+    random = np.random.default_rng(0)
+    lopsided = {v: np.ones((400, DIMENSION)) for v in VIDEOS}
+    lopsided["v0"][:80] = 5 * random.standard_normal((80, DIMENSION))
+    run(tmp_path / "lopsided", VIDEOS, lopsided, branching=8)
+    assert re.search(r"warning: .* visual words live, used as if there were 1\.\d\.", capsys.readouterr().err)
 
 
 def test_assignment_is_the_descent_to_the_nearest_living_child():

@@ -569,6 +569,20 @@ def test_without_annotations(results):
     assert "scaling     not measured: evaluate.annotations is null" in summary
 
 
+def test_a_collapsed_codebook_is_said(results, page, made_results):
+    assert "collapsed" not in page and "warning" not in write(made_results)[1]
+    path = results / "codebook" / "statistics.json"
+    statistics = json.loads(path.read_text())
+    statistics |= {"words": 144, "living_words": 1, "used_words": 1, "perplexity": 1.0}
+    path.write_text(json.dumps(statistics))
+    text, summary = write(results)
+    said = "the codebook has collapsed: 1 of 144 visual words live, used as if there were 1.0."
+    assert said in Outline(text).text and "144 visual words (1 live)" in summary
+    assert said in " ".join(summary.split()) and re.search(
+        "^warning     the codebook has collapsed", summary, re.MULTILINE
+    )
+
+
 def test_why_there_is_no_interval(results, page, made_results):
     why = "1 test video, where an interval needs 10"
     assert "an interval needs" not in page and "intervals   " not in write(made_results)[1]

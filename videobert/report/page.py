@@ -38,6 +38,7 @@ from videobert.report.parts import (
     svg,
 )
 from videobert.settings import Inputs, Outputs, Settings
+from videobert.vision.collapse import collapse
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -106,6 +107,7 @@ def render(facts: dict[str, Any], results: Path) -> str:
             "no_interval": headlines.no_interval(facts["evaluation"]["metrics"]),
             "cards": headlines.cards(facts["evaluation"]["metrics"]),
             "codebook": _codebook(facts["codebook"]),
+            "collapse": collapse(facts["codebook"]),
             "guessed": any(example["guesses"] for example in facts["examples"]),
             "plots": _plots(facts),
         }
@@ -127,12 +129,18 @@ def _numbers(facts: dict[str, Any]) -> list[tuple[str, str]]:
         (f"videos ({', '.join(splits)})", corpus["videos"]),
         ("sentences heard", corpus["sentences"]),
         ("clips", corpus["clips"]),
-        ("visual words", facts["codebook"].get("words")),
+        (_visual_words(facts["codebook"]), facts["codebook"].get("words")),
         ("word pieces", model["words"]),
         ("parameters", model["parameters"]),
         (f"steps of {number(model['batch'])} sequences" if model["batch"] else "steps", model["steps"]),
     ]
     return [(name, number(value)) for name, value in every if value is not None]
+
+
+def _visual_words(statistics: dict[str, Any]) -> str:
+    """How many live stands beside them where not all do."""
+    living = statistics.get("living_words", statistics.get("words"))
+    return "visual words" if living == statistics.get("words") else f"visual words ({number(living)} live)"
 
 
 def _codebook(statistics: dict[str, Any]) -> list[tuple[str, str]]:
@@ -141,6 +149,7 @@ def _codebook(statistics: dict[str, Any]) -> list[tuple[str, str]]:
     errors = statistics.get("quantisation_error", {})
     return [
         ("words", number(statistics["words"])),
+        ("living", number(statistics.get("living_words"))),
         ("used by train clips", number(statistics["used_words"])),
         ("perplexity of use", f"{statistics['perplexity']:.0f}"),
         *[
@@ -201,6 +210,8 @@ def summarise(facts: dict[str, Any], layout: Layout, page: Path) -> str:
         if step["lost"]:
             statuses = ", ".join(f"{count} {status}" for status, count in step["statuses"])
             lines.append(f"  {step['stage']:<12}{number(step['lost'])} lost: {statuses}")
+    if warning := collapse(facts["codebook"]):
+        lines += wrap(f"warning     {warning}", width=100, subsequent_indent=" " * 12)
     lines.append("")
     lines += [
         *headlines.summarise(facts["evaluation"]["metrics"]),

@@ -29,6 +29,7 @@ from videobert.data.tables import FeatureTables, open_features, rows_of_videos
 from videobert.errors import UserError
 from videobert.settings import Count, Execution, Inputs, Outputs, Seed, Settings
 from videobert.vision.atlas import atlas_table, nearest_clips
+from videobert.vision.collapse import collapse
 from videobert.vision.quantizer import Codebook, assign, fit, save, squared_distances
 from videobert.vision.sampling import Reservoir, hash_number, mix
 
@@ -111,11 +112,13 @@ def codebook(
     save(tree, outputs.centroids, provenance)
     shares = statistics["quantisation_error"]
     print(
-        f"{statistics['used_words']} of {tree.words} words used by {clips} train clips, perplexity "
-        f"{statistics['perplexity']:.0f}; error, share of the variance: "
+        f"{statistics['living_words']} of {tree.words} words live, {statistics['used_words']} used by {clips} "
+        f"train clips, perplexity {statistics['perplexity']:.0f}; error, share of the variance: "
         + ", ".join(f"{split} {share:.3f}" for split, share in shares.items()),
         file=sys.stderr,
     )
+    if warning := collapse(statistics):
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 def _sample(
