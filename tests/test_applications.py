@@ -125,12 +125,18 @@ def test_embed_gives_the_documented_shapes(model, short):
     assert not np.allclose(found.output, model.embed(short, end=6).output)
 
 
-def test_a_video_is_found_in_an_index_of_files_and_of_results(results, model, video, tmp_path):
+def test_a_video_is_found_in_an_index_of_files_and_of_results(results, model, video, tmp_path, capsys):
     step = script(0).steps[2]
     count = model.index([video], tmp_path / "files")
+    model.__dict__.pop("_projection", None)  # said once
+    capsys.readouterr()
     assert count == -(-len(words_in_tokens(results)) // 4)
     found = model.search(step.sentence, tmp_path / "files", top=3)
     assert len(found) == 3 and {one.video for one in found} == {str(video)}
+    model.search(step.sentence, tmp_path / "files")
+    said = capsys.readouterr().err
+    assert said.count("the search goes without its projection: it takes longer and finds") == 1
+    assert f"{model.folder}/retrieval/projection.safetensors is missing: copy it there from evaluate/retrieval" in said
     scores = [one.score for one in found]
     assert scores == sorted(scores, reverse=True)
     # The score is the alignment head's for this text and this segment.
@@ -152,14 +158,21 @@ def test_a_video_is_found_in_an_index_of_files_and_of_results(results, model, vi
     for folder in (results / "pretrain", moved):
         asked = VideoBert.from_pretrained(folder, device="cpu")
         found = asked.search(step.sentence, tmp_path / "files", top=3)
+        assert "projection" not in capsys.readouterr().err
         assert [one.start for one in found] == [rows[place]["start"] for place in order[:3]]
     with open(moved / "model.safetensors", "r+b") as weights:
         weights.seek(-4, 2)
         weights.write(b"\0\0\0\1")
     other = VideoBert.from_pretrained(moved, device="cpu")
     other.index([video], tmp_path / "other")
-    with pytest.raises(UserError, match="was fitted to another model"):
-        other.search(step.sentence, tmp_path / "other")
+    found = other.search(step.sentence, tmp_path / "other")
+    said = capsys.readouterr().err
+    assert (
+        "without its projection" in said
+        and f"{moved}/retrieval/projection.safetensors was fitted to another model" in said
+    )
+    moved_away = shutil.copytree(moved, tmp_path / "without", ignore=shutil.ignore_patterns("retrieval"))
+    assert found == VideoBert.from_pretrained(moved_away, device="cpu").search(step.sentence, tmp_path / "other")
 
     assert model.index([results], tmp_path / "results") > count
     both = [read_table(tmp_path / name / "segments.parquet").to_pylist() for name in ("files", "results")]
@@ -394,7 +407,9 @@ def test_what_is_no_count_is_one_line(model, short, tmp_path, number):
 
 
 def test_a_caption_is_written_by_the_decoder_beside_the_model(results, model, short, tmp_path, capsys):
-    with pytest.raises(UserError, match="run snakemake --cores all captioning"):
+    with pytest.raises(
+        UserError, match=r"captioning is missing, .* copy the folder evaluate/captioning of the results there"
+    ):
         model.caption(short)
     folder = results / "evaluate/captioning"
     sentence = VideoBert.from_pretrained(results / "pretrain", device="cpu").caption(short, 6, 12)

@@ -40,6 +40,7 @@ from videobert.model.processing_videobert import Ids
 from videobert.model.sequences import open_tokens
 
 if TYPE_CHECKING:
+    from videobert.model.projection import Projection
     from videobert.vision.s3d import S3D
 
 TEMPLATE = "now let me show you how to [MASK] the [MASK]"  # the paper's
@@ -214,7 +215,7 @@ class VideoBert:
         """
         from videobert.model.captioner import caption, read_decoder
 
-        folder = Path(decoder) if decoder else self._beside("captioning")
+        folder = Path(decoder) if decoder else self._decoder()
         saved = read_decoder(folder, self.folder)
         room = self._room(len(self.predictor.masked(saved.config.template)))
         words = self.clips(video, start, end).words
@@ -267,11 +268,12 @@ class VideoBert:
         """The `top` segments of an index that the text belongs to, best first.
 
         An exact search over the vectors, through the projection that the stage retrieval fitted: `retrieval` in the model
-        folder, or where the pipeline puts it, `../evaluate/retrieval`. Without it the alignment head reads every segment
-        with the text, which is slow in a large index, and finds less: on the kitchen, of the first 5 for 40 actions, 0.28
-        show verb and object, and with it 0.86. (To order what the projection finds by the alignment head gave 0.35.)
+        folder, or where the pipeline puts it, `../evaluate/retrieval`. Without it, or with one that was fitted to another
+        model, which is said, the alignment head reads every segment with the text: that is slow in a large index, and finds
+        less. On the kitchen, of the first 5 for 40 actions, 0.28 show verb and object, and with it 0.86. (To order what the
+        projection finds by the alignment head gave 0.35.)
         """
-        from videobert.model.projection import PROJECTION, alignments, nearest, projected, read_projection, text_vectors
+        from videobert.model.projection import alignments, nearest, projected, text_vectors
 
         _check_whole("top", top)
         _check_text(text)
@@ -284,9 +286,7 @@ class VideoBert:
         if not self.predictor.words(text):
             raise UserError(f"the text {text!r} has no word to search for")
         table = read_table(path)
-        folder = self._beside("retrieval")
-        if (folder / PROJECTION).exists():
-            projection = read_projection(folder, self.folder)
+        if projection := self._projection:
             outputs = np.array(table["vector"].combine_chunks().flatten()).reshape(len(table), -1)
             self._check_known(text, projection.known)
             query = text_vectors(projection, [ids])
@@ -389,10 +389,31 @@ class VideoBert:
         network, preprocessing, _ = s3d.load(weights, self.predictor.device, self.preprocessing["precision"])
         return network, preprocessing
 
-    def _beside(self, task: str) -> Path:
-        """What a task of the evaluation made for this model: in the folder itself, or where the pipeline puts it."""
-        own, pipeline = map(Path, ModelFolder(self.folder).task(task))
-        return own if own.exists() else pipeline
+    @cached_property
+    def _projection(self) -> "Projection | None":
+        """What the stage retrieval fitted to this model; None when there is none, and what that costs is said, once."""
+        from videobert.model.projection import PROJECTION, read_projection
+
+        own, pipeline = map(Path, ModelFolder(self.folder).task("retrieval"))
+        why = f"{own / PROJECTION} is missing: copy it there from evaluate/retrieval of the results, or run snakemake retrieval"
+        for folder in (own, pipeline):
+            if (folder / PROJECTION).exists():
+                try:
+                    return read_projection(folder, self.folder)
+                except UserError as error:
+                    why = str(error)
+        _say(f"the search goes without its projection: it takes longer and finds less. {why}")
+        return None
+
+    def _decoder(self) -> Path:
+        """The folder of the decoder that the stage captioning trained. Raises UserError when there is none."""
+        own, pipeline = map(Path, ModelFolder(self.folder).task("captioning"))
+        if own.exists() or pipeline.exists():
+            return own if own.exists() else pipeline
+        raise UserError(
+            f"{own} is missing, the decoder that writes captions: copy the folder evaluate/captioning of the results there, or "
+            "run snakemake --cores all captioning"
+        )
 
     @cached_property
     def _hash(self) -> str:
