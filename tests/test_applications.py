@@ -422,6 +422,108 @@ def test_a_caption_is_written_by_the_decoder_beside_the_model(results, model, sh
     assert json.loads(capsys.readouterr().out)["caption"] == sentence
 
 
+# --- damaged files ---
+
+
+@pytest.fixture(scope="module")
+def whole(results, model, tmp_path_factory) -> tuple[Path, Path]:
+    """A model folder with all its parts, and an index."""
+    folder = tmp_path_factory.mktemp("damaged")
+    for task in ("retrieval", "captioning"):
+        shutil.copytree(results / "evaluate" / task, folder / "model" / task)
+    shutil.copytree(model.folder, folder / "model", dirs_exist_ok=True)
+    model.index([results], folder / "index")
+    return folder / "model", folder / "index"
+
+
+def use(folder: Path, index: Path) -> object:
+    """What needs every file of a model folder."""
+    from videobert.model.captioner import caption, read_decoder
+
+    asked = VideoBert.from_pretrained(folder, device="cpu", threads=1)
+    caption(asked.predictor, read_decoder(folder / "captioning", folder), [np.array([1, 2])])
+    return asked.search("slice the tomato", index)
+
+
+def flipped(data: bytes, place: int) -> bytes:
+    return data[:place] + bytes([data[place] ^ 0x55]) + data[place + 1 :]
+
+
+HARMS = {
+    "empty": lambda data: b"",
+    "half": lambda data: data[: len(data) // 2],
+    "its end lost": lambda data: data[:-7],
+    "flipped first": lambda data: flipped(data, 0),
+    "flipped in the middle": lambda data: flipped(data, len(data) // 2),
+}
+PARTS = ["model.safetensors", "config.json", "tokenizer.json", "centroids.safetensors", "preprocessing.json"]
+PARTS += ["captioning/model.safetensors", "captioning/config.json", "../index/segments.parquet"]
+
+
+@pytest.mark.parametrize("harm", HARMS)
+@pytest.mark.parametrize("part", PARTS)
+def test_a_damaged_file_is_one_line(whole, part, harm, tmp_path):
+    # In provenance; in bytes that readers skip; and in numbers whose hash nothing holds.
+    unseen = [("preprocessing.json", "flipped in the middle"), ("../index/segments.parquet", "flipped first")]
+    unseen.append(("captioning/model.safetensors", "flipped in the middle"))
+    folder, index = shutil.copytree(whole[0], tmp_path / "model"), shutil.copytree(whole[1], tmp_path / "index")
+    path = folder / part
+    path.write_bytes(HARMS[harm](path.read_bytes()))
+    if (part, harm) in unseen:
+        use(folder, index)
+        return
+    with pytest.raises(UserError, match=rf"{path.name}|made with another model") as error:
+        use(folder, index)
+    assert "\n" not in str(error.value) and len(str(error.value)) < 500
+
+
+def test_a_configuration_that_does_not_fit_its_weights_is_one_line(whole, tmp_path, capfd):
+    folder = shutil.copytree(whole[0], tmp_path / "model")
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    for name, value, said in (
+        ("num_hidden_layers", 3, r"does not fit .* \(see videobert\.encoder\.layer\.2\."),
+        ("num_hidden_layers", 1, r"does not fit .* \(see videobert\.encoder\.layer\.1\."),
+        ("hidden_size", 64, r"does not fit .* \(see "),
+        ("vocab_size", 7, r"does not fit .* \(see text_bias\)"),
+        ("visual_words", 17, r"does not fit .* \(see video_bias\)"),
+        ("num_attention_heads", 4, r"does not fit .* \(num_attention_heads is another\)"),
+        ("hidden_act", "no", r"cannot be read together"),
+        ("layer_norm_eps", "x", r"cannot be read together"),
+    ):
+        path.write_text(json.dumps({**config, name: value}))
+        with pytest.raises(UserError, match=said) as error:
+            VideoBert.from_pretrained(folder, device="cpu")
+        assert str(path) in str(error.value) and "\n" not in str(error.value)
+    assert "LOAD REPORT" not in capfd.readouterr().err
+
+
+def test_parts_of_another_model_are_said(whole, tmp_path, capsys):
+    folder = shutil.copytree(whole[0], tmp_path / "model")
+    lacking = json.loads((folder / "preprocessing.json").read_text())
+    del lacking["crf"], lacking["fps"]
+    (folder / "preprocessing.json").write_text(json.dumps(lacking))
+    with pytest.raises(UserError, match=r"preprocessing\.json lacks crf, fps: copy the folder anew"):
+        VideoBert.from_pretrained(folder, device="cpu")
+    shutil.copyfile(whole[0] / "preprocessing.json", folder / "preprocessing.json")
+    VideoBert.from_pretrained(folder, device="cpu")
+    assert "README.md" not in capsys.readouterr().err
+    weights = folder / "model.safetensors"
+    weights.write_bytes(flipped(weights.read_bytes(), weights.stat().st_size - 100))
+    VideoBert.from_pretrained(folder, device="cpu")
+    assert f"{folder}/README.md is of other weights than {weights}" in capsys.readouterr().err
+    # A projection that cannot be read is none.
+    folder = shutil.copytree(whole[0], tmp_path / "again")
+    projection = folder / "retrieval/projection.safetensors"
+    projection.write_bytes(projection.read_bytes()[:-7])
+    assert use(folder, whole[1])
+    said = capsys.readouterr().err
+    assert (
+        f"without its projection: it takes longer and finds less. {projection} is not a readable safetensors file"
+        in said
+    )
+
+
 # --- the commands ---
 
 

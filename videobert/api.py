@@ -16,6 +16,7 @@ find they print as a table, or with --json as JSON alone.
 import hashlib
 import json as json_
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,18 +29,20 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from videobert.data.provenance import atomic, read_provenance, read_table, sha256, write_table
-from videobert.data.schemas import INDEXED, arrow
+from videobert.data.provenance import atomic, damaged, read_provenance, read_table, sha256, write_table
+from videobert.data.schemas import INDEXED, PREPROCESSING, arrow, names
 from videobert.data.schemas import SEGMENTS as COLUMNS
 from videobert.errors import Status, UserError, VideoError
 from videobert.evaluation.steps import clips_of_videos
 from videobert.layout import Layout, ModelFolder
 from videobert.media.decoding import LONGEST
-from videobert.model.predictor import Predictor, check_same_codebook, check_whole
+from videobert.model.predictor import COPY_ANEW, Predictor, check_parts, check_same_codebook, check_whole
 from videobert.model.processing_videobert import Ids
 from videobert.model.sequences import open_tokens
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from videobert.model.projection import Projection
     from videobert.vision.s3d import S3D
 
@@ -47,6 +50,7 @@ TEMPLATE = "now let me show you how to [MASK] the [MASK]"  # the paper's
 BATCH_SIZE = 64
 SEGMENTS = "segments.parquet"
 VIDEOS = "videos.parquet"
+TOLD_HASH = re.compile(r"Measured on model\.safetensors with the SHA-256 `([0-9a-f]{64})`")  # in a card
 NOTES = ".notes"  # what was seen in each file, in an index's folder: the next run goes on from there
 
 # (starts of the clips, their ends, their visual words)
@@ -113,9 +117,18 @@ class VideoBert:
         self.folder = folder
         files = ModelFolder(folder)
         check_whole(files, ["weights", "config", "tokenizer", "centroids", "preprocessing"])
+        check_parts(files)
         self.predictor = Predictor(folder, BATCH_SIZE, device, threads)
-        self.preprocessing: dict[str, Any] = json_.loads(Path(files.preprocessing).read_text())
+        self.preprocessing = _read_preprocessing(Path(files.preprocessing))
         self.codebook = load(Path(files.centroids))
+        visual_words = self.predictor.model.config.visual_words
+        if self.codebook.words != visual_words:
+            raise UserError(
+                f"{files.centroids} has {self.codebook.words} visual words, but {files.config} says {visual_words}: {COPY_ANEW}"
+            )
+        card = Path(files.card)
+        if card.exists() and (told := TOLD_HASH.search(card.read_text("utf-8", "replace"))) and told[1] != self._hash:
+            _say(f"{card} is of other weights than {files.weights}: they were trained on since, or are damaged")
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, device: Device = "auto", threads: int | None = None) -> "VideoBert":
@@ -257,7 +270,8 @@ class VideoBert:
         table = pa.Table.from_pylist(rows, arrow(COLUMNS[:-1]))
         column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
         provenance = {"stage": "index", "version": 1, "clips": clips, "model": self._hash}
-        write_table(table.append_column(COLUMNS[-1].name, column), Path(output) / SEGMENTS, provenance)
+        table = table.append_column(COLUMNS[-1].name, column)
+        write_table(table, Path(output) / SEGMENTS, provenance, write_page_checksum=True)
         write_table(pa.Table.from_pylist(ledger, arrow(INDEXED)), Path(output) / VIDEOS, provenance)
         notes.forget_others()
         if lost:
@@ -285,7 +299,7 @@ class VideoBert:
         ids = self.predictor.pieces(text)
         if not self.predictor.words(text):
             raise UserError(f"the text {text!r} has no word to search for")
-        table = read_table(path)
+        table = _read_index(path, self.predictor.model.config.hidden_size)
         if projection := self._projection:
             outputs = np.array(table["vector"].combine_chunks().flatten()).reshape(len(table), -1)
             self._check_known(text, projection.known)
@@ -522,6 +536,18 @@ def _segments(
         yield {"video": name, **times, "words": part.tolist()}
 
 
+def _read_preprocessing(path: Path) -> dict[str, Any]:
+    """Raises UserError when the file is damaged, or lacks what this version needs."""
+    try:
+        content: dict[str, Any] = json_.loads(path.read_text("utf-8"))
+        lacking = sorted({*names(PREPROCESSING)} - {*content, "provenance"})
+    except (ValueError, TypeError) as error:
+        raise damaged(path, error) from None
+    if lacking:
+        raise UserError(f"{path} lacks {', '.join(lacking)}: {COPY_ANEW}")
+    return content
+
+
 def _check_whole(name: str, value: Any, most: int | None = None) -> None:
     """Raises UserError for anything but a whole number from 1 (to `most`)."""
     whole = isinstance(value, Integral) and not isinstance(value, bool)
@@ -551,6 +577,17 @@ def _check_text(text: Any) -> None:
     except UnicodeEncodeError:
         raise UserError(f"the text {text!r} is not UTF-8: set the terminal's encoding to it") from None
     raise UserError(f"the text is {text!r}, but must be words")
+
+
+def _read_index(path: Path, size: int) -> "pa.Table":
+    """The segments. Raises UserError when the file is damaged."""
+    table = read_table(path)
+    if tuple(table.column_names) != names(COLUMNS) or not len(table):
+        raise UserError(f"{path} does not have the columns of an index: make it again")
+    vectors = table["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    if len(vectors) != size * len(table) or not np.isfinite(vectors).all():
+        raise UserError(f"{path} is damaged: make it again")
+    return table
 
 
 def _check_writable(folder: Path) -> None:

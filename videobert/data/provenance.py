@@ -21,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from videobert.data.text import one_line
 from videobert.errors import UserError
 
 if TYPE_CHECKING:
@@ -103,15 +104,15 @@ def as_text(provenance: dict[str, Any]) -> str:
     return json.dumps({**provenance, "format": FORMAT}, sort_keys=True)
 
 
-def write_table(table: "pa.Table", path: Path, provenance: dict[str, Any]) -> None:
-    """Writes a Parquet file with its provenance in the metadata."""
+def write_table(table: "pa.Table", path: Path, provenance: dict[str, Any], **options: Any) -> None:
+    """Writes a Parquet file with its provenance in the metadata. `options`: more of pyarrow's for this one."""
     import pyarrow.parquet as pq
 
     table = table.replace_schema_metadata({"provenance": as_text(provenance)})
     # Smaller, and faster to write and to read, than the default: token tables take 8 bits a token instead of 11.
     format_ = {"compression": "zstd", "use_dictionary": False, "use_byte_stream_split": _numbers(table.schema)}
     with atomic(path) as temporary:
-        pq.write_table(table, temporary, **format_)
+        pq.write_table(table, temporary, **format_, **options)
 
 
 def _numbers(schema: "pa.Schema") -> list[str]:
@@ -134,13 +135,22 @@ def read_table(path: Path, columns: list[str] | None = None) -> "pa.Table":
 
     try:
         # One file, read as it lies: a path with "=" in it must not be taken for a partitioned data set.
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path, page_checksum_verification=True)
         _provenance(file.schema_arrow.metadata, path)
         return file.read(columns=columns)
     except FileNotFoundError:
         raise UserError(f"{path} is missing: the stage that makes it has not run, or the file was deleted") from None
-    except pa.ArrowInvalid as error:
-        raise UserError(f"{path} is not a readable Parquet file ({error}); delete it and run again") from None
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise damaged(path, error) from None
+
+
+def damaged(path: Path, error: Exception) -> Exception:
+    """What to raise when a file of ours does not hold what it should; a fault of the disk stays what it is."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error
+    kinds = {".parquet": "Parquet", ".safetensors": "safetensors", ".json": "JSON"}
+    what = f"is not a readable {kinds.get(path.suffix, '')} file ({one_line(str(error), longest=120)})"
+    return UserError(f"{path} {what}; delete it and run again, or copy it anew from where it was made")
 
 
 def write_json(data: dict[str, Any], path: Path, provenance: dict[str, Any]) -> None:
@@ -174,16 +184,28 @@ def read_provenance(path: Path) -> dict[str, Any]:
     """
     if not path.exists():
         raise UserError(f"{path} is missing: the stage that makes it has not run, or the file was deleted")
+    try:
+        return _provenance(_metadata(path), path)
+    except Exception as error:  # each library has its own
+        if isinstance(error, UserError | MemoryError):
+            raise
+        raise damaged(path, error) from None
+
+
+def _metadata(path: Path) -> dict[Any, Any] | None:
     if path.suffix == ".parquet":
         import pyarrow.parquet as pq
 
-        return _provenance(pq.read_schema(path).metadata, path)
+        metadata: dict[Any, Any] | None = pq.read_schema(path).metadata
+        return metadata
     if path.suffix == ".safetensors":
         from safetensors import safe_open
 
         with safe_open(path, "np") as file:
-            return _provenance(file.metadata(), path)
-    return _provenance(json.loads(path.read_text()), path)
+            told: dict[Any, Any] | None = file.metadata()
+        return told
+    content: dict[Any, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
 
 
 def _provenance(metadata: dict[Any, Any] | None, path: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from videobert.data.provenance import atomic, read_provenance, sha256, with_provenance
 from videobert.errors import UserError
 from videobert.layout import ModelFolder
-from videobert.model.predictor import Predictor
+from videobert.model.predictor import Predictor, read_pretrained
 from videobert.model.processing_videobert import IGNORE, Ids
 
 if TYPE_CHECKING:
@@ -58,9 +58,9 @@ def read_decoder(folder: Path, pretrain: Path) -> "CaptionDecoder":
     weights, model = folder / "model.safetensors", Path(ModelFolder(pretrain).weights)
     if not weights.exists():
         raise UserError(f"{weights} is missing: run snakemake --cores all captioning")
-    if read_provenance(weights)["inputs"]["model"] != sha256(model):
+    if read_provenance(weights).get("inputs", {}).get("model") != sha256(model):
         raise UserError(f"{weights} was made for another model than {model}: run snakemake --cores all captioning")
-    decoder: CaptionDecoder = CaptionDecoder.from_pretrained(folder)
+    decoder: CaptionDecoder = read_pretrained(CaptionDecoder, folder)
     decoder.eval()
     return decoder
 

@@ -7,15 +7,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from videobert.data.provenance import read_provenance
+from videobert.data.provenance import read_provenance, sha256
+from videobert.data.text import one_line
 from videobert.devices import resolve_device
 from videobert.errors import UserError
 from videobert.layout import ModelFolder
 from videobert.model.processing_videobert import Ids, lay_out, pad_inputs, shorten
-from videobert.model.sequences import read_vocabulary
+from videobert.model.sequences import read_tokenizer, read_vocabulary
 
 if TYPE_CHECKING:
     import torch
+
+    from videobert.model.modeling_videobert import VideoBertForPreTraining
+
+
+COPY_ANEW = "copy the folder anew from where the model was made"
+SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
 
 
 class Predictor:
@@ -23,19 +30,22 @@ class Predictor:
 
     def __init__(self, folder: Path, batch_size: int, device: str, threads: int | None = None):
         import torch
-        from tokenizers import Tokenizer
-
-        from videobert.model.modeling_videobert import VideoBertForPreTraining
 
         files = ModelFolder(folder)
         check_whole(files, ["weights", "config", "tokenizer"])
         if threads:
             torch.set_num_threads(threads)
         self.device = resolve_device(device)
-        self.model: VideoBertForPreTraining = VideoBertForPreTraining.from_pretrained(folder).eval().to(self.device)
-        self.tokenizer = Tokenizer.from_file(files.tokenizer)
+        network: Any = read_network(files)  # transformers' types of `to` do not fit its own classes
+        self.model: VideoBertForPreTraining = network.eval().to(self.device)
+        self.tokenizer = read_tokenizer(Path(files.tokenizer))
         self.tokenizer.encode_special_tokens = True  # a "[SEP]" that somebody writes is text, as in the tokens
         self.vocabulary = read_vocabulary(Path(files.tokenizer), self.model.config.visual_words)
+        if self.vocabulary.vocab_size != self.model.config.vocab_size:
+            raise UserError(
+                f"{files.tokenizer} has {self.vocabulary.vocab_size} word pieces, but {files.config} says "
+                f"{self.model.config.vocab_size}: {COPY_ANEW}"
+            )
         self.unknown = self.tokenizer.token_to_id("[UNK]")
         self.batch_size = batch_size
 
@@ -113,6 +123,49 @@ class Predictor:
     def alignments(self, sequences: Sequence[tuple[Ids, Ids]]) -> npt.NDArray[np.float32]:
         """For each sequence, the score that text and video belong together (positive: yes)."""
         return np.concatenate([output.alignment_logits.float().cpu().numpy() for _, output in self.read(sequences)])
+
+
+def read_network(model: ModelFolder) -> "VideoBertForPreTraining":
+    """Reads weights and configuration. Raises UserError when one is damaged, or when they do not fit together."""
+    from videobert.model.modeling_videobert import VideoBertForPreTraining
+
+    trained = read_provenance(Path(model.weights)).get("settings", {})
+    network: VideoBertForPreTraining = read_pretrained(VideoBertForPreTraining, Path(model.folder))
+    for name in SIZES:
+        if trained.get(name, getattr(network.config, name)) != getattr(network.config, name):
+            raise UserError(f"{model.config} does not fit {model.weights} ({name} is another): {COPY_ANEW}")
+    return network
+
+
+def read_pretrained(class_: Any, folder: Path) -> Any:
+    """A model of transformers in a folder. Raises UserError, in a line, when its files cannot be read or do not fit."""
+    from transformers.utils import logging
+
+    files, level = ModelFolder(folder), logging.get_verbosity()
+    logging.set_verbosity(logging.CRITICAL)  # it tells in a page what is told here in a line
+    try:
+        network, report = class_.from_pretrained(folder, output_loading_info=True, ignore_mismatched_sizes=True)
+    except (
+        Exception
+    ) as error:  # of json, safetensors, torch and transformers, whose checks of a configuration are of all kinds
+        if isinstance(error, MemoryError):
+            raise
+        why = one_line(str(error), longest=120)
+        raise UserError(f"{files.config} and {files.weights} cannot be read together ({why}): {COPY_ANEW}") from None
+    finally:
+        logging.set_verbosity(level)
+    wrong = [*report["missing_keys"], *report["unexpected_keys"], *(name for name, *_ in report["mismatched_keys"])]
+    if wrong:
+        raise UserError(f"{files.config} does not fit {files.weights} (see {min(wrong)}): {COPY_ANEW}")
+    return network
+
+
+def check_parts(model: ModelFolder) -> None:
+    """Raises UserError when the codebook or the vocabulary is not the one that the weights were trained with, by its hash."""
+    inputs = read_provenance(Path(model.weights)).get("inputs", {})
+    for name, file in (("codebook", model.centroids), ("vocabulary", model.tokenizer)):
+        if inputs.get(name) not in (None, sha256(Path(file))):
+            raise UserError(f"{file} is not the one that {model.weights} was trained with: {COPY_ANEW}")
 
 
 def check_whole(model: ModelFolder, names: list[str]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from videobert.data.provenance import as_text, atomic, read_provenance, sha256
+from videobert.data.provenance import as_text, atomic, damaged, read_provenance, sha256
 from videobert.errors import UserError
 from videobert.layout import ModelFolder
 from videobert.model.predictor import Predictor
@@ -108,12 +108,16 @@ def save_projection(projection: Projection, folder: Path, provenance: dict[str, 
 
 def read_projection(folder: Path, pretrain: Path) -> Projection:
     """Reads what `save_projection` wrote. Raises UserError when it is missing, or was fitted to another model."""
+    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     path, model = folder / PROJECTION, Path(ModelFolder(pretrain).weights)
     if read_provenance(path).get("inputs", {}).get("model") != sha256(model):
         raise UserError(f"{path} was fitted to another model than {model}: run snakemake --cores all retrieval")
-    return Projection(**load_file(path))
+    try:
+        return Projection(**load_file(path))
+    except (SafetensorError, OSError, TypeError, ValueError) as error:
+        raise damaged(path, error) from None
 
 
 def _weighted(text: Ids, rarity: npt.NDArray[np.floating]) -> tuple[Ids, npt.NDArray[np.floating]]:

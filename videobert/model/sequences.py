@@ -9,27 +9,39 @@ import json
 import math
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from videobert.data.provenance import atomic, common_provenance, read_provenance, read_table, sha256
+from videobert.data.provenance import atomic, common_provenance, damaged, read_provenance, read_table, sha256
 from videobert.errors import UserError
 from videobert.model.processing_videobert import IGNORE, Ids, Vocabulary
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 Row = int | np.integer
 
 COLUMNS = ["video_id", "split", "kind", "start", "end", "text_ids", "video_ids", "clips"]
 
 
-def read_vocabulary(tokenizer: Path, visual_words: int) -> Vocabulary:
-    """Reads the special ids from a tokenizer.json. Raises UserError when one is missing."""
+def read_tokenizer(tokenizer: Path) -> "Tokenizer":
+    """Reads a tokenizer.json. Raises UserError when it is missing or damaged."""
     from tokenizers import Tokenizer
 
     if not tokenizer.exists():
         raise UserError(f"{tokenizer} is missing: the stage vocabulary has not run, or the file was deleted")
-    table = Tokenizer.from_file(str(tokenizer))
+    try:
+        table: Tokenizer = Tokenizer.from_file(str(tokenizer))
+    except Exception as error:  # the library raises nothing more special
+        raise damaged(tokenizer, error) from None
+    return table
+
+
+def read_vocabulary(tokenizer: Path, visual_words: int) -> Vocabulary:
+    """Reads the special ids from a tokenizer.json. Raises UserError when one is missing."""
+    table = read_tokenizer(tokenizer)
 
     def identity(token: str) -> int:
         found = table.token_to_id(token)

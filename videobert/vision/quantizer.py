@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from videobert.data.provenance import as_text, atomic
+from videobert.data.provenance import as_text, atomic, damaged
 from videobert.errors import UserError
 
 if TYPE_CHECKING:
@@ -68,14 +68,18 @@ def assign(features: "npt.NDArray[np.floating]", tree: Codebook) -> "npt.NDArray
 
 def load(path: Path) -> Codebook:
     """Reads the codebook, centroids.safetensors. Raises UserError when it is not there."""
+    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     if not path.exists():
         raise UserError(f"{path} is missing: run the stage codebook first")
-    tensors = load_file(path)
-    levels = range(1, len(tensors) // 2 + 1)
-    centroids = [tensors[f"centroids.{level}"] for level in levels]
-    return Codebook(len(centroids[0]), centroids, [tensors[f"alive.{level}"].astype(bool) for level in levels])
+    try:
+        tensors = load_file(path)
+        levels = range(1, len(tensors) // 2 + 1)
+        centroids = [tensors[f"centroids.{level}"] for level in levels]
+        return Codebook(len(centroids[0]), centroids, [tensors[f"alive.{level}"].astype(bool) for level in levels])
+    except (SafetensorError, KeyError, IndexError, OSError, ValueError) as error:
+        raise damaged(path, error) from None
 
 
 def save(tree: Codebook, path: Path, provenance: dict[str, Any]) -> None:
