@@ -389,7 +389,7 @@ def test_two_results_folders_are_worked_in_side_by_side_and_the_second_shares_wh
 
 @pytest.mark.parametrize(
     ("section", "key"),
-    [("tokens", "exclude"), ("evaluate", "annotations"), ("download", "cookies"), ("features", "weights")],
+    [("tokens", "exclude"), ("evaluate", "annotations"), ("features", "weights")],
 )
 def test_a_mistyped_path_stops_the_run_where_results_are_there(finished, tmp_path, dry_run, section, key):
     """Snakemake alone says "Nothing to be done": a takedown list that it does not find would take nothing down."""

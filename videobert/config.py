@@ -122,13 +122,12 @@ def check_files(config: Any) -> None:
     named = {
         "tokens.exclude": config.tokens.exclude,
         "evaluate.annotations": None if config.evaluate.annotations == "kitchen" else config.evaluate.annotations,
-        "download.cookies": config.download.cookies,
         "features.weights": None if config.features.weights in SHIPPED else config.features.weights,
     }
     missing = [
         f"{key}: {path} does not exist; correct the path, or take it out"
         for key, path in named.items()
-        if path is not None and not Path(path).expanduser().exists()
+        if path is not None and not Path(path).exists()
     ]
     if missing:
         raise UserError("config: " + "\nconfig: ".join(missing))
