@@ -13,7 +13,6 @@ The functions below the class are the commands `videobert fill`, `forecast`, `ca
 find they print as a table, or with --json as JSON alone.
 """
 
-import hashlib
 import json as json_
 import os
 import re
@@ -29,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from videobert.data.provenance import atomic, damaged, read_provenance, read_table, sha256, write_table
+from videobert.data.provenance import damaged, read_provenance, read_table, sha256, write_table
 from videobert.data.schemas import INDEXED, PREPROCESSING, arrow, names
 from videobert.data.schemas import SEGMENTS as COLUMNS
 from videobert.errors import Status, UserError, VideoError
@@ -39,6 +38,7 @@ from videobert.media.decoding import LONGEST
 from videobert.model.predictor import COPY_ANEW, Predictor, check_parts, check_same_codebook, check_whole
 from videobert.model.processing_videobert import Ids
 from videobert.model.sequences import open_tokens
+from videobert.vision.notes import Notes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -256,7 +256,7 @@ class VideoBert:
         _check_writable(Path(output))
         rows: list[dict[str, Any]] = []
         ledger: list[dict[str, Any]] = []
-        notes = _Notes(Path(output) / NOTES, [self.preprocessing, sha256(Path(ModelFolder(self.folder).centroids))])
+        notes = Notes(Path(output) / NOTES, [self.preprocessing, sha256(Path(ModelFolder(self.folder).centroids))])
         for name, seen in self._videos(videos, notes):
             parts = [] if isinstance(seen, VideoError) else list(_segments(name, *seen, clips))
             status, reason = (seen.status, seen.reason) if isinstance(seen, VideoError) else (Status.OK, "")
@@ -457,7 +457,7 @@ class VideoBert:
         name = self.predictor.tokenizer.id_to_token
         return [(name(int(id_)) or "[UNK]", float(np.exp(answer[id_]))) for id_ in best]
 
-    def _videos(self, videos: Sequence[str | Path], notes: "_Notes") -> Iterator[tuple[str, "_Seen | VideoError"]]:
+    def _videos(self, videos: Sequence[str | Path], notes: "Notes") -> Iterator[tuple[str, "_Seen | VideoError"]]:
         """(name, what is seen in it or what is wrong with it) of each video."""
         places = list(map(Path, videos))
         results = {place: list(self._of_results(place)) for place in places if place.is_dir()}
@@ -471,7 +471,7 @@ class VideoBert:
                 _say(f"{place} is left out: {error.reason}")
                 yield str(place), error
 
-    def _noted(self, video: Path, notes: "_Notes") -> _Seen:
+    def _noted(self, video: Path, notes: "Notes") -> _Seen:
         """What is seen in a file, looked up where an earlier run has noted it."""
         words = notes.read(video) if video.is_file() else None
         if words is None:
@@ -493,37 +493,6 @@ class VideoBert:
         for split in ("train", "validation", "test"):
             for name, (middles, words) in clips_of_videos(tokens.segments(split)).items():
                 yield name, (middles - half, middles + half, words)
-
-
-class _Notes:
-    """The visual words of files that were looked at, in a folder: a note goes by the file's content and by all that makes
-    words of it, so that it never has to be thrown away."""
-
-    def __init__(self, folder: Path, how: list[Any]):
-        self.folder, self.how = folder, json_.dumps(how, sort_keys=True)
-        self.places: dict[Path, Path] = {}
-
-    def read(self, video: Path) -> npt.NDArray[np.int32] | None:
-        """None when there is no note, or none that can be read."""
-        try:
-            return np.array(json_.loads(self._place(video).read_text("utf-8"))["words"], np.int32)
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
-    def write(self, video: Path, words: npt.NDArray[np.int32]) -> None:
-        with atomic(self._place(video)) as temporary:
-            temporary.write_text(json_.dumps({"words": words.tolist()}), "utf-8")
-
-    def forget_others(self) -> None:
-        """Removes the notes of files that were not asked for."""
-        for note in set(self.folder.glob("*.json")) - set(self.places.values()):
-            note.unlink(missing_ok=True)
-
-    def _place(self, video: Path) -> Path:
-        if video not in self.places:
-            name = hashlib.sha256(f"{sha256(video)} {self.how}".encode()).hexdigest()
-            self.places[video] = self.folder / f"{name}.json"
-        return self.places[video]
 
 
 def _segments(
