@@ -1,4 +1,7 @@
-"""Where a network runs: what `device: auto` comes to."""
+"""Where a network runs: what `device: auto` comes to, and what float32 means there."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from videobert.errors import UserError
 
@@ -10,3 +13,16 @@ def resolve_device(device: str, setting: str = "device") -> str:
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError(f"{setting} is cuda, but torch sees no GPU here: set it to auto or cpu")
     return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+
+
+@contextmanager
+def whole_float32() -> Iterator[None]:
+    """Convolutions in float32 as a CPU computes them: by default torch rounds their input on a GPU to TF32, 10 bits."""
+    import torch
+
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before

@@ -77,7 +77,9 @@ def embed(model: "S3D", clips: "torch.Tensor", preprocessing: dict[str, Any]) ->
     """Features of clips: uint8 [batch, frames, height, width, 3], RGB -> float32 [batch, dimension]."""
     import torch
 
+    from videobert.devices import whole_float32
+
     weight = model.classifier[1].get_parameter("weight")
     x = preprocess(clips.to(weight.device), preprocessing)
-    with torch.inference_mode():
+    with torch.inference_mode(), whole_float32():
         return model.embed(x.to(weight.dtype).contiguous(memory_format=torch.channels_last_3d))
