@@ -143,7 +143,7 @@ def test_a_mended_file_is_taken_in_again(tmp_path):
         (
             "list.tsv",
             "source\tsplit\nkitchen:1\tTrain\n",
-            "row 2: split is 'Train'; allowed are train, validation, test",
+            "row 2, column split: 'Train' is no split; allowed are train, validation, test",
         ),
         ("list.tsv", "source\n/no/such/file.mp4\n", "no usable video"),
         ("list.tsv", "source\ttitle\n\tx\n", "no usable video"),

@@ -136,7 +136,7 @@ def test_excluded_videos_give_no_row_and_what_is_missing_is_said(tmp_path, folde
     }
     assert ledger["e"]["reason"] == "neither a sentence nor a clip"
     assert "not in the manifest: nobody (1 in all)" in capsys.readouterr().err
-    with pytest.raises(UserError, match=r"tokens.exclude: .*gone\.txt cannot be read"):
+    with pytest.raises(UserError, match=r"tokens.exclude: .*gone\.txt does not exist"):
         run(folders, arguments, exclude=tmp_path / "gone.txt")
 
 

@@ -128,7 +128,7 @@ def test_a_list_of_annotations_gives_the_kitchens_figures(measured, learnt, tmp_
         and str(tmp_path) not in (tmp_path / "zero_shot.json").read_text()
     )
     (tmp_path / "steps.tsv").write_text("video_id\tstart\tend\tverb\nx\t0\t1\tcut\n")
-    with pytest.raises(UserError, match="no column object"):
+    with pytest.raises(UserError, match="no column named object"):
         zero_shot(**learnt, output=tmp_path / "zero_shot.json", **questions)
     (tmp_path / "steps.tsv").write_text("video_id\tstart\tend\tverb\tobject\nelsewhere\t0\t1\tcut\tbread\n")
     with pytest.raises(UserError, match="no step of a test video"):

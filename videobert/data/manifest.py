@@ -8,11 +8,11 @@ import hashlib
 import json
 import os
 import re
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlparse
 
+from videobert.data.human_tables import read_human_table
 from videobert.data.provenance import read_table
 from videobert.data.text import one_line
 from videobert.errors import Status, UserError
@@ -103,41 +103,15 @@ def read_list(videos: Path) -> "pd.DataFrame":
 
     where = f"corpus.videos: {videos}"
     videos = list_file(videos)
-    separators = {".tsv": "\t", ".csv": ","}
-    table: pd.DataFrame
-    try:
-        if videos.suffix.lower() == ".parquet":
-            table = pd.read_parquet(videos).fillna("").astype(str)
-        elif videos.suffix.lower() in separators:
-            with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
-                # Not an index: of rows longer than the header, pandas would make the first column one.
-                table = pd.read_csv(
-                    videos,
-                    dtype=str,
-                    keep_default_na=False,
-                    encoding="utf-8-sig",
-                    index_col=False,
-                    sep=separators[videos.suffix.lower()],
-                )
-        else:
-            raise UserError(
-                f"{where} is not a .tsv, .csv or .parquet file (nor {' or '.join(BUILT_IN)}, the built-in corpora)"
-            )
-    except FileNotFoundError:
-        raise UserError(f"{where} does not exist; make it: a table with a column named source") from None
-    except pd.errors.ParserWarning:
-        raise UserError(f"{where} has rows with more columns than its header names: give each column a name") from None
-    except (ValueError, OSError) as error:  # ValueError: pandas' ParserError and EmptyDataError, arrow's and unicode's
-        raise UserError(f"{where} cannot be read: {' '.join(str(error).split())}") from None
-    if "source" not in table.columns:
-        raise UserError(f"{where} has no column named source; its columns are: {', '.join(map(str, table.columns))}")
-    table = table.reindex(columns=COLUMNS, fill_value="").apply(lambda column: column.str.strip())
-    wrong = table.index[~table["split"].isin(["", *SPLITS])]
-    if len(wrong):
+    if videos.suffix.lower() not in (".tsv", ".csv", ".parquet"):
         raise UserError(
-            f"{where}, row {wrong[0] + 2}: split is {table['split'][wrong[0]]!r}; allowed are {', '.join(SPLITS)}, or nothing"
+            f"{where} is not a .tsv, .csv or .parquet file (nor {' or '.join(BUILT_IN)}, the built-in corpora)"
         )
-    return table
+    table = read_human_table(videos, where, {"source": "text"}, dict.fromkeys(COLUMNS[1:], "text"))
+    for index, row in enumerate(table.rows):
+        if row["split"] not in ("", *SPLITS):
+            raise table.wrong(index, "split", f"is no split; allowed are {', '.join(SPLITS)}, or nothing")
+    return pd.DataFrame(table.rows, columns=list(COLUMNS), dtype=str)
 
 
 def shards(manifest: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:

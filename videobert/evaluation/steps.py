@@ -7,12 +7,13 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from videobert.data.provenance import read_table
+from videobert.data.human_tables import HumanTable, Kind, read_human_table
 from videobert.errors import UserError
 from videobert.model.sequences import Row, Segments
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 Track = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]  # the middles of a video's clips (seconds), their words
+COLUMNS: dict[str, Kind] = {"video_id": "text", "start": "seconds", "end": "seconds", "verb": "text", "object": "text"}
 
 
 @dataclass(frozen=True)
@@ -41,31 +42,19 @@ def read_steps(files: list[Path], annotations: str) -> list[Step]:
 
 
 def _read_table(path: Path) -> list[Step]:
-    from pyarrow import csv
-
-    columns = ["video_id", "start", "end", "verb", "object"]
-    if not path.exists():
-        raise UserError(f"evaluate.annotations: {path} is missing")
-    if path.suffix == ".parquet":
-        table = read_table(path)
-    else:
-        delimiter = "," if path.suffix == ".csv" else "\t"
-        table = csv.read_csv(path, parse_options=csv.ParseOptions(delimiter=delimiter))
-    missing = [column for column in columns if column not in table.column_names]
-    if missing:
-        raise UserError(
-            f"evaluate.annotations: {path} has no column {', '.join(missing)}; needed: {', '.join(columns)}"
-        )
+    where = f"evaluate.annotations: {path}"
+    table = read_human_table(path, where, COLUMNS, {"sentence": "text"})
+    given = [
+        index for index, row in enumerate(table.rows) if any(row.values())
+    ]  # Excel leaves rows of separators alone
+    table = HumanTable(where, [table.rows[index] for index in given], [table.numbers[index] for index in given])
+    for index, row in enumerate(table.rows):
+        for column in ("video_id", "verb", "object"):
+            if not row[column]:
+                raise table.wrong(index, column, "is empty: every step needs one; write it, or take the row out")
+    rows = zip(table.rows, table.seconds("start", "end"), strict=True)
     return [
-        Step(
-            str(row["video_id"]),
-            float(row["start"]),
-            float(row["end"]),
-            row["verb"].strip(),
-            row["object"].strip(),
-            str(row.get("sentence") or "").strip(),
-        )
-        for row in table.to_pylist()
+        Step(row["video_id"], start, end, row["verb"], row["object"], row["sentence"]) for row, (start, end) in rows
     ]
 
 

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from videobert.data.human_tables import read_human_lines
 from videobert.data.provenance import (
     common_provenance,
     make_provenance,
@@ -114,13 +115,7 @@ def _excluded(exclude: str | None, listed: dict[str, dict[str, Any]]) -> set[str
     """The ids of the file. One that the manifest does not know is said, since it may be a slip of the pen."""
     if exclude is None:
         return set()
-    try:
-        lines = Path(exclude).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"tokens.exclude: {exclude} cannot be read ({type(error).__name__}); make it (a video id in each line), "
-            "or leave the setting empty"
-        ) from None
+    lines = read_human_lines(Path(exclude), f"tokens.exclude: {exclude}")
     ids = {line.split("#")[0].strip() for line in lines} - {""}
     if unknown := sorted(ids - listed.keys()):
         print(f"tokens.exclude: not in the manifest: {', '.join(unknown[:5])} ({len(unknown)} in all)", file=sys.stderr)
