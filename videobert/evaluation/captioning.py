@@ -131,7 +131,7 @@ def _left_out(task: Task, clips: dict[str, Any], steps: dict[str, list[Step]]) -
     counts = {}
     for split, kept in steps.items():
         with_clips = sum(step.video_id in clips[split] for step in task.steps)
-        listed = sum(task.splits.get(step.video_id) == split for step in task.steps)
+        listed = sum(task.splits.get(step.video_id) == split for step in task.listed)
         counts[split] = {"without_sentence": with_clips - len(kept), "without_clips": listed - with_clips}
     return counts
 

@@ -1,5 +1,8 @@
 """Annotated steps: reading them, and finding the clips that show them."""
 
+import math
+import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +16,8 @@ from videobert.model.sequences import Row, Segments
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 Track = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]  # the middles of a video's clips (seconds), their words
+BACKWARDS = "end before they begin"
+FEW, FEW_SHARE = 3, 0.1  # so many steps may lie nowhere, or such a share of all
 COLUMNS: dict[str, Kind] = {"video_id": "text", "start": "seconds", "end": "seconds", "verb": "text", "object": "text"}
 
 
@@ -56,6 +61,53 @@ def _read_table(path: Path) -> list[Step]:
     return [
         Step(row["video_id"], start, end, row["verb"], row["object"], row["sentence"]) for row, (start, end) in rows
     ]
+
+
+def in_videos(steps: list[Step], ends: dict[str, float], slack: float, where: str) -> list[Step]:
+    """The steps without those whose times lie nowhere in their video, which are counted by reason on stderr.
+
+    Args:
+        ends: where the last clip of each video ends; videos that are not in it are not looked at.
+        slack: what may be left of a video after its last clip: a clip's length.
+        where: the setting and its value, how messages begin.
+
+    Raises UserError that says what it looks like when more than a few are lost.
+    """
+    reasons = [_nowhere(step, ends.get(step.video_id, math.inf), slack) for step in steps]
+    lost = [step for step, reason in zip(steps, reasons, strict=True) if reason]
+    if not lost:
+        return steps
+    count = Counter(filter(None, reasons))
+    text = (
+        f"{where}: {len(lost)} of {len(steps)} steps lie nowhere in their video "
+        f"({', '.join(f'{number} {reason}' for reason, number in count.items())}; the first: {lost[0].video_id}, "
+        f"{lost[0].start:g} to {lost[0].end:g})"
+    )
+    if len(lost) == len(steps) or (len(lost) > FEW and len(lost) > FEW_SHARE * len(steps)):
+        raise UserError(f"{text}; {_looks_like(lost, count, ends)}")
+    print(f"{text}; they are left out", file=sys.stderr)
+    return [step for step, reason in zip(steps, reasons, strict=True) if not reason]
+
+
+def _nowhere(step: Step, end: float, slack: float) -> str:
+    if step.end < step.start:
+        return BACKWARDS
+    if step.end <= 0:
+        return "end before it begins"
+    return "begin after it ends" if step.start >= end + slack else ""
+
+
+def _looks_like(lost: list[Step], count: Counter[str], ends: dict[str, float]) -> str:
+    """What wrong times look like, and the mend."""
+    if 2 * count[BACKWARDS] >= len(lost):
+        return "start and end look swapped: exchange the names of the two columns"
+    times_longer = [step.end / ends[step.video_id] for step in lost if ends.get(step.video_id)]
+    ratio = float(np.median(times_longer)) if times_longer else 0.0
+    if ratio > 70:
+        return "the times look like milliseconds: write seconds"
+    if ratio > 5:
+        return "the times look like numbers of frames: write seconds, the number divided by the frames a second"
+    return "are they of another cut of the videos, or are the ids those of others? Correct the table"
 
 
 def clips_of_videos(segments: Segments) -> dict[str, Track]:

@@ -5,6 +5,7 @@ evaluate merges into metrics.json, and the details behind it. Each figure that i
 its 95 % interval, by a bootstrap over videos: the segments of one video are no independent draws.
 """
 
+import math
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from videobert.data.provenance import make_provenance, read_provenance, read_tab
 from videobert.data.tables import FeatureTables, open_features
 from videobert.errors import UserError
 from videobert.evaluation.scoring import rounded
-from videobert.evaluation.steps import Step, Track, clips_of_videos, read_steps
+from videobert.evaluation.steps import Step, Track, clips_of_videos, in_videos, read_steps
 from videobert.model.predictor import Predictor, check_same_codebook
 from videobert.model.sequences import Segments, TokenTables, open_tokens
 from videobert.settings import Count, DeviceExecution, Inputs, Outputs, Seed, Settings, Text
@@ -93,7 +94,8 @@ class Task:
     test: Segments  # the rows of the test split, with the clips that the model was trained to see
     splits: dict[str, str]  # by video id
     annotations: str | None = None
-    steps: list[Step] = field(default_factory=list)  # of all splits
+    listed: list[Step] = field(default_factory=list)  # all that the table of annotations has
+    steps: list[Step] = field(default_factory=list)  # those of them whose times lie in their video, of all splits
     features: FeatureTables | None = None  # where the inputs are FeatureInputs
     sources: dict[str, Path | list[Path]] = field(default_factory=dict)  # for the provenance
     execution: dict[str, Any] = field(default_factory=dict)
@@ -135,9 +137,12 @@ def open_task(
     rows = read_table(inputs.manifest, ["video_id", "split"]).to_pylist()
     sources: dict[str, Path | list[Path]] = {"model": inputs.model, "tokens": inputs.tokens}
     annotations = settings.annotations if isinstance(settings, AnnotatedSettings) else None
+    listed: list[Step] = []
     steps: list[Step] = []
     if annotations is not None and isinstance(inputs, AnnotatedInputs):
-        steps = read_steps(inputs.steps, annotations)
+        listed = read_steps(inputs.steps, annotations)
+        slack = tokens.provenance.get("clip_seconds") or math.inf  # unknown: nothing is said to lie after the end
+        steps = in_videos(listed, tokens.ends(), slack, f"evaluate.annotations: {annotations}")
         sources["annotations"] = inputs.steps
     features = None
     if isinstance(inputs, FeatureInputs):
@@ -150,6 +155,7 @@ def open_task(
         test=_test_segments(tokens, lookahead),
         splits={row["video_id"]: row["split"] for row in rows},
         annotations=annotations,
+        listed=listed,
         steps=steps,
         features=features,
         sources=sources,

@@ -108,7 +108,7 @@ def zero_shot(
         "templates": [
             {"template": template} | rows for template, rows in zip(settings.templates, wordings, strict=True)
         ],
-        "left_out": sum(task.splits.get(step.video_id) == "test" for step in task.steps) - len(question.steps),
+        "left_out": sum(task.splits.get(step.video_id) == "test" for step in task.listed) - len(question.steps),
         "predictions": _predictions(question, ranks),
     }
     provenance = task.provenance("zero_shot", VERSION, used, PACKAGES)

@@ -102,6 +102,16 @@ class TokenTables:
         if recorded is not None and recorded != sha256(file):
             raise UserError(f"{self.files[0]} was made with another {file}: run the stage tokens again")
 
+    def ends(self) -> dict[str, float]:
+        """Where the last clip of each video ends (seconds), of all splits."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        parts = [read_table(file, ["video_id", "kind", "end"]) for file in self.files]
+        clips = pa.concat_tables([part.filter(pc.equal(part["kind"], "video")) for part in parts])
+        last = clips.group_by("video_id").aggregate([("end", "max")])
+        return dict(zip(last["video_id"].to_pylist(), last["end_max"].to_pylist(), strict=True))
+
     def segments(self, split: str, lookahead: int = 0, share: float = 1.0, seed: int | None = None) -> Segments:
         """The rows of one split; see `read_segments`."""
         return read_segments(self.files, split, lookahead, share, seed)
