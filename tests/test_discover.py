@@ -39,7 +39,7 @@ def test_a_feed_and_a_page_with_several_videos_become_a_list(tmp_path, capsys):
         writer = csv.DictWriter(file, rows[0], delimiter="\t")
         writer.writeheader()
         writer.writerows(rows)
-    assert list(read_list(tmp_path / "videos.tsv")["source"]) == [row["source"] for row in rows]
+    assert [row["source"] for row in read_list(tmp_path / "videos.tsv")] == [row["source"] for row in rows]
 
 
 def test_a_query_that_fails_costs_only_itself(capsys):

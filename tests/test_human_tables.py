@@ -33,7 +33,7 @@ def written(folder: Path, name: str, content: str | bytes) -> Path:
 
 
 def column(path: Path, name: str) -> list[str]:
-    return list(read_list(path)[name])
+    return [row[name] for row in read_list(path)]
 
 
 def outcome(path: Path) -> list[str] | str:

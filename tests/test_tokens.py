@@ -121,10 +121,10 @@ def test_every_clip_stands_in_exactly_one_video_row(tmp_path, folders):
     assert {row["video_id"] for row in rows if row["split"] == "test"} == {"b"}
 
 
-def test_excluded_videos_give_no_row_and_what_is_missing_is_said(tmp_path, folders, capsys):
+def test_excluded_videos_give_no_row(tmp_path, folders):
     sentences = {"a": [(0, 3, "whisk")], "b": [(0, 3, "slice")], "c": [(0, 3, "slice"), (3, 4, "  ")]}
     arguments = write(tmp_path, sentences, {"a": 3, "b": 3, "d": 2}, {"e": "train"})
-    (tmp_path / "exclude.txt").write_text("# takedowns\n\nb  # asked for by its maker\nelsewhere\nnobody\n")
+    (tmp_path / "exclude.txt").write_text("# takedowns\n\nb  # asked for by its maker\nelsewhere\n")
     rows, ledger = run(folders, arguments, exclude=tmp_path / "exclude.txt")
     assert sorted({row["video_id"] for row in rows}) == ["a", "c", "d"]
     assert {v: (row["status"], row["sentences"], row["clips"]) for v, row in ledger.items()} == {
@@ -135,9 +135,17 @@ def test_excluded_videos_give_no_row_and_what_is_missing_is_said(tmp_path, folde
         "e": ("empty", 0, 0),
     }
     assert ledger["e"]["reason"] == "neither a sentence nor a clip"
-    assert "not in the manifest: nobody (1 in all)" in capsys.readouterr().err
     with pytest.raises(UserError, match=r"tokens.exclude: .*gone\.txt does not exist"):
         run(folders, arguments, exclude=tmp_path / "gone.txt")
+
+
+def test_an_excluded_id_that_names_no_video_is_an_error(tmp_path, folders):
+    """A takedown is a duty: the video would stay in."""
+    arguments = write(tmp_path, {"a": [(0, 3, "whisk")]}, {"a": 3})
+    (tmp_path / "exclude.txt").write_bytes("a\n\n# asked for\nA # capitals\nnobody\n".encode("utf-16"))
+    with pytest.raises(UserError, match=r"exclude\.txt names 2 that are no video of the list: A # capitals, nobody; "):
+        run(folders, arguments, exclude=tmp_path / "exclude.txt")
+    assert not arguments["output"].exists()
 
 
 def test_features_of_another_network_are_refused(tmp_path, folders):

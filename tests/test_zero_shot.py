@@ -133,6 +133,33 @@ def test_a_list_of_annotations_gives_the_kitchens_figures(measured, learnt, tmp_
     (tmp_path / "steps.tsv").write_text("video_id\tstart\tend\tverb\tobject\nelsewhere\t0\t1\tcut\tbread\n")
     with pytest.raises(UserError, match="no step of a test video"):
         zero_shot(**learnt, output=tmp_path / "zero_shot.json", **questions)
+    fields = [line.split("\t") for line in lines]
+    for change, message in ((lambda row: [row[0], row[2], row[1], *row[3:]], "look swapped"), (in_frames, "of frames")):
+        rows = [fields[0], *map(change, fields[1:])]
+        (tmp_path / "steps.tsv").write_text("\n".join(map("\t".join, rows)) + "\n")
+        with pytest.raises(UserError, match=message):
+            zero_shot(**learnt, output=tmp_path / "zero_shot.json", **questions)
+
+
+def test_annotations_take_the_source_and_what_lies_nowhere_is_counted(measured, learnt, tmp_path, capfd):
+    lines = ["video_id\tstart\tend\tverb\tobject"]
+    for row in read_table(learnt["manifest"]).to_pylist():
+        steps = kitchen.script(int(row["source"].split(":")[1])).steps
+        lines += [f"{row['source']}\t{step.start}\t{step.end}\t{step.verb}\t{step.object}" for step in steps]
+    test = next(row for row in read_table(learnt["manifest"]).to_pylist() if row["split"] == "test")
+    known = lines[-1].split("\t", 3)[3]
+    lines += [f"{test['source']}\t9000\t9001\t{known}", f"elsewhere\t0\t1\t{known}"]
+    (tmp_path / "steps.tsv").write_text("\n".join(lines) + "\n")
+    zero_shot(**learnt, output=tmp_path / "zero_shot.json", **{**QUESTIONS, "annotations": str(tmp_path / "steps.tsv")})
+    here, before = (json.loads(path.read_text()) for path in (tmp_path / "zero_shot.json", measured))
+    assert here["summary"] == before["summary"] and here["left_out"] == before["left_out"] + 1
+    said = capfd.readouterr().err
+    assert f"1 of {len(lines) - 1} steps name no video of the list, or several, by 1 ids: elsewhere (1)" in said
+    assert f"1 of {len(lines) - 1} steps lie nowhere in their video (1 begin after it ends" in said
+
+
+def in_frames(row: list[str]) -> list[str]:
+    return [row[0], *(f"{25 * float(time):.0f}" for time in row[1:3]), *row[3:]]
 
 
 def test_no_annotations_leave_it_out_with_a_reason(learnt, tmp_path):

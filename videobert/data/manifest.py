@@ -9,17 +9,13 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlparse
 
 from videobert.data.human_tables import read_human_table
 from videobert.data.provenance import read_table
 from videobert.data.text import one_line
 from videobert.errors import Status, UserError
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 COLUMNS = ("source", "id", "split", "captions", "title", "license")
 
@@ -28,6 +24,9 @@ SPLITS = ("train", "validation", "test")
 
 
 LONGEST_ID = 64
+
+
+RENAMED = "its id is another video's, too (capitals aside), or was given later"
 
 
 # The built-in corpora by name: 72 and 240 rendered videos.
@@ -48,7 +47,7 @@ def plan(
     first: dict[str, str] = {}
     fresh = 0
     next_shard = 1 + max((int(shard) for _, shard in remembered.values()), default=-1)
-    for number, row in enumerate(table.to_dict("records"), 2):
+    for number, row in enumerate(table, 2):
         problem = _problem(row["source"])
         identity = identity_of(row["source"])
         if problem or identity in first:
@@ -61,7 +60,7 @@ def plan(
         if identity in remembered:
             video_id, shard = remembered[identity]
         else:
-            video_id = _unique(_clean(row["id"]) or _name(row["source"]), identity, taken)
+            video_id = _unique(clean(row["id"]) or _name(row["source"]), identity, taken)
             shard = f"{next_shard + fresh // shard_size:04d}"
             fresh += 1
         first[identity] = video_id
@@ -76,8 +75,11 @@ def plan(
                 "title": one_line(row["title"]),
                 "license": one_line(row["license"]),
             }
+            | ({"listed_id": row["id"]} if row["id"] not in ("", video_id) else {})  # no column: see video_names
         )
-        ledger.append({"video_id": video_id, "status": Status.OK, "reason": "", "source": row["source"]})
+        renamed = row["id"] and clean(row["id"]) != video_id
+        reason = f"{RENAMED}: it is called {video_id}" if renamed else ""
+        ledger.append({"video_id": video_id, "status": Status.OK, "reason": reason, "source": row["source"]})
     if not any(_reachable(row["source"]) for row in manifest):
         reason = next((row["reason"] for row in ledger if row["reason"]), "none of the local files exists")
         raise UserError(
@@ -97,10 +99,8 @@ def list_file(videos: Path) -> Path:
     return BUILT_IN.get(str(videos), videos)
 
 
-def read_list(videos: Path) -> "pd.DataFrame":
-    """The user's list as strings, "" where nothing is given, with just the columns of `COLUMNS`."""
-    import pandas as pd
-
+def read_list(videos: Path) -> list[dict[str, str]]:
+    """The user's list as text, "" where nothing is given, with just the columns of `COLUMNS`."""
     where = f"corpus.videos: {videos}"
     videos = list_file(videos)
     if videos.suffix.lower() not in (".tsv", ".csv", ".parquet"):
@@ -111,7 +111,7 @@ def read_list(videos: Path) -> "pd.DataFrame":
     for index, row in enumerate(table.rows):
         if row["split"] not in ("", *SPLITS):
             raise table.wrong(index, "split", f"is no split; allowed are {', '.join(SPLITS)}, or nothing")
-    return pd.DataFrame(table.rows, columns=list(COLUMNS), dtype=str)
+    return table.rows
 
 
 def shards(manifest: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -224,13 +224,14 @@ def _name(source: str) -> str:
     """An id for a source that has none: YouTube's own, else the last part of the path."""
     identity = identity_of(source)
     if identity.startswith("youtube:"):
-        return _clean(identity.removeprefix("youtube:"))
+        return clean(identity.removeprefix("youtube:"))
     if identity.startswith("kitchen:"):
         return identity.replace(":", "-")
-    return _clean(Path(identity.split("?")[0].rstrip("/")).stem) or "video"
+    return clean(Path(identity.split("?")[0].rstrip("/")).stem) or "video"
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
+    """An id as it stands in file names."""
     return re.sub(r"[^A-Za-z0-9_-]+", "_", text)[:LONGEST_ID]
 
 

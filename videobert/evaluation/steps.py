@@ -3,7 +3,7 @@
 import math
 import sys
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from videobert.data.human_tables import HumanTable, Kind, read_human_table
+from videobert.data.video_names import VideoNames
 from videobert.errors import UserError
 from videobert.model.sequences import Row, Segments
 
@@ -61,6 +62,21 @@ def _read_table(path: Path) -> list[Step]:
     return [
         Step(row["video_id"], start, end, row["verb"], row["object"], row["sentence"]) for row, (start, end) in rows
     ]
+
+
+def matched(steps: list[Step], names: VideoNames, where: str) -> list[Step]:
+    """The steps with the safe ids of the videos that they name. Those that name none, or several, are counted on stderr."""
+    found = {name: names.find(name) for name in dict.fromkeys(step.video_id for step in steps)}
+    lost = Counter(step.video_id for step in steps if len(found[step.video_id]) != 1)
+    if lost:
+        shown = ", ".join(f"{name} ({number})" for name, number in lost.most_common(5))
+        text = (
+            f"{where}: {lost.total()} of {len(steps)} steps name no video of the list, or several, by {len(lost)} ids"
+        )
+        print(f"{text}: {shown}{', ...' if len(lost) > 5 else ''}; they are not measured", file=sys.stderr)
+    # Their labels stay among the choices. A name that is several videos' is nobody's.
+    ids = {name: videos[0] if len(videos) == 1 else "" if videos else name for name, videos in found.items()}
+    return [replace(step, video_id=ids[step.video_id]) for step in steps]
 
 
 def in_videos(steps: list[Step], ends: dict[str, float], slack: float, where: str) -> list[Step]:

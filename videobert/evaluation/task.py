@@ -15,9 +15,10 @@ from pydantic import Field
 
 from videobert.data.provenance import make_provenance, read_provenance, read_table, sha256, write_json
 from videobert.data.tables import FeatureTables, open_features
+from videobert.data.video_names import open_names
 from videobert.errors import UserError
 from videobert.evaluation.scoring import rounded
-from videobert.evaluation.steps import Step, Track, clips_of_videos, in_videos, read_steps
+from videobert.evaluation.steps import Step, Track, clips_of_videos, in_videos, matched, read_steps
 from videobert.model.predictor import Predictor, check_same_codebook
 from videobert.model.sequences import Segments, TokenTables, open_tokens
 from videobert.settings import Count, DeviceExecution, Inputs, Outputs, Seed, Settings, Text
@@ -109,8 +110,8 @@ class Task:
         found = [step for step in self.steps if step.video_id in clips]
         if not found:
             raise UserError(
-                f"evaluate.annotations ({self.annotations}) has no step of a test video with tokens: name its videos as "
-                "the manifest's video_id does, or set annotations to null"
+                f"evaluate.annotations ({self.annotations}) has no step of a test video with tokens: name its videos by "
+                "the list's id, the manifest's video_id or the source, or set annotations to null"
             )
         return found
 
@@ -140,9 +141,10 @@ def open_task(
     listed: list[Step] = []
     steps: list[Step] = []
     if annotations is not None and isinstance(inputs, AnnotatedInputs):
-        listed = read_steps(inputs.steps, annotations)
+        where = f"evaluate.annotations: {annotations}"
+        listed = matched(read_steps(inputs.steps, annotations), open_names(inputs.manifest), where)
         slack = tokens.provenance.get("clip_seconds") or math.inf  # unknown: nothing is said to lie after the end
-        steps = in_videos(listed, tokens.ends(), slack, f"evaluate.annotations: {annotations}")
+        steps = in_videos(listed, tokens.ends(), slack, where)
         sources["annotations"] = inputs.steps
     features = None
     if isinstance(inputs, FeatureInputs):

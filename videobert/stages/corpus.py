@@ -58,10 +58,11 @@ def corpus(outputs: CorpusOutputs, settings: CorpusSettings) -> None:
 
     videos, shard_size, register = Path(settings.videos), settings.shard_size, outputs.id_register
     manifest, rows = plan(videos, register, shard_size, settings.test_fraction, settings.seed)
+    listed = {row["video_id"]: row["listed_id"] for row in manifest if "listed_id" in row}
     used = {
         name: value for name, value in settings.fingerprint().items() if name != "videos"
     }  # no path of this machine
-    provenance = make_provenance("corpus", VERSION, used, {"videos": list_file(videos)})
+    provenance = make_provenance("corpus", VERSION, used, {"videos": list_file(videos)}, listed_ids=listed)
     remembered = read_register(register, shard_size)
     remembered.update({identity_of(row["source"]): (row["video_id"], row["shard"]) for row in manifest})
     known = [{"identity": key, "video_id": value[0], "shard": value[1]} for key, value in remembered.items()]

@@ -12,7 +12,7 @@ it takes seconds, and there is nothing to resume.
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from videobert.data.human_tables import read_human_lines
 from videobert.data.provenance import (
@@ -25,6 +25,7 @@ from videobert.data.provenance import (
 )
 from videobert.data.schemas import OUTCOME, TOKENS, TOKENS_FACTS, arrow
 from videobert.data.tables import read_features
+from videobert.data.video_names import VideoNames, open_names
 from videobert.errors import Status, UserError
 from videobert.settings import Count, Inputs, Outputs, Settings, Text
 from videobert.vision.quantizer import Codebook, assign, load
@@ -43,8 +44,8 @@ class TokensSettings(Settings):
     segment_length: Count = 16
     """Visual words in a segment that has no speech; the paper's 16."""
     exclude: Text | None = None
-    """A file with ids of videos to leave out from here on (a takedown, an opt-out), one a line, "#" starts a comment; null:
-    none."""
+    """A file with videos to leave out from here on (a takedown, an opt-out), one a line, by id or source; "#" starts a comment;
+    null: none."""
 
 
 class TokensInputs(Inputs):
@@ -77,7 +78,7 @@ def tokens(inputs: TokensInputs, outputs: TokensOutputs, settings: TokensSetting
     videos = sorted(video for video, row in listed.items() if row["shard"] == inputs.shard)
     if not videos:
         raise UserError(f"{inputs.manifest} has no shard {inputs.shard!r}; its shards are named like '0000'")
-    excluded = _excluded(settings.exclude, listed)
+    excluded = _excluded(settings.exclude, inputs.manifest)
     kept = [video for video in videos if video not in excluded]
 
     tree = load(inputs.centroids)
@@ -111,15 +112,31 @@ def tokens(inputs: TokensInputs, outputs: TokensOutputs, settings: TokensSetting
     )
 
 
-def _excluded(exclude: str | None, listed: dict[str, dict[str, Any]]) -> set[str]:
-    """The ids of the file. One that the manifest does not know is said, since it may be a slip of the pen."""
+def _excluded(exclude: str | None, manifest: Path) -> set[str]:
+    """The ids of the videos that the file names, each by its id or its source.
+
+    Raises UserError when a line names no video: somebody asked for a video to be taken out, and it would stay in.
+    """
     if exclude is None:
         return set()
-    lines = read_human_lines(Path(exclude), f"tokens.exclude: {exclude}")
-    ids = {line.split("#")[0].strip() for line in lines} - {""}
-    if unknown := sorted(ids - listed.keys()):
-        print(f"tokens.exclude: not in the manifest: {', '.join(unknown[:5])} ({len(unknown)} in all)", file=sys.stderr)
-    return ids
+    names, found, unknown = open_names(manifest), set(), []
+    for line in read_human_lines(Path(exclude), f"tokens.exclude: {exclude}"):
+        videos = _named(line, names)
+        found.update(videos)
+        if not videos and line.split("#")[0].strip():
+            unknown.append(line)
+    if unknown:
+        raise UserError(
+            f"tokens.exclude: {exclude} names {len(unknown)} that are no video of the list: {', '.join(unknown[:5])}; correct "
+            "them (the list's id, video_id of results/corpus/manifest.parquet, or the source), or take the lines out"
+        )
+    return found
+
+
+def _named(line: str, names: VideoNames) -> list[str]:
+    """The videos that a line names; "#" may be part of a name or begin a comment."""
+    readings = (line, line.split(" #")[0].strip(), line.split("#")[0].strip())
+    return next((videos for reading in readings if reading and (videos := names.find(reading))), [])
 
 
 def _rank(table: "pa.Table", videos: list[str]) -> "npt.NDArray[np.integer]":
