@@ -81,7 +81,17 @@ def test_a_video_listed_twice_is_one_video_and_reported(tmp_path):
 def test_addresses_that_lead_nowhere_and_names_that_turn_are_set_aside(tmp_path):
     reasons = {f"http://{host}/a.mp4": "no valid URL" for host in ("", "[::1", "..", "x" * 300)}
     reasons |= {"a\u202egpj.mp4": "control characters", f"{'ftp' * 40}://host/a.mp4": "not a kind of source"}
-    good = ["http://[::1]:80/a.mp4", "HTTPS://EXAMPLE.org/b.mp4", "http://☃.example/c.mp4", "/d/👩\u200d🍳.mp4"]
+    reasons |= {f"a{character}b.mp4": "control characters" for character in "\x07\x1b\x85\u2028\u2066"}
+    good = [
+        "a\u3000b.mp4",
+        "a\u00a0b.mp4",
+        "a\u200bb.mp4",
+        "e\u0301.mp4",
+        "http://[::1]:80/a.mp4",
+        "HTTPS://EXAMPLE.org/b.mp4",
+        "http://☃.example/c.mp4",
+        "/d/👩\u200d🍳.mp4",
+    ]
     run(tmp_path, write(tmp_path / "list.tsv", [{"source": source, "title": "t"} for source in [*reasons, *good]]))
     rows = read_table(tmp_path / "ledger.parquet").to_pylist()
     assert [row["status"] for row in rows] == ["unusable"] * len(reasons) + ["ok"] * len(good)
@@ -121,6 +131,17 @@ def test_the_split_is_a_seeded_hash_of_the_id_unless_given(tmp_path):
     assert all(row["split"] == split_of(row["video_id"], 0.2, 1) for row in manifest if row["split"] != "validation")
     assert 0.14 < sum(row["split"] == "test" for row in manifest) / 400 < 0.26
     assert {split_of(f"v{i}", 0.2, 1) == split_of(f"v{i}", 0.2, 2) for i in range(50)} == {True, False}
+
+
+def test_a_file_in_another_spelling_is_there_and_is_watched(tmp_path):
+    (tmp_path / "e\u0301.mp4").write_bytes(b"broken")
+    rows = run(tmp_path, write(tmp_path / "list.tsv", [{"source": str(tmp_path / "é.mp4")}]))
+    before = digest(rows)
+    (tmp_path / "e\u0301.mp4").write_bytes(b"whole and longer")
+    assert digest(rows) != before
+    (tmp_path / "e\u0301.mp4").unlink()
+    with pytest.raises(UserError, match="none of the local files exists"):
+        run(tmp_path, tmp_path / "list.tsv")
 
 
 def test_a_mended_file_is_taken_in_again(tmp_path):

@@ -1,6 +1,7 @@
 """Bringing the media of a shard: rendered or linked. (What comes from the web is in test_web.py.)"""
 
 import os
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,26 @@ def test_local_files_are_linked(tmp_path, monkeypatch):
     assert (tmp_path / "media" / "relative.en.srt").read_text().endswith("Onions.\n")
     assert rows["absolute"]["captions"] == ""
     assert rows["url"]["duration"] == pytest.approx(2.0, abs=0.1)
+
+
+def test_names_in_another_spelling_or_with_wide_spaces_are_found(tmp_path):
+    """A list in NFC, files in NFD, as macOS wrote them; exact names first."""
+    nfc, nfd = (unicodedata.normalize(form, "Crêpes\u3000für\u00a0zwei") for form in ("NFC", "NFD"))
+    (tmp_path / nfd).mkdir()
+    video = write_video(tmp_path / nfd / f"{nfd}.mp4")
+    (tmp_path / nfd / f"{nfd}.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nOnions.\n")
+    both = [write_video(tmp_path / f"{form}.mp4") for form in ("é", "e\u0301")]
+    sources = {
+        "a": str(tmp_path / nfc / f"{nfc}.mp4"),
+        "c": str(both[0]),
+        "d": str(both[1]),
+        "gone": str(tmp_path / nfc / "à.mp4"),
+    }
+    rows = run(tmp_path, sources, {"a": str(tmp_path / nfc / f"{nfc}.srt")})
+    assert {name: row["status"] for name, row in rows.items()} == {"a": "ok", "c": "ok", "d": "ok", "gone": "gone"}
+    targets = [os.readlink(tmp_path / "media" / f"{name}.mp4") for name in "acd"]
+    assert targets == list(map(str, [video, *both]))
+    assert (tmp_path / "media" / rows["a"]["captions"]).read_text().endswith("Onions.\n")
 
 
 def test_what_is_no_video_is_in_the_ledger(tmp_path):

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlparse
 
+from videobert.data.file_names import existing
 from videobert.data.human_tables import read_human_table
 from videobert.data.provenance import read_table
-from videobert.data.text import one_line
+from videobert.data.text import is_control, one_line
 from videobert.errors import Status, UserError
 
 COLUMNS = ("source", "id", "split", "captions", "title", "license")
@@ -170,7 +171,7 @@ def _problem(source: str) -> str:
         return f"{scheme[1][:20]}: is not a kind of source that is known"
     if scheme and scheme[1].lower() != "file" and not _host(source):
         return "source is no valid URL"
-    return "" if source == one_line(source, longest=len(source)) else "source has control characters"
+    return "source has control characters" if any(map(is_control, source)) else ""
 
 
 def _host(url: str) -> bytes:
@@ -182,14 +183,14 @@ def _host(url: str) -> bytes:
 
 def _reachable(source: str) -> bool:
     path = local_path(source)
-    return path is None or os.path.exists(path)  # Path.exists() raises an error at a name that is too long
+    return path is None or existing(path) is not None
 
 
 def _stamp(source: str) -> tuple[int, ...]:
     """Size and time of a local file: a file that was mended is taken in again."""
     path = local_path(source) if source else None
     try:
-        state = os.stat(path) if path else None
+        state = os.stat(existing(path) or path) if path else None
     except (OSError, ValueError):  # ValueError: a NUL in the name
         state = None
     return (state.st_size, state.st_mtime_ns) if state else ()

@@ -2,6 +2,7 @@
 
 import unicodedata
 
+TURNS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # of the direction of writing
 JOINERS = "\u200c\u200d"  # emoji and some scripts need them
 ZERO_WIDTH_SPACE = "\u200b"
 # Scripts that part words by a zero-width space, if by anything: Thai, Lao, Tibetan, Myanmar, Khmer, and their neighbours.
@@ -30,6 +31,11 @@ def _shown(before: str, character: str, after: str) -> str:
 
 def _is_without_spaces(character: str) -> bool:
     return any(first <= ord(character) <= last for first, last in WITHOUT_SPACES)
+
+
+def is_control(character: str) -> bool:
+    """Whether a character does something instead of being shown: a control, a line end, a turn of the direction of writing."""
+    return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in TURNS
 
 
 def one_line(text: str, longest: int = 300) -> str:

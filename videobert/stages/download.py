@@ -32,6 +32,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from videobert.data.file_names import existing
 from videobert.data.ledger import file_facts, process_videos, remove_journal
 from videobert.data.manifest import local_path, rows_of
 from videobert.data.provenance import atomic, make_provenance, read_provenance, read_table, write_table
@@ -273,8 +274,9 @@ def _kitchen_steps(rows: list[dict[str, Any]]) -> Iterator[tuple[Any, ...]]:
 
 
 def _local(source: str, part: Path) -> Path:
-    path = local_path(source)
-    if path is None or not os.path.exists(path):
+    given = local_path(source)
+    path = existing(given) if given else None
+    if path is None:
         raise VideoError(Status.GONE, f"there is no file {source}")
     if not path.is_file():
         raise VideoError(Status.UNUSABLE, f"{source} is not a file")
@@ -283,7 +285,7 @@ def _local(source: str, part: Path) -> Path:
 
 def _own_captions(row: dict[str, Any], part: Path, languages: list[str]) -> Path | None:
     """A link to the captions that the user's list names. Their lack does not cost the video."""
-    path = Path(row["captions"])
+    path = existing(row["captions"]) or Path(row["captions"])
     if path.suffix.lower() not in (".vtt", ".srt") or not os.path.isfile(path):
         text = one_line(f"{row['video_id']}: captions {path} are not a .vtt or .srt file that exists", longest=1000)
         print(text, file=sys.stderr)
