@@ -10,6 +10,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -110,9 +111,28 @@ def section(stage: str, **changes: Any) -> dict[str, Any]:
     return yaml.safe_load((ROOT / "config.yaml").read_text())[stage] | changes
 
 
+def twice(stage: Callable[..., None]) -> Callable[..., None]:
+    """A stage as its users run it: a video that reaches a bound is tried alone by a second job."""
+
+    def run(*files: Path, **values: Any) -> None:
+        try:
+            stage(*files, **values)
+        except UserError as error:
+            if "tries these alone" not in str(error):
+                raise
+            print(error, file=sys.stderr)
+            stage(*files, **values)
+
+    return run
+
+
 def stages(folder: Path, shard: str) -> None:
     """One shard's media through the stages; prints what they took. Runs in a process of its own."""
-    from calls import download, features, frames, transcribe
+    import calls
+
+    download, transcribe, frames, features = map(
+        twice, (calls.download, calls.transcribe, calls.frames, calls.features)
+    )
 
     register, media = folder / "register.parquet", folder / "download" / shard / "ledger.parquet"
     common = {"videos": folder / "videos.tsv", "register": register, "shard_size": (MEDIA + CAPTIONS) // 2}

@@ -147,9 +147,9 @@ def test_a_site_that_refuses_is_left_alone_until_it_is_asked_for_again(tmp_path,
     assert "/plain/9.mp4" not in {path for path, _ in site.asked}
     assert "videobert retry RESULTS blocked" in capfd.readouterr().err
     # Another run changes nothing by itself.
-    assert retried(Layout(tmp_path), "0000") == "0"
+    assert retried(Layout(tmp_path), "download", "0000") == "0"
     retry(tmp_path, ["blocked"])
-    assert retried(Layout(tmp_path), "0000") == "1"
+    assert retried(Layout(tmp_path), "download", "0000") == "1"
     assert "7 blocked, in 1 of 1 shards" in capfd.readouterr().err
     for number in (2, 4, 5):
         site.answers[f"/{kinds[number]}/{number}.mp4"] = "plain"

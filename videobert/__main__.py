@@ -46,6 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     from videobert.cli import run
     from videobert.errors import UserError
+    from videobert.machine import machine_fault
     from videobert.process import end_with_workflow
 
     end_with_workflow()
@@ -56,6 +57,10 @@ def main(arguments: list[str] | None = None) -> None:
             run(function(stage), rest, f"videobert {stage}")
     except UserError as error:
         sys.exit("\n".join(f"videobert {stage}: {line}" for line in str(error).split("\n")))
+    except (OSError, MemoryError) as error:
+        if not (fault := machine_fault(error)):
+            raise
+        sys.exit(f"videobert {stage}: {fault}; what is done is kept, run the same command again")
     except ModuleNotFoundError as error:
         sys.exit(f"videobert {stage}: {_missing(error)}")
 

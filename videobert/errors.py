@@ -42,3 +42,13 @@ class VideoError(Exception):
         super().__init__(f"{status}: {reason}")
         self.status = Status(status)
         self.reason = reason
+
+
+class BoundError(VideoError):
+    """A video took more memory or time than we give a stranger's file.
+
+    A busy machine looks the same, so it counts against the video only when it happens again with the video alone.
+    """
+
+    def __init__(self, reason: str):
+        super().__init__(Status.UNUSABLE, reason)

@@ -12,6 +12,7 @@ from os import PathLike
 KEPT_LEDGER = ".ledger.parquet"  # the hidden copy of the download's ledger, which Snakemake does not delete
 
 SHARDED = ("download", "transcribe", "frames", "features", "tokens")
+PER_VIDEO = SHARDED[:-1]  # the stages in which a video can be lost
 
 
 class ModelFolder:
@@ -99,13 +100,18 @@ class Layout:
     def kept_ledger(self, shard: str) -> str:
         return f"{self.folder('download')}/{shard}/{KEPT_LEDGER}"
 
-    def journal(self, shard: str) -> str:
-        """What the download of a shard that was broken off has done."""
-        return f"{self.folder('download')}/{shard}/.journal"
+    def journal(self, stage: str, shard: str) -> str:
+        """What the job of a shard that was broken off has done."""
+        return self._hidden(stage, shard, ".journal")
 
-    def retries(self, shard: str) -> str:
+    def retries(self, stage: str, shard: str) -> str:
         """How often `videobert retry` asked for a shard's videos again."""
-        return f"{self.folder('download')}/{shard}/.retried"
+        return self._hidden(stage, shard, ".retried")
+
+    def _hidden(self, stage: str, shard: str, name: str) -> str:
+        if stage in ("download", "frames"):
+            return f"{self.folder(stage)}/{shard}/{name}"
+        return f"{self.folder(stage)}/{name}/{shard}"
 
     def ledger(self, stage: str) -> str:
         """What became of each video in a stage, over all shards."""

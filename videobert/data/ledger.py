@@ -2,9 +2,12 @@
 
 The shard is the unit of a job, the video the unit of failure and of resumption. `process_videos` calls `work` for one video after
 the other behind a progress bar. What a video gives (a row of facts, and for some stages a table) is kept in a journal,
-a hidden folder beside the output, so that a job that is killed goes on where it was. A `VideoError` becomes a ledger row. So
-does any other exception, with its traceback in the log, since one strange file must not cost the other 255; but when
-every video of a shard fails in a way nobody foresaw, the fault is ours or the machine's, and the job fails.
+a hidden folder beside the output, so that a job that is killed or fails goes on where it was.
+
+What goes wrong has three ends. A `VideoError` is the video's own: a row. A fault of the machine (videobert/machine.py) ends the
+job at once, and no video has a row for it. Anything else, and a bound that a video reached, may be either: the job does the
+other videos, then fails and names these. The next job tries them alone; what fails again has a row, and `videobert retry`
+takes it up. When all videos of a shard fail so, it is not the videos.
 
 A ledger is a Parquet file with a row for each video of the shard: `video_id`, `status` (a word of
 `Status`), `reason` (a sentence), and what the stage adds.
@@ -14,14 +17,15 @@ import json
 import shutil
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from videobert.data.provenance import FORMAT, atomic, provenance_key, read_table, sha256, write_table
+from videobert.data.provenance import FORMAT, atomic, provenance_key, read_provenance, read_table, sha256, write_table
 from videobert.data.schemas import LEDGER, OUTCOME, SHA256, SIZE, arrow, names
 from videobert.data.text import one_line
-from videobert.errors import Status, UserError, VideoError
+from videobert.errors import BoundError, Status, UserError, VideoError
+from videobert.machine import MachineFault, machine_fault
 from videobert.settings import Inputs, Outputs
 
 if TYPE_CHECKING:
@@ -54,32 +58,81 @@ def process_videos(
 
     _open_journal(journal, provenance)
     rows, tables = [], []
-    unforeseen = 0
     for video in tqdm(videos, desc=provenance["stage"], unit="video", mininterval=1, file=sys.stderr):
-        entry = journal / f"{video['video_id']}.json"
-        if entry.exists():
-            row = json.loads(entry.read_text())
-        else:
-            row, table = _attempt(video, work)
-            if table is not None:
-                _write(table, journal / f"{video['video_id']}.parquet")
-            with atomic(entry) as temporary:
-                temporary.write_text(json.dumps(row))
-        unforeseen += row["status"] == Status.FAILED
+        entry = _Entry(journal, video["video_id"])
+        result = entry.read(table_schema)
+        if result is None:
+            result = _attempt(video, work)
+            entry.write(*result)
+        row, table = result
         rows.append(row)
-        part = journal / f"{video['video_id']}.parquet"
-        if table_schema is not None and row["status"] == Status.OK:
-            tables.append(read_table(part).cast(table_schema))
-    if videos and unforeseen == len(videos):
-        shutil.rmtree(journal)
-        raise UserError(f"every video of this shard failed; the first: {rows[0]['reason']} (traceback above)")
+        if table_schema is not None and table is not None:
+            tables.append(table.cast(table_schema))
+    _refuse_doubtful(rows, journal)
     ledger = pa.Table.from_pylist(rows, schema=pa.schema([*arrow(OUTCOME), *schema]))
     return ledger, None if table_schema is None else pa.concat_tables([table_schema.empty_table(), *tables])
+
+
+class _Entry:
+    """What a video gave, in a journal: its row, and its part of the table."""
+
+    def __init__(self, journal: Path, video_id: str) -> None:
+        self.row = journal / f"{video_id}.json"
+        self.part = journal / f"{video_id}.parquet"
+        self.doubt = journal / f"{video_id}.doubt"  # the video was tried with others, and failed as it should not
+
+    def read(self, table_schema: "pa.Schema | None") -> Result | None:
+        """None when there is nothing, or what a power cut left of it."""
+        try:
+            row = json.loads(self.row.read_text(encoding="utf-8"))
+            wanted = table_schema is not None and row["status"] == Status.OK
+            return row, read_table(self.part) if wanted else None
+        except (FileNotFoundError, ValueError, UserError, KeyError):
+            return None
+
+    def write(self, row: dict[str, Any], table: "pa.Table | None") -> None:
+        if row.get("doubtful") and not self.doubt.exists():
+            with atomic(self.doubt) as temporary:
+                temporary.touch()
+            return
+        row.pop("doubtful", None)
+        if table is not None:
+            _write(table, self.part)
+        with atomic(self.row) as temporary:
+            temporary.write_text(json.dumps(row), encoding="utf-8")
 
 
 def remove_journal(journal: Path) -> None:
     """Removes the journal: called when the outputs are in place."""
     shutil.rmtree(journal, ignore_errors=True)
+
+
+def reopen_journal(journal: Path, ledger: Path, table: Path | None, again: Collection[str]) -> list[str]:
+    """Makes a finished shard's journal anew, without the videos whose status is one of `again`; gives their statuses.
+
+    The next job does these alone. Nothing is written when there is none.
+
+    Args:
+        journal: the stage's journal of this shard.
+        ledger: the shard's ledger.
+        table: the shard's table, where the stage writes one.
+        again: statuses.
+    """
+    import pyarrow.compute as pc
+
+    rows = read_table(ledger).to_pylist()
+    lost = [row["status"] for row in rows if row["status"] in again]
+    if not lost:
+        return []
+    provenance = {name: value for name, value in read_provenance(ledger).items() if name != "format"}
+    _open_journal(journal, provenance)
+    parts = read_table(table) if table else None
+    for row in rows:
+        if row["status"] not in again:
+            wanted = parts is not None and row["status"] == Status.OK
+            part = parts.filter(pc.equal(parts["video_id"], row["video_id"])) if parts and wanted else None
+            _Entry(journal, row["video_id"]).write(row, part)
+    return lost
 
 
 def completed(path: Path) -> list[dict[str, Any]]:
@@ -141,12 +194,13 @@ def ledger(inputs: LedgerInputs, outputs: LedgerOutputs) -> None:
     write_table(table, outputs.ledger, {"stage": inputs.stage})
     counts = sorted(pc.value_counts(table["status"]).to_pylist(), key=lambda item: -item["counts"])
     print(f"{inputs.stage}: " + ", ".join(f"{item['counts']} {item['values']}" for item in counts), file=sys.stderr)
-    again = [item["values"] for item in counts if item["values"] in (Status.BLOCKED, Status.TRANSIENT)]
-    if inputs.stage == "download" and again:
-        results = outputs.ledger.parents[1]
+    again = [Status.FAILED, *([Status.BLOCKED, Status.TRANSIENT] if inputs.stage == "download" else [])]
+    lost = [item["values"] for item in counts if item["values"] in again]
+    if lost:
+        help_ = " (docs/your-own-videos.md says what helps)" if set(lost) - {Status.FAILED} else ""
         print(
-            f"To try the {' and '.join(again)} ones again: videobert retry {results} {' '.join(again)}, and this command "
-            "once more (docs/your-own-videos.md says what helps).",
+            f"To try the {' and '.join(lost)} ones again: videobert retry {outputs.ledger.parents[1]} {' '.join(lost)}, and this "
+            f"command once more{help_}.",
             file=sys.stderr,
         )
 
@@ -161,19 +215,39 @@ def _open_journal(journal: Path, provenance: dict[str, Any]) -> None:
             temporary.write_text(key)
 
 
-def _attempt(video: dict[str, Any], work: Callable[[dict[str, Any]], Result]) -> tuple[dict[str, Any], Any]:
+def _refuse_doubtful(rows: list[dict[str, Any]], journal: Path) -> None:
+    """Raises UserError when videos failed that are not known to be at fault."""
+    doubtful = [row for row in rows if row.get("doubtful")]
+    first = f"{doubtful[0]['video_id']}: {doubtful[0]['reason']}" if doubtful else ""
+    if len(rows) > 1 and len(doubtful) == len(rows):
+        shutil.rmtree(journal)  # so that the next job tries them as it did this time
+        raise UserError(f"every video of this shard failed, so it is hardly the videos; the first: {first} (see above)")
+    if doubtful:
+        raise UserError(
+            f"{len(doubtful)} of {len(rows)} videos failed in a way that nobody foresaw; the first: {first} (see above). The "
+            "others are done and kept. Run the same command again: it tries these alone, and leaves out what fails again"
+        )
+
+
+def _attempt(video: dict[str, Any], work: Callable[[dict[str, Any]], Result]) -> Result:
     row = {"video_id": video["video_id"], "status": Status.OK, "reason": ""}
     try:
         facts, table = work(video)
         return {**row, **facts}, table
     except VideoError as error:
         print(one_line(f"{video['video_id']}: {error}", longest=1000), file=sys.stderr)
-        return {**row, "status": error.status, "reason": one_line(error.reason)}, None
+        doubt = {"doubtful": True} if isinstance(error, BoundError) else {}
+        return {**row, "status": error.status, "reason": one_line(error.reason), **doubt}, None
+    except MachineFault as error:
+        raise MachineFault(f"{video['video_id']} is not done: {error}") from None
     except UserError:
         raise
     except Exception as error:
+        if fault := machine_fault(error, f"{video['video_id']} is not done"):
+            raise fault from error
         traceback.print_exc()
-        return {**row, "status": Status.FAILED, "reason": one_line(f"{type(error).__name__}: {error}")}, None
+        reason = one_line(f"{type(error).__name__}: {error}")
+        return {**row, "status": Status.FAILED, "reason": reason, "doubtful": True}, None
 
 
 def _write(table: "pa.Table", path: Path) -> None:

@@ -1,7 +1,8 @@
 """How results are written: whole or not at all, and each saying how it was made.
 
 Every output goes to a temporary name beside its own and is renamed when complete, so that a killed job leaves nothing
-half-written where a later stage would read it. Every output carries its provenance: the stage, the version of the stage's
+half-written where a later stage would read it; and it is flushed to the disk before that, or after a power cut the new name
+could stand for an empty file. Every output carries its provenance: the stage, the version of the stage's
 meaning, its settings, how it was executed, the packages that shaped it and the hashes of its inputs. Parquet and
 safetensors files carry it in their metadata, JSON files under the key "provenance". No date, host name or absolute path
 goes into it: the same settings, the same inputs and the same execution give the same bytes.
@@ -10,19 +11,21 @@ Beside it stands the format of the file: which columns, keys and neighbours it h
 are, or `videobert upgrade` brings them up to date (videobert/upgrade.py); those of a newer one are refused.
 """
 
+import errno
 import hashlib
 import json
 import os
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videobert.data.text import one_line
 from videobert.errors import UserError
+from videobert.machine import writing_fault
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,22 +37,60 @@ FORMAT = 2
 OLD_KEY = "made"
 
 
+# The permissions that the user gives to new files; some libraries give their own. (It can only be asked for by a change.)
+_UMASK = os.umask(0)
+os.umask(_UMASK)
+
+
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path` (file or folder, same suffix); renames it to `path` if the block succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Yields a temporary path beside `path` (file or folder, same suffix); renames it to `path` if the block succeeds.
+
+    Raises MachineFault that names the file when it cannot be written.
+    """
     # The leading dot hides it from readers of the folder; the suffix stays, since encoders choose formats by it.
     temporary = path.with_name(f".{uuid.uuid4().hex[:8]}-{path.name}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        for part in sorted(temporary.rglob("*")) if temporary.is_dir() else [temporary]:
+            if part.is_file() and not part.is_symlink():
+                _finish(part)
         if temporary.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         os.replace(temporary, path)
+        _flush(path.parent)
+    except Exception as error:
+        if fault := writing_fault(error, path):
+            raise fault from error
+        raise
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)
         else:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # it is not there, or cannot be
+                temporary.unlink()
+
+
+def _finish(file: Path) -> None:
+    """Gives a file the user's permissions, and flushes it to the disk."""
+    os.chmod(file, 0o666 & ~_UMASK)
+    _flush(file)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (
+            errno.EINVAL,
+            errno.ENOTSUP,
+            errno.EBADF,
+        ):  # some disks do not know it, of folders above all
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def sha256(path: Path) -> str:

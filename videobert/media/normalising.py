@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from videobert.data.provenance import atomic
 from videobert.data.text import one_line
-from videobert.errors import Status, UserError, VideoError
+from videobert.errors import BoundError, Status, VideoError
+from videobert.machine import MachineFault
 from videobert.media.bounded import run_bounded
 from videobert.media.decoding import DECODE_MEMORY, LONGEST, MAX_PIXELS, SAFE, count_frames
 from videobert.media.ffmpeg import ffmpeg_binary
@@ -23,8 +24,19 @@ from videobert.media.probing import probe
 SHORTEST_PART = 1.5
 
 
-# What ffmpeg says when the machine, not the video, is at fault.
-MACHINE_FAULTS = ("No space left on device", "Disk quota exceeded", "Read-only file system")
+# What ffmpeg says when the machine, not the video, is at fault. An error of input and output is the machine's where it writes:
+# of a file that is cut off it says the same.
+MACHINE_FAULTS = (
+    "No space left on device",
+    "Disk quota exceeded",
+    "Read-only file system",
+    "Stale file handle",
+    "Too many open files",
+    "Permission denied",
+)
+WRITING = re.compile(r"av_interleaved_write_frame|Error (writing|muxing|submitting a packet to the muxer|closing file)")
+# How it ends when it is asked to: by a signal that it obeys and does not name.
+ASKED_TO_STOP = 255
 
 
 # Seconds without a new picture beyond which the fill is made of small pictures.
@@ -106,8 +118,14 @@ def _ffmpeg(source: Path, target: Path, facts: dict[str, Any], form: FrameFormat
     command = ffmpeg.compile(job.global_args("-max_alloc", str(LARGEST_PIECE)), ffmpeg_binary(), overwrite_output=True)
     code, lines = run_bounded(command, _time_limit(source, facts["duration"]), DECODE_MEMORY)
     complaint = _complaint(lines, source)
-    if any(fault in line for line in lines for fault in MACHINE_FAULTS):
-        raise UserError(f"ffmpeg could not write {target}: {complaint}")
+    if code == ASKED_TO_STOP and not complaint:
+        raise MachineFault("ffmpeg was asked to stop from outside; run the same command again")
+    if any(fault in line for line in lines for fault in MACHINE_FAULTS) or (code and any(map(WRITING.search, lines))):
+        raise MachineFault(
+            f"ffmpeg could not write {target}: {complaint}; what is done is kept, run the same command again"
+        )
+    if code and any("Cannot allocate memory" in line for line in lines):
+        raise BoundError(f"{complaint or 'Cannot allocate memory'}; ffmpeg gets {DECODE_MEMORY >> 20} MB for it")
     if code < 0:
         raise VideoError(Status.UNUSABLE, f"ffmpeg ended by {Signals(-code).name}")
     if code:

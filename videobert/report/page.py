@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from videobert.data.provenance import atomic
+from videobert.errors import Status
 from videobert.layout import Layout
 from videobert.report import headlines
 from videobert.report.gathering import gather
@@ -210,6 +211,10 @@ def summarise(facts: dict[str, Any], layout: Layout, page: Path) -> str:
         if step["lost"]:
             statuses = ", ".join(f"{count} {status}" for status, count in step["statuses"])
             lines.append(f"  {step['stage']:<12}{number(step['lost'])} lost: {statuses}")
+            if any(status == Status.FAILED for _, status in step["statuses"]):
+                lines.append(
+                    f"  {'':<12}failed: nobody foresaw why; videobert retry {layout.results} failed, and run again"
+                )
     if warning := collapse(facts["codebook"]):
         lines += wrap(f"warning     {warning}", width=100, subsequent_indent=" " * 12)
     lines.append("")

@@ -171,6 +171,7 @@ class _Shard:
         """Fetches one video and its captions to the folder; gives its facts for the ledger."""
         part = self._part(row["source"])
         file, caption, facts = self._media(row, part)
+        read = file_facts(file)  # first: a disk that cannot read it must not look like a file that is broken
         found = probe(file)
         if not found["has_video"]:
             raise VideoError(Status.UNUSABLE, "it has no video stream")
@@ -180,7 +181,7 @@ class _Shard:
         if row["captions"]:
             caption = _own_captions(row, part, self.settings.captions)
         facts["captions"] = _place_captions(caption, self.folder, row["video_id"])
-        facts |= file_facts(file)
+        facts |= read
         facts["path"] = _place(file, self.folder, row["video_id"] + _suffix(file.name))
         shutil.rmtree(part)
         return facts

@@ -5,7 +5,6 @@ check, rate limit, age, country), `transient` (the network; worth another try) a
 can be had). The HTTP status decides, else the kind of error, else what the site said.
 """
 
-import errno
 import re
 import time
 from collections.abc import Iterator
@@ -14,10 +13,10 @@ from email.utils import parsedate_to_datetime
 from yt_dlp.networking.exceptions import HTTPError, RequestError, TransportError
 from yt_dlp.utils import ContentTooShortError, GeoRestrictedError, ThrottledDownload, UnsupportedError
 
-from videobert.errors import Status, UserError, VideoError
+from videobert.errors import Status, VideoError
+from videobert.machine import machine_fault
 
 LONGEST_BACK_OFF = 30.0  # seconds between two tries
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # what the operating system says of a disk that takes no more
 
 # Classes by what sites say, when there is no HTTP status to go by; the first that fits. A private video also asks to
 # sign in, a rate limit also says "unavailable" and "try again later", and a format is "not available" of a video that is.
@@ -50,12 +49,13 @@ ABOUT_US = r"HTTP Error (403|407|429)|not a bot|captcha|unusual traffic|rate.?li
 def video_error(error: Exception) -> VideoError:
     """The class of a yt-dlp error: by the HTTP status, the kind of error, or what the site said.
 
-    Raises UserError when the disk is the reason: it would be the same for every video that follows.
+    Raises MachineFault when this machine is the reason: it would be the same for every video that follows.
     """
     causes = list(_causes(error))
     reason = plain(error)
-    if any(isinstance(cause, OSError) and cause.errno in FULL for cause in causes):
-        raise UserError(f"download: {reason}; make room, and run the same command again") from None
+    for cause in causes:
+        if isinstance(cause, OSError | MemoryError) and (fault := machine_fault(cause, "download")):
+            raise fault from None
     code = status_of(error)
     if code:
         return VideoError(_class_of(code), reason)

@@ -16,6 +16,7 @@ from videobert.layout import SHARDED, Layout
 from videobert.model.settings import PretrainSettings
 from videobert.pipeline import STAGES, version
 from videobert.process import acquire_lock, prepare_jobs
+from videobert.stages.retry import retried
 from videobert.upgrade import UPGRADING, refuse_older
 from videobert.upstream import shared_stages
 
@@ -89,6 +90,11 @@ def execution(stage):
         return configuration.untracked(CONFIG, stage)
 
     return flags
+
+
+def retries(stage):
+    """A rule's tracked parameter: how often `videobert retry` asked for a shard's videos again."""
+    return lambda wildcards: retried(OWN, stage, wildcards.shard)
 
 
 LOCKS = []

@@ -1,6 +1,5 @@
 # The videos: fetched, linked or rendered.
 
-from videobert.stages.retry import retried
 from videobert.web.options import DownloadExecution
 
 
@@ -22,7 +21,7 @@ rule download_shard:
         settings=settings("download"),
         execution=execution("download"),
         options=configuration.flags(configuration.part(CONFIG, DownloadExecution).selection()),
-        retried=lambda wildcards: retried(OWN, wildcards.shard),
+        retried=retries("download"),
         # The job reads the list, yet the list is no input: `sources` tells what is new for this shard, so that videos
         # appended elsewhere in the list rerun nothing. (Nor is the manifest, as ancient(): Snakemake 9.27 then forgets
         # jobs with missing or outdated outputs whenever the manifest itself is to be remade.)

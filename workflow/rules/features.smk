@@ -18,6 +18,7 @@ rule features_shard:
         version=version("features"),
         settings=settings("features"),
         execution=execution("features"),
+        retried=retries("features"),
     shell:
         "python -m videobert features --frames {input.frames:q}"
         " --table {output.table:q} --ledger {output.ledger:q} {params.settings} {params.execution} > {log:q} 2>&1"
@@ -35,7 +36,7 @@ rule features_ledger:
         "../../envs/corpus.yaml"
     shell:
         "python -m videobert ledger --stage features --ledgers {input.ledgers:q} --manifest {input.manifest:q}"
-        " --ledger {output:q} > {log:q} 2>&1"
+        " --ledger {output:q} 2>&1 | tee {log:q}"
 
 
 rule features:

@@ -16,6 +16,7 @@ rule frames_shard:
         version=version("frames"),
         settings=settings("frames"),
         execution=execution("frames"),
+        retried=retries("frames"),
     shell:
         "python -m videobert frames --download {input.download:q}"
         " --ledger {output.ledger:q} {params.settings} {params.execution} > {log:q} 2>&1"
@@ -33,7 +34,7 @@ rule frames_ledger:
         "../../envs/corpus.yaml"
     shell:
         "python -m videobert ledger --stage frames --ledgers {input.ledgers:q} --manifest {input.manifest:q}"
-        " --ledger {output:q} > {log:q} 2>&1"
+        " --ledger {output:q} 2>&1 | tee {log:q}"
 
 
 rule frames:

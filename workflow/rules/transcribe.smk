@@ -18,6 +18,7 @@ rule transcribe_shard:
         version=version("transcribe"),
         settings=settings("transcribe"),
         execution=execution("transcribe"),
+        retried=retries("transcribe"),
     shell:
         "python -m videobert transcribe --download {input.download:q}"
         " --table {output.table:q} --ledger {output.ledger:q} {params.settings} {params.execution} > {log:q} 2>&1"
@@ -35,7 +36,7 @@ rule transcribe_ledger:
         "../../envs/corpus.yaml"
     shell:
         "python -m videobert ledger --stage transcribe --ledgers {input.ledgers:q} --manifest {input.manifest:q}"
-        " --ledger {output:q} > {log:q} 2>&1"
+        " --ledger {output:q} 2>&1 | tee {log:q}"
 
 
 rule transcribe:
