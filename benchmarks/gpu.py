@@ -883,7 +883,7 @@ def main() -> int:
     setup = Setup(device, options.tiny or device == "cpu", options.whisper)
     if options.rows:
         (part,) = parts
-        with open(options.rows, "a") as file:
+        with open(options.rows, "a", encoding="utf-8") as file:
             for row in rows_of(part, setup, START):
                 file.write(json.dumps(row) + "\n")
                 file.flush()
@@ -901,7 +901,7 @@ def main() -> int:
     output = options.output or (default_output() if device == "cuda" else None)
     if output:
         output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(text)
+        output.write_text(text, encoding="utf-8")
         print(f"gpu: written to {output}", file=sys.stderr)
     return int(any(row["state"] == "failed" for row in rows))
 
@@ -978,7 +978,7 @@ def apart_rows(part: str, setup: Setup) -> list[dict[str, str]]:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        rows = [json.loads(line) for line in file.read_text().splitlines()]
+        rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     return rows + ([row(part, "the part", ended, "failed")] if ended else [])
 
 

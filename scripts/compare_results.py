@@ -87,7 +87,7 @@ def _compare_tensors(before: Path, after: Path) -> Iterator[str]:
 
 
 def _without_provenance(path: Path) -> Any:
-    values = json.loads(path.read_text())
+    values = json.loads(path.read_text(encoding="utf-8"))
     return (
         {key: value for key, value in values.items() if key not in PROVENANCE} if isinstance(values, dict) else values
     )

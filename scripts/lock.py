@@ -48,21 +48,23 @@ def write_environments() -> None:
     pins = read_lock()
     for stage in STAGES:
         if stage != "ledger":  # it runs in the environment of corpus
-            (ROOT / "envs" / f"{stage}.yaml").write_text(environment(stage, pins))
+            (ROOT / "envs" / f"{stage}.yaml").write_text(environment(stage, pins), encoding="utf-8")
 
 
 def write_lock(options: list[str]) -> None:
     uv = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--all-extras", "--universal"]
     uv += ["--python-version", PYTHON, "--no-header", "--no-annotate", "--quiet", "--output-file", str(LOCK)]
     subprocess.run([*uv, *options], cwd=ROOT, check=True)
-    lines = [line for line in LOCK.read_text().splitlines() if not re.match(r"#|cuda-|nvidia-|triton", line)]
-    LOCK.write_text(HEAD + "\n".join(lines) + "\n")
+    lines = [
+        line for line in LOCK.read_text(encoding="utf-8").splitlines() if not re.match(r"#|cuda-|nvidia-|triton", line)
+    ]
+    LOCK.write_text(HEAD + "\n".join(lines) + "\n", encoding="utf-8")
 
 
 def read_lock() -> dict[str, str]:
     """Package -> version. Where systems differ in it, the one of Linux and Python 3.11 stands first or alone."""
     pins: dict[str, str] = {}
-    for name, version in re.findall(r"^([\w.-]+)==([\w.+!]+)", LOCK.read_text(), re.MULTILINE):
+    for name, version in re.findall(r"^([\w.-]+)==([\w.+!]+)", LOCK.read_text(encoding="utf-8"), re.MULTILINE):
         pins.setdefault(name.lower(), version)
     return pins
 
@@ -98,7 +100,7 @@ def modules(module: str) -> set[str]:
 def source_of(module: str) -> str:
     path = ROOT / module.replace(".", "/")
     file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    return file.read_text()
+    return file.read_text(encoding="utf-8")
 
 
 GRAPH = grimp.build_graph("videobert", include_external_packages=True, exclude_type_checking_imports=True)

@@ -53,14 +53,17 @@ class Shared:
                 assert not folder.exists(), f"{name} could not be made; see the first test that asked for it"
                 folder.mkdir()
                 make(folder)
-                state.write_text(json.dumps(contents(folder)))
+                state.write_text(json.dumps(contents(folder)), encoding="utf-8")
         self.asked.add(folder)
         return folder
 
     def check(self) -> None:
         """Fails when a test has changed something."""
         for folder in sorted(self.asked):
-            expected, found = json.loads((folder.parent / f"{folder.name}.state").read_text()), contents(folder)
+            expected, found = (
+                json.loads((folder.parent / f"{folder.name}.state").read_text(encoding="utf-8")),
+                contents(folder),
+            )
             changed = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
             assert not changed, f"a test wrote into what all share, {folder}: {', '.join(changed[:9])}; take a copy"
 
@@ -166,11 +169,11 @@ def jobs(said: str) -> dict[str, int]:
 
 def configure(folder: Path, **sections: dict) -> None:
     """Writes config.yaml: the shipped one, made small, with these sections' keys changed."""
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
     for changes in (SMALL, sections):
         for section, values in changes.items():
             config[section] = {**config[section], **values} if isinstance(values, dict) else values
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
 
 
 def project(folder: Path, files: Path, sources: list[str] = SOURCES) -> Path:
@@ -178,7 +181,7 @@ def project(folder: Path, files: Path, sources: list[str] = SOURCES) -> Path:
     folder.mkdir(parents=True)
     shutil.copytree(files, folder / "files")
     rows = [f"{source}\t{SPLITS.get(source, 'train')}" for source in sources]
-    (folder / "videos.tsv").write_text("source\tsplit\n" + "\n".join(rows) + "\n")
+    (folder / "videos.tsv").write_text("source\tsplit\n" + "\n".join(rows) + "\n", encoding="utf-8")
     configure(folder)
     return folder
 
@@ -200,7 +203,7 @@ def strangers(whole: Path, folder: Path) -> None:
     data = whole.read_bytes()
     (folder / "cut.mp4").write_bytes(data[: len(data) // 2])
     (folder / "empty.mp4").write_bytes(b"")
-    (folder / "text.mp4").write_text("#!/bin/sh\necho I am no video\n")
+    (folder / "text.mp4").write_text("#!/bin/sh\necho I am no video\n", encoding="utf-8")
     # Ten seconds without sound are enough; the second must not be the same file.
     cut(whole, folder / "mute.mp4", 10, sound=False)
     cut(whole, folder / "later.mp4", 12, sound=False)

@@ -26,7 +26,7 @@ class Runner:
             output = Path(folder) / "printed"
             self.process.stdin.write(json.dumps([str(output), *arguments]) + "\n")
             self.process.stdin.flush()
-            status, printed = self.process.stdout.readline().strip(), output.read_text()
+            status, printed = self.process.stdout.readline().strip(), output.read_text(encoding="utf-8")
         assert (status == "0") == check, printed
         return printed
 
@@ -43,7 +43,6 @@ def serve() -> None:
     import pandas  # noqa: F401
     import pyarrow.parquet  # noqa: F401
     import snakemake.cli
-    import snakemake.report
     import yte  # noqa: F401
 
     for line in sys.stdin:

@@ -183,7 +183,9 @@ def _vocabulary(folder: Path, scripts: list) -> None:
     tokenizer.add_special_tokens(SPECIAL)
     folder.mkdir(parents=True)
     tokenizer.save(str(folder / "tokenizer.json"))
-    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}), encoding="utf-8"
+    )
 
 
 def _codebook(folder: Path, words: int, seed: int) -> None:

@@ -211,7 +211,7 @@ def _noting(calls, really, *given):
 
 def test_a_file_that_cannot_be_indexed_is_left_out_with_its_reason(model, short, tmp_path, capsys):
     text, brief, gone = tmp_path / "text.mp4", tmp_path / "brief.mp4", tmp_path / "gone.mp4"
-    text.write_text("#!/bin/sh\necho I am no video\n")
+    text.write_text("#!/bin/sh\necho I am no video\n", encoding="utf-8")
     cut(short, brief, 0.5)
     count = model.index([text, short, brief, gone], tmp_path / "index")
     said = capsys.readouterr().err
@@ -255,7 +255,7 @@ def test_an_index_that_was_broken_off_goes_on_where_it_was(model, short, tmp_pat
     model.index([moved, other], index)
     assert len(looked_at) == 2
     for note in (index / ".notes").iterdir():
-        note.write_text("")
+        note.write_text("", encoding="utf-8")
     model.index([moved, other], index)
     assert len(looked_at) == 4 and len(list((index / ".notes").iterdir())) == 2
 
@@ -278,7 +278,10 @@ def test_the_s3d_weights_must_be_those_of_the_training(model, short, tmp_path):
     def with_weights(name: str, digest: str) -> VideoBert:
         folder = Path(shutil.copytree(model.folder, tmp_path / digest[:6] / name))
         path = folder / "preprocessing.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"weights": name, "weights_sha256": digest}))
+        path.write_text(
+            json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"weights": name, "weights_sha256": digest}),
+            encoding="utf-8",
+        )
         return VideoBert.from_pretrained(folder, device="cpu")
 
     wrong = with_weights("kitchen", "0" * 64)
@@ -295,7 +298,7 @@ def test_the_s3d_weights_must_be_those_of_the_training(model, short, tmp_path):
 
 
 def test_mistakes_are_one_line_that_says_what_to_do(model, short, results, tmp_path):
-    (tmp_path / "playlist.mp4").write_text("#EXTM3U\n#EXTINF:1,\n/etc/hostname\n")
+    (tmp_path / "playlist.mp4").write_text("#EXTM3U\n#EXTINF:1,\n/etc/hostname\n", encoding="utf-8")
     model.index([short], tmp_path / "index", clips=18)
     other = shutil.copytree(model.folder, tmp_path / "other")
     with open(other / "model.safetensors", "r+b") as weights:
@@ -480,7 +483,7 @@ def test_a_damaged_file_is_one_line(whole, part, harm, tmp_path):
 def test_a_configuration_that_does_not_fit_its_weights_is_one_line(whole, tmp_path, capfd):
     folder = shutil.copytree(whole[0], tmp_path / "model")
     path = folder / "config.json"
-    config = json.loads(path.read_text())
+    config = json.loads(path.read_text(encoding="utf-8"))
     for name, value, said in (
         ("num_hidden_layers", 3, r"does not fit .* \(see videobert\.encoder\.layer\.2\."),
         ("num_hidden_layers", 1, r"does not fit .* \(see videobert\.encoder\.layer\.1\."),
@@ -491,7 +494,7 @@ def test_a_configuration_that_does_not_fit_its_weights_is_one_line(whole, tmp_pa
         ("hidden_act", "no", r"cannot be read together"),
         ("layer_norm_eps", "x", r"cannot be read together"),
     ):
-        path.write_text(json.dumps({**config, name: value}))
+        path.write_text(json.dumps({**config, name: value}), encoding="utf-8")
         with pytest.raises(UserError, match=said) as error:
             VideoBert.from_pretrained(folder, device="cpu")
         assert str(path) in str(error.value) and "\n" not in str(error.value)
@@ -500,9 +503,9 @@ def test_a_configuration_that_does_not_fit_its_weights_is_one_line(whole, tmp_pa
 
 def test_parts_of_another_model_are_said(whole, tmp_path, capsys):
     folder = shutil.copytree(whole[0], tmp_path / "model")
-    lacking = json.loads((folder / "preprocessing.json").read_text())
+    lacking = json.loads((folder / "preprocessing.json").read_text(encoding="utf-8"))
     del lacking["crf"], lacking["fps"]
-    (folder / "preprocessing.json").write_text(json.dumps(lacking))
+    (folder / "preprocessing.json").write_text(json.dumps(lacking), encoding="utf-8")
     with pytest.raises(UserError, match=r"preprocessing\.json lacks crf, fps: copy the folder anew"):
         VideoBert.from_pretrained(folder, device="cpu")
     shutil.copyfile(whole[0] / "preprocessing.json", folder / "preprocessing.json")

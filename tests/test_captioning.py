@@ -100,11 +100,11 @@ def no_java(monkeypatch) -> None:
 
 
 def figures(path: Path) -> dict:
-    return json.loads(path.read_text())["summary"]["captioning"]
+    return json.loads(path.read_text(encoding="utf-8"))["summary"]["captioning"]
 
 
 def test_the_rows_see_the_video_and_the_control_does_not(measured):
-    rows, captions = figures(measured), json.loads(measured.read_text())["captions"]
+    rows, captions = figures(measured), json.loads(measured.read_text(encoding="utf-8"))["captions"]
     assert set(rows) == set(ROWS)
     assert len({step["written"]["no_video"] for step in captions}) == 1
     named = {row: np.mean([step["verb"] in step["written"][row].lower().split() for step in captions]) for row in ROWS}
@@ -115,7 +115,7 @@ def test_the_rows_see_the_video_and_the_control_does_not(measured):
 
 
 def test_the_figures_their_intervals_and_the_steps_behind_them(measured):
-    details = json.loads(measured.read_text())
+    details = json.loads(measured.read_text(encoding="utf-8"))
     narrated = [number for number in range(60) if kitchen.is_narrated(number)]
     said = {split: [n for n in narrated if kitchen.is_test(n) == (split == "test")] for split in ("train", "test")}
     counts = {split: sum(len(kitchen.script(number).steps) for number in said[split]) for split in said}
@@ -143,7 +143,7 @@ def test_the_figures_their_intervals_and_the_steps_behind_them(measured):
 def test_meteor_is_the_packages_and_java_is_gone(measured):
     from pycocoevalcap.meteor.meteor import Meteor
 
-    captions = json.loads(measured.read_text())["captions"]
+    captions = json.loads(measured.read_text(encoding="utf-8"))["captions"]
     theirs = Meteor()
     try:
         for row in ("no_video", "videobert"):
@@ -161,7 +161,7 @@ def test_meteor_is_the_packages_and_java_is_gone(measured):
 def test_without_java_meteor_alone_is_missing(measured, paths, tmp_path, no_java, capsys):
     """And the rest comes out the same, byte by byte, with the decoder."""
     captioning(**paths, output=tmp_path / "captioning.json", **SETTINGS)
-    ours, theirs = (json.loads(path.read_text()) for path in (tmp_path / "captioning.json", measured))
+    ours, theirs = (json.loads(path.read_text(encoding="utf-8")) for path in (tmp_path / "captioning.json", measured))
     assert "needs Java" in ours["skipped"]["meteor"] and "needs Java" in capsys.readouterr().err
     for row in ROWS:
         assert ours["summary"]["captioning"][row]["meteor"] is None
@@ -169,7 +169,7 @@ def test_without_java_meteor_alone_is_missing(measured, paths, tmp_path, no_java
         ours["results"][row].pop("meteor"), theirs["results"][row].pop("meteor")
     ours.pop("skipped"), theirs.pop("skipped", None)
     assert json.dumps(ours) == json.dumps(theirs)
-    assert str(paths["pretrain"]) not in measured.read_text()
+    assert str(paths["pretrain"]) not in measured.read_text(encoding="utf-8")
     names = {path.name for path in (tmp_path / "captioning").iterdir()}
     assert {"config.json", "generation_config.json", "model.safetensors"} <= names
     for name in names:
@@ -180,7 +180,7 @@ def test_without_java_meteor_alone_is_missing(measured, paths, tmp_path, no_java
 @pytest.mark.parametrize(("program", "seconds"), [("exec sleep 600", 1), ("echo no memory >&2; exit 1", 30)])
 def test_a_java_that_hangs_or_dies_costs_meteor_only(tmp_path, monkeypatch, program, seconds):
     before = set(psutil.Process().children())
-    (tmp_path / "java").write_text(f"#!/bin/sh\n{program}\n")
+    (tmp_path / "java").write_text(f"#!/bin/sh\n{program}\n", encoding="utf-8")
     (tmp_path / "java").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setattr(caption_scores, "METEOR_SECONDS", seconds)
@@ -192,7 +192,7 @@ def test_a_java_that_hangs_or_dies_costs_meteor_only(tmp_path, monkeypatch, prog
 
 
 def test_scores_are_those_of_the_package(measured, capsys):
-    captions = json.loads(measured.read_text())["captions"]
+    captions = json.loads(measured.read_text(encoding="utf-8"))["captions"]
     capsys.readouterr()
     references = [tokenize(step["sentence"]) for step in captions]
     written = [tokenize(step["written"]["s3d"]) for step in captions]
@@ -248,7 +248,7 @@ def test_tokens_are_those_of_the_penn_treebanks_tokenizer():
 def test_the_kept_decoder_writes_the_captions_of_its_row(measured, paths, learnt, tmp_path):
     predictor = Predictor(paths["pretrain"], 7, "cpu", 1)
     decoder = read_decoder(measured.with_suffix(""), paths["pretrain"])
-    captions = json.loads(measured.read_text())["captions"][:20]
+    captions = json.loads(measured.read_text(encoding="utf-8"))["captions"][:20]
     segments = read_segments(shards(paths["tokens"], paths["manifest"]), "test")
     clips = clips_of_videos(segments)
     videos = [select_between(*clips[step["video_id"]], step["start"], step["end"]) for step in captions]
@@ -310,15 +310,17 @@ def test_a_table_with_sentences_gives_the_kitchens_captions(measured, paths, tmp
         for step in kitchen.script(int(row["source"].split(":")[1])).steps:
             lines.append(f"{row['video_id']}\t{step.start}\t{step.end}\t{step.verb}\t{step.object}\t{step.sentence}")
     table, output = tmp_path / "steps.tsv", tmp_path / "captioning.json"
-    table.write_text("\n".join([header, *lines]) + "\n")
+    table.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
     questions = {**paths, "output": output, **SETTINGS, "annotations": str(table), "max_steps": 2}
     captioning(**questions)
-    theirs = json.loads(measured.read_text())
-    ours = json.loads(output.read_text())
+    theirs = json.loads(measured.read_text(encoding="utf-8"))
+    ours = json.loads(output.read_text(encoding="utf-8"))
     assert ours["count"] == theirs["count"] and ours["left_out"] == theirs["left_out"]
     assert [step["sentence"] for step in ours["captions"]] == [step["sentence"] for step in theirs["captions"]]
-    assert str(tmp_path) not in output.read_text() and (tmp_path / "captioning/model.safetensors").exists()
-    table.write_text("\n".join(line.rsplit("\t", 1)[0] for line in [header, *lines]) + "\n")
+    assert (
+        str(tmp_path) not in output.read_text(encoding="utf-8") and (tmp_path / "captioning/model.safetensors").exists()
+    )
+    table.write_text("\n".join(line.rsplit("\t", 1)[0] for line in [header, *lines]) + "\n", encoding="utf-8")
     captioning(**questions)
     assert "a column sentence" in figures(output)["skipped"]
     assert not (tmp_path / "captioning").exists()  # a decoder of other settings would mislead

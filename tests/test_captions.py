@@ -57,7 +57,7 @@ def outcome(tmp_path: Path, text: str | bytes, suffix: str) -> list:
 
 
 def malformed(tmp_path: Path, text: str, duration: float = 0.0) -> int:
-    (tmp_path / "captions.vtt").write_text(text)
+    (tmp_path / "captions.vtt").write_text(text, encoding="utf-8")
     return caption_words(tmp_path / "captions.vtt", duration)[1]
 
 
@@ -347,5 +347,5 @@ def test_no_mutation_of_a_good_file_breaks_the_reader(tmp_path):
 
 def test_a_cue_is_no_longer_than_a_screen(tmp_path):
     text = f"WEBVTT\n\n00:01.000 --> 00:02.000\n{'a' * (LONGEST_CUE + 1)}\n"
-    (tmp_path / "captions.vtt").write_text(text)
+    (tmp_path / "captions.vtt").write_text(text, encoding="utf-8")
     assert read_cues(tmp_path / "captions.vtt") == ([], 1)

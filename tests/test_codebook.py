@@ -84,7 +84,7 @@ def test_planted_clusters_are_found_and_counted(tmp_path):
     truth = clips[:, :3].argmax(1) * 3 + clips[:, 4:7].argmax(1)
     assert len(set(zip(words, truth, strict=True))) == 9  # one word for each planted cluster
 
-    statistics = json.loads((folder / "statistics.json").read_text())
+    statistics = json.loads((folder / "statistics.json").read_text(encoding="utf-8"))
     train = np.concatenate([vectors[v].astype(np.float16) for v in VIDEOS if VIDEOS[v][1] == "train"])
     counts = np.bincount(assign(train, tree), minlength=9)
     assert statistics["counts"] == counts.tolist()
@@ -152,7 +152,9 @@ def test_only_train_clips_shape_the_centroids(tmp_path):
     moved = {v: clips + 50 * (VIDEOS[v][1] == "test") for v, clips in vectors.items()}
     first, second = (run(tmp_path / name, VIDEOS, clips) for name, clips in (("a", vectors), ("b", moved)))
     assert (first / "centroids.safetensors").read_bytes() == (second / "centroids.safetensors").read_bytes()
-    errors = [json.loads((f / "statistics.json").read_text())["quantisation_error"] for f in (first, second)]
+    errors = [
+        json.loads((f / "statistics.json").read_text(encoding="utf-8"))["quantisation_error"] for f in (first, second)
+    ]
     assert errors[0]["train"] == errors[1]["train"] and errors[0]["test"] < 0.01 and errors[1]["test"] > 0.9
     train = dict.fromkeys(VIDEOS, ("0000", "train"))
     assert (run(tmp_path / "c", train, moved) / "centroids.safetensors").read_bytes() != (

@@ -17,7 +17,7 @@ from videobert.pipeline import STAGES, TOOLS, function
 from videobert.settings import Execution, Settings
 
 ROOT = Path(__file__).parents[1]
-CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
+CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
 
 
 def changed(key: str, value: object) -> dict:
@@ -32,19 +32,19 @@ def changed(key: str, value: object) -> dict:
 
 def overlaid(overlay: Path) -> dict:
     config = copy.deepcopy(CONFIG)
-    for section, values in yaml.safe_load(overlay.read_text()).items():
+    for section, values in yaml.safe_load(overlay.read_text(encoding="utf-8")).items():
         config[section] = {**config[section], **values} if isinstance(values, dict) else values
     return config
 
 
 def test_config_yaml_is_what_the_classes_say():
-    assert (ROOT / "config.yaml").read_text() == config_as_yaml(kitchen=True), (
+    assert (ROOT / "config.yaml").read_text(encoding="utf-8") == config_as_yaml(kitchen=True), (
         "videobert config --kitchen > config.yaml"
     )
 
 
 def test_the_reference_in_the_docs_is_what_the_classes_say():
-    assert (ROOT / "docs/settings.md").read_text() == settings_as_markdown(), (
+    assert (ROOT / "docs/settings.md").read_text(encoding="utf-8") == settings_as_markdown(), (
         "videobert config --reference > docs/settings.md"
     )
 
@@ -183,7 +183,7 @@ def test_the_lock_holds_what_the_package_asks_for():
     """Ranges stand in pyproject.toml, versions in the lock alone; scripts/lock.py writes it."""
     import tomllib
 
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     pins = lock.read_lock()
     for text in [*project["dependencies"], *chain(*project["optional-dependencies"].values())]:
         requirement = Requirement(text)
@@ -192,7 +192,7 @@ def test_the_lock_holds_what_the_package_asks_for():
 
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "ledger"])
 def test_the_environments_hold_what_their_stage_imports(stage):
-    written = (ROOT / f"envs/{stage}.yaml").read_text()
+    written = (ROOT / f"envs/{stage}.yaml").read_text(encoding="utf-8")
     assert written == lock.environment(stage, lock.read_lock()), "run scripts/lock.py"
 
 

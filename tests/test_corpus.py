@@ -12,7 +12,7 @@ from videobert.errors import UserError
 
 
 def write(path: Path, rows: list[dict[str, str]]) -> Path:
-    with open(path, "w", newline="") as file:
+    with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, sorted({key for row in rows for key in row}), delimiter="\t")
         writer.writeheader()
         writer.writerows(rows)
@@ -173,7 +173,7 @@ def test_a_mended_file_is_taken_in_again(tmp_path):
 )
 def test_a_list_that_cannot_be_used_is_one_line(tmp_path, name, content, message):
     if content is not None:
-        (tmp_path / name).write_text(content)
+        (tmp_path / name).write_text(content, encoding="utf-8")
     with pytest.raises(UserError) as error:
         run(tmp_path, tmp_path / name)
     assert message in str(error.value)

@@ -35,7 +35,7 @@ def test_a_feed_and_a_page_with_several_videos_become_a_list(tmp_path, capsys):
     ]
     assert rows[0]["title"] == "Onions 0" and "tab" in rows[3]["title"] and "\u202e" not in rows[3]["title"]
     assert asked == {"/feed", "/two/5.mp4", "/page/7.mp4"}, "the videos' own pages are not asked for"
-    with open(tmp_path / "videos.tsv", "w") as file:
+    with open(tmp_path / "videos.tsv", "w", encoding="utf-8") as file:
         writer = csv.DictWriter(file, rows[0], delimiter="\t")
         writer.writeheader()
         writer.writerows(rows)

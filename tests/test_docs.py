@@ -23,7 +23,7 @@ WRITTEN = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md
 
 
 def test_the_picture_is_what_the_stages_read():
-    assert (DOCS / "pipeline.svg").read_text() == generate.picture(), "python docs/generate.py"
+    assert (DOCS / "pipeline.svg").read_text(encoding="utf-8") == generate.picture(), "python docs/generate.py"
 
 
 def test_every_stage_and_task_has_its_place_in_the_picture():
@@ -62,7 +62,7 @@ def messages() -> list[str]:
     """The texts of the package's errors, "…" where a value stands; and the phrases that others are made of."""
     texts = []
     for path in (ROOT / "videobert").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.JoinedStr):
                 parts = [part.value if isinstance(part, ast.Constant) else "…" for part in node.values]
                 texts.append("".join(map(str, parts)))
@@ -73,7 +73,7 @@ def messages() -> list[str]:
 
 def quoted() -> list[str]:
     """The messages that the page explains: the terms of its lists."""
-    page = (DOCS / "troubleshooting.md").read_text()
+    page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
     terms = re.findall(r"^(`.+`)\n: ", page, re.MULTILINE)
     return [re.sub(r"^`+ ?| ?`+$", "", term) for term in terms]
 
@@ -98,13 +98,13 @@ def test_many_messages_are_explained():
 
 @pytest.mark.parametrize("page", WRITTEN, ids=lambda path: path.name)
 def test_links_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
         file, _, anchor = target.partition("#")
         if re.match(r"https?:", target):
             continue
         place = page.parent / file if file else page
         name = place.relative_to(DOCS / "generated").name if place.parent == DOCS / "generated" else None
-        text = generate.pages()[name] if name else place.read_text() if place.suffix == ".md" else ""
+        text = generate.pages()[name] if name else place.read_text(encoding="utf-8") if place.suffix == ".md" else ""
         assert name or place.exists(), target
         titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
         assert not anchor or anchor in {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}, (
@@ -113,11 +113,11 @@ def test_links_lead_somewhere(page):
 
 
 def test_every_page_is_in_the_table_of_contents():
-    listed = set(re.findall(r"^[\w/-]+$", (DOCS / "index.md").read_text(), re.MULTILINE))
+    listed = set(re.findall(r"^[\w/-]+$", (DOCS / "index.md").read_text(encoding="utf-8"), re.MULTILINE))
     written = {path.stem for path in DOCS.glob("*.md")} - {"index"}
     generated = {f"generated/{Path(name).stem}" for name in generate.pages()} - {"generated/floors"}
     assert written | generated <= listed
 
 
 def test_the_readme_takes_two_minutes():
-    assert len((ROOT / "README.md").read_text()) < 5000
+    assert len((ROOT / "README.md").read_text(encoding="utf-8")) < 5000

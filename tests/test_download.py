@@ -15,7 +15,7 @@ from hostile_web import write_video
 from videobert.data.provenance import read_provenance, read_table
 from videobert.errors import UserError
 
-SETTINGS = yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text())["download"]
+SETTINGS = yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text(encoding="utf-8"))["download"]
 
 
 @pytest.mark.slow
@@ -31,7 +31,7 @@ def test_kitchen_videos_are_rendered(tmp_path):
 
 def test_local_files_are_linked(tmp_path, monkeypatch):
     video = write_video(tmp_path / "My Onion.MP4")
-    (tmp_path / "onion.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nOnions.\n")
+    (tmp_path / "onion.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nOnions.\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     rows = run(
         tmp_path,
@@ -43,7 +43,7 @@ def test_local_files_are_linked(tmp_path, monkeypatch):
     link = tmp_path / "media" / "relative.mp4"
     assert link.is_symlink() and os.readlink(link) == str(video)
     assert rows["relative"]["captions"] == "relative.en.srt"
-    assert (tmp_path / "media" / "relative.en.srt").read_text().endswith("Onions.\n")
+    assert (tmp_path / "media" / "relative.en.srt").read_text(encoding="utf-8").endswith("Onions.\n")
     assert rows["absolute"]["captions"] == ""
     assert rows["url"]["duration"] == pytest.approx(2.0, abs=0.1)
 
@@ -53,7 +53,7 @@ def test_names_in_another_spelling_or_with_wide_spaces_are_found(tmp_path):
     nfc, nfd = (unicodedata.normalize(form, "Crêpes\u3000für\u00a0zwei") for form in ("NFC", "NFD"))
     (tmp_path / nfd).mkdir()
     video = write_video(tmp_path / nfd / f"{nfd}.mp4")
-    (tmp_path / nfd / f"{nfd}.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nOnions.\n")
+    (tmp_path / nfd / f"{nfd}.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nOnions.\n", encoding="utf-8")
     both = [write_video(tmp_path / f"{form}.mp4") for form in ("é", "e\u0301")]
     sources = {
         "a": str(tmp_path / nfc / f"{nfc}.mp4"),
@@ -65,11 +65,11 @@ def test_names_in_another_spelling_or_with_wide_spaces_are_found(tmp_path):
     assert {name: row["status"] for name, row in rows.items()} == {"a": "ok", "c": "ok", "d": "ok", "gone": "gone"}
     targets = [os.readlink(tmp_path / "media" / f"{name}.mp4") for name in "acd"]
     assert targets == list(map(str, [video, *both]))
-    assert (tmp_path / "media" / rows["a"]["captions"]).read_text().endswith("Onions.\n")
+    assert (tmp_path / "media" / rows["a"]["captions"]).read_text(encoding="utf-8").endswith("Onions.\n")
 
 
 def test_what_is_no_video_is_in_the_ledger(tmp_path):
-    (tmp_path / "text.mp4").write_text("This is no video.")
+    (tmp_path / "text.mp4").write_text("This is no video.", encoding="utf-8")
     write_sound(tmp_path / "sound.wav")
     rows = run(
         tmp_path,
@@ -90,7 +90,7 @@ def test_what_is_no_video_is_in_the_ledger(tmp_path):
 def test_media_of_another_list_are_removed_and_nothing_else(tmp_path):
     video = write_video(tmp_path / "a.mp4")
     (tmp_path / "media").mkdir()
-    (tmp_path / "media" / "mine.txt").write_text("not the pipeline's")
+    (tmp_path / "media" / "mine.txt").write_text("not the pipeline's", encoding="utf-8")
     others = {name: str(write_video(tmp_path / f"{name}.mp4")) for name in ("old", "new")}
     run(tmp_path, {"old": others["old"], "kept": str(video)})
     run(tmp_path, {"new": others["new"], "kept": str(video)})
@@ -121,7 +121,7 @@ def listed(tmp_path: Path, sources: dict[str, str], captions: dict[str, str] | N
     """Writes the list of videos; gives the arguments that name it. A video of the next shard stands at its end."""
     rows = [f"{key}\t{source}\t{(captions or {}).get(key, '')}" for key, source in sources.items()]
     videos = tmp_path / "videos.tsv"
-    videos.write_text("\n".join(["id\tsource\tcaptions", *rows, "elsewhere\tkitchen:0\t"]) + "\n")
+    videos.write_text("\n".join(["id\tsource\tcaptions", *rows, "elsewhere\tkitchen:0\t"]) + "\n", encoding="utf-8")
     return {"videos": videos, "register": tmp_path / "register.parquet", "shard_size": len(sources)}
 
 

@@ -41,13 +41,13 @@ def test_the_figures_of_all_tasks_stand_beside_their_protocol(model, tmp_path):
     skipped = {"summary": {"retrieval": {"steps": {"skipped": "no annotations"}}}}
     write_json(skipped, tmp_path / "retrieval.json", note("retrieval", provenance))
     evaluate(tmp_path, model, tmp_path / "metrics.json", ["objectives", "zero_shot", "retrieval"])
-    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    metrics = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["alignment"] == alignment["alignment"] and metrics["zero_shot"] == rows
     assert metrics["protocol"]["objectives"] == {"version": 3, "seed": 5}
     assert metrics["protocol"]["zero_shot"] == {"version": 3, "seed": 5, "labels": labels}
     assert set(metrics["provenance"]["inputs"]) == {"objectives", "zero_shot", "retrieval"}
 
-    _, front, card = (model / "README.md").read_text().split("---\n", 2)
+    _, front, card = (model / "README.md").read_text(encoding="utf-8").split("---\n", 2)
     assert yaml.safe_load(front)["library_name"] == "videobert"
     lines = card.splitlines()
     assert "| chance | 0.06 |  |" in lines
@@ -78,7 +78,7 @@ def test_the_card_says_why_there_is_no_interval(model, tmp_path):
     provenance = sha256(model / "model.safetensors")
     write_json({"summary": {"zero_shot": rows}}, tmp_path / "zero_shot.json", note("zero_shot", provenance))
     evaluate(tmp_path, model, tmp_path / "metrics.json", ["zero_shot"])
-    lines = (model / "README.md").read_text().splitlines()
+    lines = (model / "README.md").read_text(encoding="utf-8").splitlines()
     assert lines.count(f"Without intervals: {why}.") == 1 and "| cross modal | 3 | 0.50 |" in lines
 
 

@@ -49,21 +49,21 @@ class Copy:
 
     def insert(self, file: str, after: str, line: str) -> None:
         """A line after the first that holds these words."""
-        lines = (self.root / file).read_text().splitlines(keepends=True)
+        lines = (self.root / file).read_text(encoding="utf-8").splitlines(keepends=True)
         number = next(number for number, text in enumerate(lines, 1) if after in text)
         lines.insert(number, line + "\n")
-        (self.root / file).write_text("".join(lines))
+        (self.root / file).write_text("".join(lines), encoding="utf-8")
 
     def replace(self, file: str, words: str, others: str) -> None:
-        text = (self.root / file).read_text()
+        text = (self.root / file).read_text(encoding="utf-8")
         assert text.count(words) == 1, (file, words)
-        (self.root / file).write_text(text.replace(words, others))
+        (self.root / file).write_text(text.replace(words, others), encoding="utf-8")
 
     def write_environments(self) -> None:
         """What scripts/lock.py does, but for the lock, which asks the package index."""
         code = "import sys; sys.path.insert(0, 'scripts'); import lock; lock.write_environments()"
         subprocess.run([sys.executable, "-c", code], cwd=self.root, check=True)
-        assert "pyarrow==" in (self.root / "envs/pace.yaml").read_text()
+        assert "pyarrow==" in (self.root / "envs/pace.yaml").read_text(encoding="utf-8")
 
     def run(self, *command: str) -> str:
         environment = {**os.environ, "PYTHONPATH": str(self.root)}
@@ -109,12 +109,12 @@ def test_a_stage_and_a_task_are_added(project):
     # Nothing that was there is made anew.
     assert "Nothing to be done" in project.snakemake("report", "-n")
     overlay = {"pace": {"shortest": 2}, "evaluate": {"tasks": ["objectives", "lengths"]}}
-    (project.project / "overlay.yaml").write_text(yaml.safe_dump(overlay))
+    (project.project / "overlay.yaml").write_text(yaml.safe_dump(overlay), encoding="utf-8")
     said = project.snakemake("pace", "evaluate", "--configfile", "overlay.yaml")
     assert "pretrain_" not in said and "rule objectives" not in said
     table = read_table(project.project / "results/pace/pace.parquet").to_pylist()
     assert len(table) == 4 and all(row["pace"] > 1 for row in table)
-    metrics = json.loads((project.project / "results/evaluate/metrics.json").read_text())
+    metrics = json.loads((project.project / "results/evaluate/metrics.json").read_text(encoding="utf-8"))
     assert metrics["lengths"]["video"] > 0 and "objectives" in metrics["protocol"]
     assert "--shortest" in project.run("videobert", "pace", "--help")
     assert "shortest: 1" in project.run("videobert", "config")
@@ -137,7 +137,7 @@ def test_a_setting_is_added_with_a_field_and_its_use(project):
 
     assert "Nothing to be done" in project.snakemake("report", "-n")
     assert "--sentences" in project.run("videobert", "vocabulary", "--help")
-    (project.project / "overlay.yaml").write_text(yaml.safe_dump({"vocabulary": {"sentences": 1}}))
+    (project.project / "overlay.yaml").write_text(yaml.safe_dump({"vocabulary": {"sentences": 1}}), encoding="utf-8")
     before = (project.project / "results/vocabulary/tokenizer.json").read_bytes()
     project.snakemake("vocabulary", "--configfile", "overlay.yaml")
     assert (project.project / "results/vocabulary/tokenizer.json").read_bytes() != before
@@ -151,9 +151,9 @@ def test_an_engine_is_added_by_its_contract(project, shared):
     project.replace(
         "videobert/stages/transcribe.py", '"openai-whisper", "captions"]', '"openai-whisper", "captions", "beep"]'
     )
-    (project.project / "videos.tsv").write_text(f"source\n{kitchen_video(shared, 0)}\n")
+    (project.project / "videos.tsv").write_text(f"source\n{kitchen_video(shared, 0)}\n", encoding="utf-8")
     config = {"results": "beeps", "transcribe": {"engine": "beep"}}
-    (project.project / "overlay.yaml").write_text(yaml.safe_dump(config))
+    (project.project / "overlay.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     project.snakemake("transcribe", "--configfile", "overlay.yaml")
     (table,) = (project.project / "beeps/transcribe").glob("*.parquet")
     assert {row["text"] for row in read_table(table).to_pylist()} == {"Beep."}

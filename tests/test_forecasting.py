@@ -33,7 +33,7 @@ def measured(learnt, shared) -> Path:
 
 
 def figures(path: Path) -> dict:
-    return json.loads(path.read_text())["summary"]["forecasting"]
+    return json.loads(path.read_text(encoding="utf-8"))["summary"]["forecasting"]
 
 
 def tracks(test: bool) -> list[list[int]]:
@@ -111,7 +111,7 @@ def test_the_models_next_word_is_its_answer_to_the_clips_so_far(measured, learnt
                 answers.append(predictor.model.video_logits(hidden[2 + len(given)]).softmax(-1))
             right.append(int(answers[-1].argmax()) == track[place])
     assert figures(measured)["next"]["videobert"]["top1"] == pytest.approx(np.mean(right), abs=0.01)
-    first, last = (json.loads(measured.read_text())["examples"]["next"][index] for index in (0, -1))
+    first, last = (json.loads(measured.read_text(encoding="utf-8"))["examples"]["next"][index] for index in (0, -1))
     for example, answer in ((first, answers[0]), (last, answers[-1])):
         words, shares = zip(*example["predicted"][0], strict=True)
         assert list(words) == answer.topk(5).indices.tolist()
@@ -119,7 +119,7 @@ def test_the_models_next_word_is_its_answer_to_the_clips_so_far(measured, learnt
 
 
 def test_the_examples_name_the_clips(measured):
-    examples = json.loads(measured.read_text())["examples"]
+    examples = json.loads(measured.read_text(encoding="utf-8"))["examples"]
     assert 10 < len(examples["next"]) <= 48 and 10 < len(examples["of_text"]) <= 48
     for example in examples["next"]:
         track = visual_words(kitchen.script(int(example["video_id"].split("-")[1])), WORDS, NOISE, 0)

@@ -212,13 +212,13 @@ def test_broken_and_hostile_files_cost_only_themselves(tmp_path, capfd):
     write_video(tmp_path / "good.mp4", [barcode(i) for i in range(60)])
     whole = secret.read_bytes()
     (tmp_path / "zero.mp4").write_bytes(b"")
-    (tmp_path / "text.mp4").write_text("<html>Please log in</html>\n" * 200)
+    (tmp_path / "text.mp4").write_text("<html>Please log in</html>\n" * 200, encoding="utf-8")
     (tmp_path / "headless.mp4").write_bytes(whole[: len(whole) // 2])
     write_video(tmp_path / "silent.m4a", [], sound=2.0)
     (tmp_path / "playlist.mp4").write_text(
-        f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{secret.as_uri()}\n#EXT-X-ENDLIST\n"
+        f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{secret.as_uri()}\n#EXT-X-ENDLIST\n", encoding="utf-8"
     )
-    (tmp_path / "script.mp4").write_text(f"ffconcat version 1.0\nfile '{secret}'\n")
+    (tmp_path / "script.mp4").write_text(f"ffconcat version 1.0\nfile '{secret}'\n", encoding="utf-8")
     names = ["zero.mp4", "text.mp4", "good.mp4", "headless.mp4", "silent.m4a", "playlist.mp4", "script.mp4"]
     rows = run(tmp_path, names)
     assert {name: row["status"] for name, row in rows.items()} == {

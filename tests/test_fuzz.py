@@ -108,7 +108,7 @@ def mutate(data: bytes, other: bytes, rng: np.random.Generator) -> bytes:
 
 def section(stage: str, **changes: Any) -> dict[str, Any]:
     """A stage's settings, as the shipped configuration has them."""
-    return yaml.safe_load((ROOT / "config.yaml").read_text())[stage] | changes
+    return yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))[stage] | changes
 
 
 def twice(stage: Callable[..., None]) -> Callable[..., None]:
@@ -159,7 +159,7 @@ def stages(folder: Path, shard: str) -> None:
 def fuzzed(shared) -> tuple[Path, list[dict[str, int]]]:
     """The folder with every ledger, and what each process took."""
     folder = shared("fuzz", fuzz)
-    return folder, json.loads((folder / "took.json").read_text())
+    return folder, json.loads((folder / "took.json").read_text(encoding="utf-8"))
 
 
 def fuzz(folder: Path) -> None:
@@ -195,7 +195,7 @@ def fuzz(folder: Path) -> None:
         path.symlink_to(whole)
         rows[1 + number] = f"{row[0]}\t{row[1]}\t"
         rows.append(f"{path}\tw{number:03d}\t{row[2]}")
-    (folder / "videos.tsv").write_text("\n".join(rows) + "\n")
+    (folder / "videos.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     shards = {"shard_size": (MEDIA + CAPTIONS) // 2, "test_fraction": 0.0, "seed": 0}
     from calls import corpus
 
@@ -220,17 +220,19 @@ def fuzz(folder: Path) -> None:
             running[name] = subprocess.Popen(command, env=environment_of(environment), stdout=log, stderr=log)
         for name, process in list(running.items()):
             if process.poll() is not None:
-                said = (folder / f"{name}.log").read_text(errors="replace")
+                said = (folder / f"{name}.log").read_text(errors="replace", encoding="utf-8")
                 assert process.returncode == 0, f"shard {name} ended by {process.returncode}:\n{said[-3000:]}"
                 took.append(json.loads(said.splitlines()[-1]))
                 del running[name]
         if time.monotonic() > deadline:
             for process in running.values():
                 process.kill()
-            logs = "".join((folder / f"{name}.log").read_text(errors="replace")[-1500:] for name in running)
+            logs = "".join(
+                (folder / f"{name}.log").read_text(errors="replace", encoding="utf-8")[-1500:] for name in running
+            )
             pytest.fail(f"it hangs:\n{logs}")
         time.sleep(0.1)
-    (folder / "took.json").write_text(json.dumps(took))
+    (folder / "took.json").write_text(json.dumps(took), encoding="utf-8")
 
 
 def environment_of(changes: dict[str, str]) -> dict[str, str]:

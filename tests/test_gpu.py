@@ -74,7 +74,7 @@ def test_the_stage_pretrain_learns_the_same(exact: None, paths: dict[str, Path],
     curves = []
     for device in ("cpu", "cuda"):
         folder = trained(paths, tmp_path / device, device=device)
-        curves.append(json.loads((folder / "training.json").read_text())["curve"])
+        curves.append(json.loads((folder / "training.json").read_text(encoding="utf-8"))["curve"])
     assert len(curves[0]) == 4
     for one, other in zip(*curves, strict=True):
         assert other == pytest.approx(one, abs=1e-3)
@@ -83,7 +83,7 @@ def test_the_stage_pretrain_learns_the_same(exact: None, paths: dict[str, Path],
 @on_gpu
 def test_the_stage_pretrain_in_bfloat16_with_dropout(paths: dict[str, Path], tmp_path: Path) -> None:
     folder = trained(paths, tmp_path / "model", device="cuda", bf16=True, dropout=0.1)
-    losses = [point["loss"] for point in json.loads((folder / "training.json").read_text())["curve"]]
+    losses = [point["loss"] for point in json.loads((folder / "training.json").read_text(encoding="utf-8"))["curve"]]
     assert len(losses) == 4 and all(math.isfinite(loss) for loss in losses)
 
 
@@ -109,10 +109,13 @@ def test_the_evaluation_gives_the_same_figures(exact: None, paths: dict[str, Pat
             folds=2,
             device=device,
         )
-        predictions = json.loads(asked.read_text())["predictions"]
+        predictions = json.loads(asked.read_text(encoding="utf-8"))["predictions"]
         figures.append(
             {
-                **{name: row["accuracy"] for name, row in json.loads(masked.read_text())["masked"].items()},
+                **{
+                    name: row["accuracy"]
+                    for name, row in json.loads(masked.read_text(encoding="utf-8"))["masked"].items()
+                },
                 **{str(place): step["cross_modal"]["verb"][0][1] for place, step in enumerate(predictions)},
             }
         )
@@ -146,7 +149,7 @@ def test_captions_are_learnt_and_written(paths: dict[str, Path], tmp_path: Path)
         device="cuda",
         **QUESTIONS,
     )
-    assert json.loads((tmp_path / "captioning.json").read_text())["summary"]["captioning"]
+    assert json.loads((tmp_path / "captioning.json").read_text(encoding="utf-8"))["summary"]["captioning"]
 
 
 @pytest.mark.skipif(SEES_GPU, reason="there is a GPU")
@@ -191,7 +194,7 @@ def test_the_check_runs_at_tiny_sizes(
     code = check.main()
     out, err = capsys.readouterr()
     assert code == 0, err
-    text = file.read_text()
+    text = file.read_text(encoding="utf-8")
     assert text.strip() == out.strip()
     assert "no GPU was used" in text and "the figures tell nothing" in text and f"torch {version('torch')}" in text
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")][2:]

@@ -57,7 +57,7 @@ def test_a_quote_in_a_tsv_is_a_character():
 def test_a_cell_of_a_tsv_that_a_program_quoted_is_read_without_its_quotes(tmp_path):
     titles = ['the "red" onion', '"', '""', 'a"', '"a', "", "plain"]
     for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL):
-        with open(tmp_path / "a.tsv", "w", newline="") as file:
+        with open(tmp_path / "a.tsv", "w", encoding="utf-8", newline="") as file:
             rows = [("source", "title"), *((f"kitchen:{number}", title) for number, title in enumerate(titles))]
             csv.writer(file, delimiter="\t", quoting=quoting).writerows(rows)
         assert column(tmp_path / "a.tsv", "title") == titles

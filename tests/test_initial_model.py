@@ -49,7 +49,7 @@ def started(checkpoint: Path, folder: Path, max_length: int) -> tuple[VideoBertF
     """A model that has just started from the checkpoint."""
     pretrained(str(checkpoint)).save_pretrained(folder)
     words = read_vocabulary(folder / "tokenizer.json", VISUAL)
-    source, has_head = read(str(checkpoint), (folder / "tokenizer.json").read_text(), max_length)
+    source, has_head = read(str(checkpoint), (folder / "tokenizer.json").read_text(encoding="utf-8"), max_length)
     names = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "layer_norm_eps")
     sizes = {name: getattr(source.config, name) for name in names}
     config = VideoBertConfig(
@@ -115,10 +115,12 @@ def test_a_run_takes_the_checkpoints_sizes_and_says_what_it_started_from(bert, p
     # Ten tiny steps away from where it started.
     table = BertModel.from_pretrained(bert).embeddings.word_embeddings.weight[:65]
     torch.testing.assert_close(model.embeddings.text.weight[:65], table, atol=1e-4, rtol=0)
-    note = json.loads((tmp_path / "provenance.json").read_text())["provenance"]
+    note = json.loads((tmp_path / "provenance.json").read_text(encoding="utf-8"))["provenance"]
     assert note["settings"]["initial_model"] == "tiny-bert" and note["settings"]["hidden_size"] == 24
     assert len(note["initial_model_sha256"]) == 64
-    assert str(bert.parent) not in "".join((tmp_path / name).read_text() for name in FILES if name.endswith("json"))
+    assert str(bert.parent) not in "".join(
+        (tmp_path / name).read_text(encoding="utf-8") for name in FILES if name.endswith("json")
+    )
     assert '"hidden_size": 24' in capsys.readouterr().err
 
 

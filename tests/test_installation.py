@@ -72,7 +72,7 @@ def made(pipeline, tmp_path_factory) -> Path:
     """A folder that was empty, after the installed workflow has run there."""
     folder = tmp_path_factory.mktemp("empty")
     write_inputs(folder)
-    (folder / "small.yaml").write_text(yaml.safe_dump(SMALL | CONFIG))
+    (folder / "small.yaml").write_text(yaml.safe_dump(SMALL | CONFIG), encoding="utf-8")
     snakefile = run(folder, pipeline / "videobert", "workflow").stdout.strip()
     run(folder, pipeline / "snakemake", "--snakefile", snakefile, "--cores", 2, "--configfile", "small.yaml")
     return folder
@@ -80,11 +80,11 @@ def made(pipeline, tmp_path_factory) -> Path:
 
 def write_inputs(folder: Path) -> None:
     rows = [f"{source}\t{split}" for source, split in SOURCES.items()]
-    (folder / "videos.tsv").write_text("source\tsplit\n" + "\n".join(rows) + "\n")
+    (folder / "videos.tsv").write_text("source\tsplit\n" + "\n".join(rows) + "\n", encoding="utf-8")
 
 
 def small_kitchen() -> dict:
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
     for section, changes in (SMALL | CONFIG).items():
         config[section] |= changes
     return config
@@ -92,7 +92,7 @@ def small_kitchen() -> dict:
 
 def test_the_installed_workflow_runs_in_an_empty_folder(made):
     assert (made / "results/report/index.html").stat().st_size > 10_000
-    assert set(json.loads((made / "results/evaluate/metrics.json").read_text())) >= {
+    assert set(json.loads((made / "results/evaluate/metrics.json").read_text(encoding="utf-8"))) >= {
         "alignment",
         "zero_shot",
         "captioning",
@@ -111,17 +111,17 @@ def test_another_workflow_takes_it_as_a_module(pipeline, made, tmp_path):
     write_inputs(tmp_path)
     snakefile = run(tmp_path, pipeline / "videobert", "workflow").stdout.strip()
     own = small_kitchen() | {"results": "videos"}
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"videobert": own}))
-    (tmp_path / "Snakefile").write_text(MODULE.format(snakefile=snakefile))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"videobert": own}), encoding="utf-8")
+    (tmp_path / "Snakefile").write_text(MODULE.format(snakefile=snakefile), encoding="utf-8")
     command = [pipeline / "snakemake", "--cores", 2, "--show-failed-logs"]
     run(tmp_path, *command)
     tokens = sorted((made / "results/tokens").glob("*.parquet"))
     assert [file.read_bytes() for file in tokens] == [
         (tmp_path / "videos/tokens" / file.name).read_bytes() for file in tokens
     ]
-    assert int((tmp_path / "count.txt").read_text()) == len(tokens)
+    assert int((tmp_path / "count.txt").read_text(encoding="utf-8")) == len(tokens)
     # The lock holds here, too, where nothing of ours hears that the workflow starts.
-    with open(tmp_path / "videos/.lock") as lock:
+    with open(tmp_path / "videos/.lock", encoding="utf-8") as lock:
         assert "process" in lock.read()
     again = run(tmp_path, *command)
     assert "Nothing to be done" in again.stdout + again.stderr

@@ -28,10 +28,10 @@ NAMES += ["preprocessing.json", "training.json", "metrics.json", "steps.tsv", "i
 def spelled(path: Path) -> set[str]:
     """The texts of a source that have no blank: paths and names, but not docstrings and messages."""
     if path.suffix == ".py":
-        nodes = ast.walk(ast.parse(path.read_text()))
+        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     else:
-        texts = set(re.findall(r"""["']([^"'\n]*)["']""", path.read_text()))
+        texts = set(re.findall(r"""["']([^"'\n]*)["']""", path.read_text(encoding="utf-8")))
     return {text for text in texts if not re.search(r"\s", text)}
 
 
@@ -67,5 +67,15 @@ def test_what_a_task_made_is_looked_for_in_the_model_folder_and_beside_it():
 
 
 def test_it_imports_nothing_but_words_for_its_types():
-    code = (ROOT / "videobert/layout.py").read_text().split('"""')[2]
+    code = (ROOT / "videobert/layout.py").read_text(encoding="utf-8").split('"""')[2]
     assert {line.split()[1] for line in code.splitlines() if "import" in line} == {"collections.abc", "os"}
+
+
+def test_text_is_read_and_written_as_utf_8_whatever_the_locale():
+    """The linter's rule knows `open` and what it can tell to be a Path."""
+    for path in [*(ROOT / "videobert").rglob("*.py"), *(ROOT / "scripts").glob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                named = any(keyword.arg == "encoding" for keyword in node.keywords)
+                given = len(node.args) > {"read_text": 0, "write_text": 1}.get(node.func.attr, 99)
+                assert named or given or node.func.attr not in ("read_text", "write_text"), f"{path}:{node.lineno}"

@@ -194,7 +194,7 @@ def test_a_folder_that_takes_nothing_is_one_line_of_a_command(tmp_path: Path) ->
     command += ["--manifest", f"{blocked}/m.parquet", "--ledger", f"{tmp_path}/l.parquet"]
     done = subprocess.run(command, capture_output=True, text=True)
     (line,) = done.stderr.strip().splitlines()
-    assert done.returncode == 1 and "m.parquet cannot be written" in line
+    assert done.returncode == 1 and "file cannot be written: File exists; a file stands where" in line
 
 
 def test_files_have_the_permissions_that_the_user_gives_to_new_ones(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_what_cannot_be_heard_says_why(tmp_path):
     write(tmp_path / "mute.mp4", sound=False)
     with pytest.raises(VideoError, match="no_audio: no sound stream"):
         whole(tmp_path / "mute.mp4")
-    (tmp_path / "text.mp4").write_text("<html>Please log in</html>" * 50)
+    (tmp_path / "text.mp4").write_text("<html>Please log in</html>" * 50, encoding="utf-8")
     for function in (whole, probe):
         with pytest.raises(VideoError, match="unusable: not a readable media file"):
             function(tmp_path / "text.mp4")
@@ -140,7 +140,7 @@ def test_playlists_do_not_open_other_files(tmp_path, name):
         "list": "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nsecret.mp4\n#EXT-X-ENDLIST\n",
         "script": "ffconcat version 1.0\nfile secret.mp4\n",
     }
-    (tmp_path / name).write_text(text[name.split(".")[0]])
+    (tmp_path / name).write_text(text[name.split(".")[0]], encoding="utf-8")
     for function in (whole, probe):
         with pytest.raises(VideoError, match="unusable"):
             function(tmp_path / name)

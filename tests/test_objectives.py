@@ -26,20 +26,20 @@ def seen(seeing, tmp_path_factory):
 
 def test_each_modality_helps_the_other(measured, seen):
     """The differences are 0.17 and 0.22 of some 200 words."""
-    text, video = (json.loads(path.read_text())["summary"]["masked"] for path in (measured, seen))
+    text, video = (json.loads(path.read_text(encoding="utf-8"))["summary"]["masked"] for path in (measured, seen))
     assert set(text) == {"text_given_video", "text_alone", "video_given_text", "video_alone"}
     assert text["text_given_video"] > text["text_alone"] + 0.05
     assert video["video_given_text"] > video["video_alone"] + 0.08
 
 
 def test_the_same_masks_with_and_without_the_other(measured):
-    masked = json.loads(measured.read_text())["masked"]
+    masked = json.loads(measured.read_text(encoding="utf-8"))["masked"]
     assert masked["text_given_video"]["count"] == masked["text_alone"]["count"] > 50
     assert masked["video_given_text"]["count"] == masked["video_alone"]["count"] > 50
 
 
 def test_alignment_is_balanced_and_has_an_interval(measured):
-    alignment = json.loads(measured.read_text())["alignment"]
+    alignment = json.loads(measured.read_text(encoding="utf-8"))["alignment"]
     both = (alignment["own_accepted"] + alignment["other_rejected"]) / 2
     assert alignment["accuracy"] == pytest.approx(both, abs=2e-6)
     low, high = alignment["accuracy_interval"]

@@ -242,16 +242,16 @@ def test_the_output_is_a_model_folder(finished, paths):
         AutoTokenizer.from_pretrained(finished)
     )
     note = read_provenance(finished / "model.safetensors")
-    assert note == json.loads((finished / "provenance.json").read_text())["provenance"]
+    assert note == json.loads((finished / "provenance.json").read_text(encoding="utf-8"))["provenance"]
     assert (
         note["inputs"]["codebook"]
         == hashlib.sha256((paths["codebook"] / "centroids.safetensors").read_bytes()).hexdigest()
     )
     assert str(paths["tokens"].parent) not in "".join(
-        (finished / name).read_text() for name in FILES if name.endswith("json")
+        (finished / name).read_text(encoding="utf-8") for name in FILES if name.endswith("json")
     )
     assert sorted(path.name for path in finished.iterdir()) == sorted([*FILES, "tokenizer_config.json", "runs"])
-    curve = json.loads((finished / "training.json").read_text())["curve"]
+    curve = json.loads((finished / "training.json").read_text(encoding="utf-8"))["curve"]
     assert [point["step"] for point in curve] == list(range(10, 61, 10))
     assert set(curve[-1]) == {
         "step",
@@ -300,7 +300,8 @@ def test_two_processes_train_the_model_of_one(paths, tmp_path):
     pretrain(**paths, output=tmp_path / "one", **settings)
     (tmp_path / "two.py").write_text(
         "from pathlib import Path, PosixPath\nfrom calls import pretrain\n"
-        f"pretrain(**{ {**paths, 'output': tmp_path / 'two', **settings}!r})\n"
+        f"pretrain(**{ {**paths, 'output': tmp_path / 'two', **settings}!r})\n",
+        encoding="utf-8",
     )
     launcher = ["-m", "torch.distributed.run", "--nproc_per_node=2"]
     launcher += ["--rdzv_backend=c10d", "--rdzv_endpoint=127.0.0.1:0", "--local_addr=127.0.0.1"]
@@ -309,7 +310,7 @@ def test_two_processes_train_the_model_of_one(paths, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     for name in ("one", "two"):
-        curves[name] = json.loads((tmp_path / name / "training.json").read_text())["curve"]
+        curves[name] = json.loads((tmp_path / name / "training.json").read_text(encoding="utf-8"))["curve"]
         weights[name] = load_file(tmp_path / name / "model.safetensors")
     assert len(curves["one"]) == 5
     for one, two in zip(curves["one"], curves["two"], strict=True):

@@ -30,7 +30,7 @@ def measured(learnt, features, shared) -> Path:
 
 
 def figures(path: Path) -> dict:
-    return json.loads(path.read_text())["summary"]["probe"]
+    return json.loads(path.read_text(encoding="utf-8"))["summary"]["probe"]
 
 
 def test_the_rows_and_their_order_of_worth(measured):
@@ -50,7 +50,9 @@ def test_of_few_steps_the_model_learns_more_than_a_random_one(learnt, features, 
     was not among the steps to learn from is then unknown. Of many steps both learn everything."""
     lines = steps_of([number for number in range(60) if not kitchen.is_test(number)][:4])
     lines += steps_of(filter(kitchen.is_test, range(60)))
-    (tmp_path / "steps.tsv").write_text("\n".join(["video_id\tstart\tend\tverb\tobject", *lines]) + "\n")
+    (tmp_path / "steps.tsv").write_text(
+        "\n".join(["video_id\tstart\tend\tverb\tobject", *lines]) + "\n", encoding="utf-8"
+    )
     questions = {**QUESTIONS, "annotations": str(tmp_path / "steps.tsv")}
     probe(**learnt, features=features, output=tmp_path / "probe.json", **questions)
     rows = figures(tmp_path / "probe.json")
@@ -81,7 +83,7 @@ def test_s3d_is_a_logistic_regression_on_the_mean_of_the_steps_clips(measured, f
             rows[kitchen.is_test(number)][1].append(step.verb)
     (train, verbs), (test, truth) = rows[False], rows[True]
     scaler = StandardScaler().fit(train)
-    strength = json.loads(measured.read_text())["regularisation"]["s3d"]["verb"]
+    strength = json.loads(measured.read_text(encoding="utf-8"))["regularisation"]["s3d"]["verb"]
     assert strength in STRENGTHS
     model = LogisticRegression(C=strength, max_iter=1000).fit(scaler.transform(train), verbs)
     assert figures(measured)["s3d"]["count"] == len(truth)
@@ -94,12 +96,15 @@ def test_the_most_frequent_is_that_of_the_train_steps(measured):
         (test if kitchen.is_test(number) else train).extend(step.verb for step in kitchen.script(number).steps)
     best = min(set(train), key=lambda verb: (-train.count(verb), verb))
     assert figures(measured)["most_frequent"]["verb_top1"] == pytest.approx(test.count(best) / len(test), abs=1e-6)
-    assert json.loads(measured.read_text())["train_steps"] == len(train)
+    assert json.loads(measured.read_text(encoding="utf-8"))["train_steps"] == len(train)
 
 
 def test_the_same_bytes_twice_and_with_two_threads(measured, learnt, features, tmp_path):
     probe(**learnt, features=features, output=tmp_path / "probe.json", **{**QUESTIONS, "threads": 2})
-    two, one = json.loads((tmp_path / "probe.json").read_text()), json.loads(measured.read_text())
+    two, one = (
+        json.loads((tmp_path / "probe.json").read_text(encoding="utf-8")),
+        json.loads(measured.read_text(encoding="utf-8")),
+    )
     assert (two["provenance"].pop("execution")["threads"], one["provenance"].pop("execution")["threads"]) == (2, 1)
     assert two == one
 
@@ -157,7 +162,9 @@ def test_what_cannot_be_measured_is_said(learnt, features, tmp_path):
     test = next(number for number in range(60) if kitchen.is_test(number))
     step = kitchen.script(test).steps[0]
     rows = [f"kitchen-{test}\t{step.start}\t{step.end}\t{step.verb}\t{step.object}"]
-    (tmp_path / "steps.tsv").write_text("\n".join(["video_id\tstart\tend\tverb\tobject", *rows]) + "\n")
+    (tmp_path / "steps.tsv").write_text(
+        "\n".join(["video_id\tstart\tend\tverb\tobject", *rows]) + "\n", encoding="utf-8"
+    )
     questions = {**QUESTIONS, "annotations": str(tmp_path / "steps.tsv")}
     probe(**learnt, features=features, output=output, **questions)
     assert "no step of a train video" in figures(output)["skipped"]

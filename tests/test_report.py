@@ -80,7 +80,8 @@ def benchmark(path: Path, seconds: float, memory: str = "100.5") -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
         "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
-        f"{seconds}\t0:00:01\t{memory}\t1\t1\t1\t0\t0\t90\t{2 * seconds}\n"
+        f"{seconds}\t0:00:01\t{memory}\t1\t1\t1\t0\t0\t90\t{2 * seconds}\n",
+        encoding="utf-8",
     )
 
 
@@ -179,7 +180,7 @@ def task(results: Path, name: str, summary: dict, **details) -> None:
         {"summary": summary, **details}, results / "evaluate" / f"{name}.json", note(name) | {"settings": settings}
     )
     path = results / "evaluate" / "metrics.json"
-    metrics = json.loads(path.read_text()) if path.exists() else {"protocol": {}}
+    metrics = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"protocol": {}}
     write_json(metrics | summary | {"protocol": metrics["protocol"] | {name: {}}}, path, note("evaluate"))
 
 
@@ -285,7 +286,7 @@ def results(made_results, tmp_path) -> Path:
 def write(results: Path, words: int = 24, examples: int = 10) -> tuple[str, str]:
     page, summary = results / "report" / "index.html", results / "report" / "summary.txt"
     report(results, page, summary, words, examples)
-    return page.read_text(), summary.read_text()
+    return page.read_text(encoding="utf-8"), summary.read_text(encoding="utf-8")
 
 
 class Outline(HTMLParser):
@@ -398,9 +399,9 @@ def test_the_wording_moves_zero_shot_and_the_page_says_how_much(outline):
 def test_a_bert_that_saw_no_video_has_its_row_when_it_was_asked(results, outline):
     assert "BERT that saw no video" not in outline.text
     path = results / "evaluate" / "metrics.json"
-    metrics = json.loads(path.read_text())
+    metrics = json.loads(path.read_text(encoding="utf-8"))
     metrics["zero_shot"]["bert"] = metrics["zero_shot"]["language_prior"]
-    path.write_text(json.dumps(metrics))
+    path.write_text(json.dumps(metrics), encoding="utf-8")
     assert "BERT that saw no video 7.1 % 6.0–9.3" in Outline(write(results)[0]).text
 
 
@@ -462,11 +463,11 @@ def test_scaling(outline, page):
 
 def test_scaling_of_one_share_and_one_seed_has_no_plot(results):
     path = results / "evaluate" / "metrics.json"
-    metrics = json.loads(path.read_text())
+    metrics = json.loads(path.read_text(encoding="utf-8"))
     for rows in (metrics["scaling"]["cross_modal"], metrics["scaling"]["language_prior"]):
         del rows["0.25"]
         del rows["1.0"]["verb_top1_spread"]
-    path.write_text(json.dumps(metrics))
+    path.write_text(json.dumps(metrics), encoding="utf-8")
     page, summary = write(results)
     text = Outline(page).text
     assert "1,200 videos 58.0 % 56.9–60.2 80.0 %" in text
@@ -549,8 +550,8 @@ def test_without_annotations(results):
     skipped = {
         key: {"skipped": "evaluate.annotations is null"} for key in ("zero_shot", "probe", "captioning", "scaling")
     }
-    metrics = json.loads(path.read_text()) | skipped
-    path.write_text(json.dumps(metrics))
+    metrics = json.loads(path.read_text(encoding="utf-8")) | skipped
+    path.write_text(json.dumps(metrics), encoding="utf-8")
     # The tasks' files are still those of the run before: nothing of them may be shown.
     page, summary = write(results)
     text = Outline(page).text
@@ -572,9 +573,9 @@ def test_without_annotations(results):
 def test_a_collapsed_codebook_is_said(results, page, made_results):
     assert "collapsed" not in page and "warning" not in write(made_results)[1]
     path = results / "codebook" / "statistics.json"
-    statistics = json.loads(path.read_text())
+    statistics = json.loads(path.read_text(encoding="utf-8"))
     statistics |= {"words": 144, "living_words": 1, "used_words": 1, "perplexity": 1.0}
-    path.write_text(json.dumps(statistics))
+    path.write_text(json.dumps(statistics), encoding="utf-8")
     text, summary = write(results)
     said = "the codebook has collapsed: 1 of 144 visual words live, used as if there were 1.0."
     assert said in Outline(text).text and "144 visual words (1 live)" in summary
@@ -603,9 +604,9 @@ def test_why_there_is_no_interval(results, page, made_results):
 
 def test_a_task_that_was_not_run_is_not_there(results):
     path = results / "evaluate" / "metrics.json"
-    metrics = json.loads(path.read_text())
+    metrics = json.loads(path.read_text(encoding="utf-8"))
     kept = {name: figures for name, figures in metrics.items() if name in ("masked", "alignment")}
-    path.write_text(json.dumps({**kept, "protocol": {"objectives": {}}}))
+    path.write_text(json.dumps({**kept, "protocol": {"objectives": {}}}), encoding="utf-8")
     # All tasks' files of the run before lie there.
     page, summary = write(results)
     outline = Outline(page)
@@ -629,10 +630,10 @@ def test_a_task_that_was_not_run_is_not_there(results):
 
 def test_details_of_another_run_are_not_shown(results):
     path = results / "evaluate" / "metrics.json"
-    metrics = json.loads(path.read_text())
+    metrics = json.loads(path.read_text(encoding="utf-8"))
     metrics["captioning"]["videobert"]["cider"] = 0.77
     metrics["forecasting"]["next"]["videobert"]["top1"] = 0.77
-    path.write_text(json.dumps(metrics))
+    path.write_text(json.dumps(metrics), encoding="utf-8")
     text = Outline(write(results)[0]).text
     assert text.count("0.77") >= 2  # a card, and the table
     assert "wrote" not in text

@@ -48,7 +48,7 @@ def projection(predictor, learnt) -> Projection:
 
 
 def figures(path: Path) -> dict:
-    return json.loads(path.read_text())["summary"]["retrieval"]
+    return json.loads(path.read_text(encoding="utf-8"))["summary"]["retrieval"]
 
 
 def test_steps_are_found_by_action_and_object(measured):
@@ -78,7 +78,7 @@ def test_the_keys_of_the_figures(measured):
 
 
 def test_the_figures_follow_from_the_listed_ranks(measured):
-    details = json.loads(measured.read_text())
+    details = json.loads(measured.read_text(encoding="utf-8"))
     for search in SEARCHES:
         for stage in ("first_stage", "cross_encoder", "shuffled"):
             ranks = np.array([segment[search][stage] for segment in details["segments"]])
@@ -97,7 +97,7 @@ def test_the_second_stage_orders_the_candidates_by_the_alignment_head_alone(meas
     """With all as candidates the first stage leaves no trace; with one, the second."""
     for candidates, stage in ((10_000, "naive"), (1, "first_stage")):
         retrieval(**learnt, output=tmp_path / "retrieval.json", **{**QUESTIONS, "candidates": candidates})
-        listed = json.loads((tmp_path / "retrieval.json").read_text())["segments"]
+        listed = json.loads((tmp_path / "retrieval.json").read_text(encoding="utf-8"))["segments"]
         ranks = [segment["text_to_video"]["cross_encoder"] for segment in listed]
         expected = _naive(learnt) if stage == "naive" else [segment["text_to_video"][stage] for segment in listed]
         # What scores the same but for the last digit may tie in one batch, and not in another.
@@ -215,7 +215,7 @@ def test_the_medians_interval_is_by_video():
 def test_the_same_bytes_twice(measured, learnt, tmp_path):
     retrieval(**learnt, output=tmp_path / "retrieval.json", **QUESTIONS)
     assert (tmp_path / "retrieval.json").read_bytes() == measured.read_bytes()
-    assert str(learnt["pretrain"]) not in measured.read_text()
+    assert str(learnt["pretrain"]) not in measured.read_text(encoding="utf-8")
 
 
 def test_what_cannot_be_measured_is_said(measured, learnt, tmp_path):

@@ -186,7 +186,7 @@ class Payload:
 def test_files_that_are_no_weights_are_refused(tmp_path, name, capsys):
     path = tmp_path / name
     if name.startswith("text"):
-        path.write_text("not weights " * 100)
+        path.write_text("not weights " * 100, encoding="utf-8")
     if name.startswith("code"):
         torch.save({"features.0.0.0.weight": Payload()}, path)
     if name.startswith("list"):
@@ -238,7 +238,7 @@ def test_a_small_file_that_says_it_is_large_gets_no_memory(tmp_path):
 
 
 def test_a_cache_that_cannot_be_written_says_so(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     monkeypatch.setenv("VIDEOBERT_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(UserError, match=r"s3d-d76dad2f\.pth could not be fetched .*set VIDEOBERT_CACHE"):
         load("kinetics400")

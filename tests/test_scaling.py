@@ -61,7 +61,7 @@ def measured(grid, shared) -> Path:
 
 
 def figures(path: Path) -> dict:
-    return json.loads(path.read_text())["summary"]["scaling"]
+    return json.loads(path.read_text(encoding="utf-8"))["summary"]["scaling"]
 
 
 def test_a_smaller_share_lies_in_a_larger_one():
@@ -99,10 +99,12 @@ def test_a_share_of_1_are_all_videos(paths):
 
 def test_a_model_says_how_many_videos_it_saw(models, tmp_path):
     assert read_provenance(models[2] / "model.safetensors")["settings"]["share"] == 0.1
-    assert [json.loads((folder / "training.json").read_text())["corpus"]["videos"] for folder in models] == [3, 3, 5, 5]
+    assert [
+        json.loads((folder / "training.json").read_text(encoding="utf-8"))["corpus"]["videos"] for folder in models
+    ] == [3, 3, 5, 5]
     folder = shutil.copytree(models[2], tmp_path / "model")
     write_card(ModelFolder(folder), {}, folder / "README.md")
-    card = (tmp_path / "model/README.md").read_text()
+    card = (tmp_path / "model/README.md").read_text(encoding="utf-8")
     assert "5 videos (a share of 0.1 of the train videos), " in card
 
 
@@ -137,8 +139,8 @@ def test_the_figures_are_those_of_the_models_one_by_one(measured, learnt, featur
         output = tmp_path / f"{folder.name}.json"
         where = {"tokens": learnt["tokens"], "manifest": learnt["manifest"], "features": features}
         zero_shot(pretrain=folder, **where, output=output, **QUESTIONS)
-        alone.append(json.loads(output.read_text())["summary"]["zero_shot"])
-        steps = json.loads(output.read_text())["predictions"]
+        alone.append(json.loads(output.read_text(encoding="utf-8"))["summary"]["zero_shot"])
+        steps = json.loads(output.read_text(encoding="utf-8"))["predictions"]
         first = [step["verb"] == step["cross_modal"]["verb"][0][0] for step in steps]
         five = [step["object"] in dict(step["cross_modal"]["object"]) for step in steps]
         hits.append({"verb_top1": np.array(first, float), "object_top5": np.array(five, float)})
@@ -160,7 +162,7 @@ def test_the_figures_are_those_of_the_models_one_by_one(measured, learnt, featur
             mean = (hits[2 * place][figure] + hits[2 * place + 1][figure]) / 2
             bounds = found["cross_modal"][share][f"{figure}_interval"]
             assert bounds == pytest.approx(interval(mean, groups, 0), abs=2e-6)
-    of_models = json.loads(measured.read_text())["models"]
+    of_models = json.loads(measured.read_text(encoding="utf-8"))["models"]
     assert [(one["share"], one["seed"], one["videos"]) for one in of_models] == [
         (0.05, 0, 3),
         (0.05, 1, 3),
@@ -184,7 +186,7 @@ def test_the_main_model_is_the_one_of_all_videos(grid, learnt, tmp_path):
 def test_the_same_bytes_twice(measured, grid, tmp_path):
     scaling(**grid, output=tmp_path / "scaling.json")
     assert (tmp_path / "scaling.json").read_bytes() == measured.read_bytes()
-    assert str(grid["models"][0].parent) not in measured.read_text()
+    assert str(grid["models"][0].parent) not in measured.read_text(encoding="utf-8")
     assert not set(FILES) ^ {path.name for path in grid["models"][0].iterdir()} - {"runs", "tokenizer_config.json"}
 
 
@@ -215,12 +217,12 @@ def test_the_figures_of_all_tasks_are_of_one_models_tokens(measured, learnt, tmp
     results, metrics = measured.parent, tmp_path / "metrics.json"
     pretrain = shutil.copytree(learnt["pretrain"], tmp_path / "pretrain")
     evaluate(results, pretrain, metrics, ["scaling"])
-    assert json.loads(metrics.read_text())["scaling"] == figures(measured)
-    assert json.loads(metrics.read_text())["protocol"]["scaling"]["shares"] == SHARES
-    card = (pretrain / "README.md").read_text()
+    assert json.loads(metrics.read_text(encoding="utf-8"))["scaling"] == figures(measured)
+    assert json.loads(metrics.read_text(encoding="utf-8"))["protocol"]["scaling"]["shares"] == SHARES
+    card = (pretrain / "README.md").read_text(encoding="utf-8")
     assert "cross modal, 0.05" in card
-    data = json.loads(measured.read_text())
+    data = json.loads(measured.read_text(encoding="utf-8"))
     data["provenance"]["inputs"]["tokens"][1] = "0" * 64
-    (tmp_path / "scaling.json").write_text(json.dumps(data))
+    (tmp_path / "scaling.json").write_text(json.dumps(data), encoding="utf-8")
     with pytest.raises(UserError, match=r"scaling\.json is of other tokens than .*run snakemake --cores all scaling"):
         evaluate(tmp_path, pretrain, metrics, ["scaling"])

@@ -58,10 +58,10 @@ def expect(path: Path, columns: Columns) -> None:
         assert list(found.metadata) == [b"provenance"], path
         assert not any(field.metadata for field in found), path
     elif path.suffix == ".tsv":
-        with open(path, newline="") as file:
+        with open(path, encoding="utf-8", newline="") as file:
             assert next(csv.reader(file, delimiter="\t")) == list(names(columns)), path
     elif path.suffix == ".json":
-        keys = json.loads(path.read_text()).keys()
+        keys = json.loads(path.read_text(encoding="utf-8")).keys()
         assert {column.name for column in columns if not column.optional} <= keys <= set(names(columns)), path
     else:
         with safe_open(path, "np") as file:
@@ -107,7 +107,7 @@ def test_an_index_has_the_columns_that_are_described(finished, tmp_path):
 
 def test_the_stages_that_need_no_video_write_the_columns_that_are_described(tmp_path):
     listed = tmp_path / "videos.tsv"
-    listed.write_text("source\nkitchen:0\nkitchen:1\nkitchen:0\n")
+    listed.write_text("source\nkitchen:0\nkitchen:1\nkitchen:0\n", encoding="utf-8")
     written = [tmp_path / name for name in ("m.parquet", "l.parquet", "r.parquet")]
     corpus(listed, *written, shard_size=2, test_fraction=0.2, seed=0)
     for path, columns in zip(written, (MANIFEST, CORPUS_LEDGER, REGISTER), strict=True):

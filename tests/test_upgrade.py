@@ -43,7 +43,7 @@ def restored(folder: Path, format_: int) -> Path:
         place = folder / "results/download" / f"{number // 2:04d}"
         (place / f"clip{number}.mp4").symlink_to(folder / "clips" / f"clip{number}.mp4")
         (place / f"clip{number}.en.vtt").symlink_to(folder / "clips" / f"clip{number}.vtt")
-    (folder / "results/report/index.html").write_text("too large to keep")
+    (folder / "results/report/index.html").write_text("too large to keep", encoding="utf-8")
     (folder / "results/pretrain/README.md").rename(folder / "card")
     for time, stage in enumerate([*ORDER, "ledger", "evaluate", "report"], 1_700_000_000):
         for file in (folder / "results" / stage).rglob("*"):
@@ -99,7 +99,7 @@ def test_an_older_format_is_refused_then_upgraded_and_kept(older, dry_run, plann
 
 def changed(folder: Path, section: str, key: str, value: object) -> str:
     overlay = folder / "changed.yaml"
-    overlay.write_text(yaml.safe_dump({section: {key: value}}))
+    overlay.write_text(yaml.safe_dump({section: {key: value}}), encoding="utf-8")
     return str(overlay)
 
 
@@ -133,7 +133,7 @@ def test_an_upgrade_that_is_broken_off_begins_again(older, dry_run, planned, mon
 
 
 def test_a_list_that_changed_meanwhile_is_refused(older):
-    with open("videos.tsv", "a") as file:
+    with open("videos.tsv", "a", encoding="utf-8") as file:
         file.write("clips/other.mp4\ttrain\t\n")
     with pytest.raises(UserError, match=r"videos\.tsv has changed since results was made: put the old list back"):
         upgrade([Path("config.yaml")])
@@ -157,7 +157,7 @@ def test_a_newer_format_is_refused_in_one_line(tmp_path):
         "a.parquet": lambda path, text: pq.write_table(
             pa.table({"x": [1]}).replace_schema_metadata({"provenance": text}), path
         ),
-        "a.json": lambda path, text: path.write_text(json.dumps({"provenance": json.loads(text)})),
+        "a.json": lambda path, text: path.write_text(json.dumps({"provenance": json.loads(text)}), encoding="utf-8"),
     }.items():
         write(tmp_path / file, json.dumps({"stage": "features", "format": FORMAT + 1}))
         with pytest.raises(UserError, match=rf"{file} was made by a newer version of videobert \(format {FORMAT + 1};"):
@@ -186,7 +186,7 @@ def defaults() -> dict[str, dict[str, object]]:
 def test_a_default_that_changes_raises_the_stages_version():
     """The parameters of a rule leave out what is the default, so that a new setting reruns nothing: another default is no
     news to Snakemake, and the version of the stage must say it."""
-    known = json.loads((KEPT / "defaults.json").read_text())
+    known = json.loads((KEPT / "defaults.json").read_text(encoding="utf-8"))
     now = defaults()
     for name, recorded in known.items():
         if recorded["version"] == now[name]["version"]:

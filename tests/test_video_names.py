@@ -25,7 +25,9 @@ def made(folder: Path, videos: Path) -> tuple[VideoNames, dict[str, str]]:
 
 
 def listed(folder: Path, *rows: tuple[str, str]) -> Path:
-    (folder / "list.tsv").write_text("\n".join(["id\tsource", *("\t".join(row) for row in rows)]) + "\n")
+    (folder / "list.tsv").write_text(
+        "\n".join(["id\tsource", *("\t".join(row) for row in rows)]) + "\n", encoding="utf-8"
+    )
     return folder / "list.tsv"
 
 
@@ -97,6 +99,6 @@ def test_steps_take_every_name_and_what_matches_nothing_is_counted_and_named(tmp
 )
 def test_excluded_ids_take_every_name_of_a_video(tmp_path, line, sources):
     _, safe = made(tmp_path, LISTS / "duplicate-ids.tsv")
-    (tmp_path / "exclude.txt").write_text(f"{line}\n")
+    (tmp_path / "exclude.txt").write_text(f"{line}\n", encoding="utf-8")
     excluded = _excluded(str(tmp_path / "exclude.txt"), tmp_path / "manifest.parquet")
     assert excluded == {safe[source] for source in sources}

@@ -58,9 +58,9 @@ def test_a_trained_vocabulary_loads_as_a_hugging_face_tokenizer(tmp_path):
     assert tokenizer.decode([5], skip_special_tokens=True) == ""  # [>] is special
     assert "zucchini" not in tokenizer.get_vocab()  # said in a test video only
     assert "[UNK]" not in tokenizer.tokenize("pantomime")  # rare words are built of pieces
-    note = json.loads((tmp_path / "out/provenance.json").read_text())["provenance"]
+    note = json.loads((tmp_path / "out/provenance.json").read_text(encoding="utf-8"))["provenance"]
     assert note["vocabulary_sha256"] == hashlib.sha256((tmp_path / "out/tokenizer.json").read_bytes()).hexdigest()
-    assert str(tmp_path) not in "".join(path.read_text() for path in (tmp_path / "out").iterdir())
+    assert str(tmp_path) not in "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "out").iterdir())
 
 
 def test_size_is_an_upper_bound_and_frequent_words_are_whole():
@@ -110,7 +110,7 @@ def test_a_pretrained_tokenizer_is_kept_and_gets_the_separator(tmp_path):
     assert tokenizer.tokenize("the tomatoes [>] the") == ["the", "tomato", "##es", "[>]", "the"]
     assert "[>]" in tokenizer.all_special_tokens
     assert len(Tokenizer.from_file(str(tmp_path / "out/tokenizer.json")).encode("the " * 99).ids) == 101
-    assert str(tmp_path) not in "".join(path.read_text() for path in (tmp_path / "out").iterdir())
+    assert str(tmp_path) not in "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "out").iterdir())
 
 
 def test_a_train_split_without_speech_is_said_with_a_way_out(tmp_path):

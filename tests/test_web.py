@@ -33,7 +33,8 @@ from videobert.web.fetch import Site
 from videobert.web.options import DownloadExecution, DownloadSettings
 
 ROOT = Path(__file__).parents[1]
-SETTINGS = yaml.safe_load((ROOT / "config.yaml").read_text())["download"] | {"retries": 1, "max_filesize": 5_000_000}
+DOWNLOAD = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))["download"]
+SETTINGS = DOWNLOAD | {"retries": 1, "max_filesize": 5_000_000}
 
 
 def classes(settings: dict[str, Any]) -> tuple[DownloadSettings, DownloadExecution]:
@@ -199,7 +200,8 @@ def test_a_skip_in_silence_is_caught(tmp_path, site):
 def test_settings_are_passed_on_in_yt_dlps_words(tmp_path, site, monkeypatch):
     cookies = tmp_path / "cookies.txt"
     cookies.write_text(
-        "# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t4102444800\tsession\tsecret-cookie-17\nnonsense\n"
+        "# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t4102444800\tsession\tsecret-cookie-17\nnonsense\n",
+        encoding="utf-8",
     )
     before = cookies.read_bytes()
     monkeypatch.setenv("API_TOKEN", "secret-token-23")
@@ -410,7 +412,7 @@ def listed(tmp_path: Path, sources: dict[str, str], shard_size: int = 100, **col
         for key, source in sources.items()
     ]
     path = tmp_path / "videos.tsv"
-    path.write_text("\n".join(rows) + "\n")
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
     return {"videos": path, "register": tmp_path / "register.parquet", "shard_size": shard_size}
 
 
@@ -430,5 +432,5 @@ def start(videos: dict[str, Any], shard: str, tmp_path: Path, **settings: Any) -
     given["id_register"] = given.pop("register")
     texts = {key: value if isinstance(value, str) else json.dumps(value, default=str) for key, value in given.items()}
     flags = [f"--{key}={text.strip(chr(34)) if isinstance(given[key], Path) else text}" for key, text in texts.items()]
-    with open(tmp_path / f"{shard}.log", "w") as log:
+    with open(tmp_path / f"{shard}.log", "w", encoding="utf-8") as log:
         return subprocess.Popen([sys.executable, "-m", "videobert", "download", *flags], cwd=ROOT, stderr=log)

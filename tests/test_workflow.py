@@ -124,7 +124,7 @@ def test_a_change_reruns_its_stage_and_those_below(finished, tmp_path, section, 
 
 def overlay(tmp_path: Path, section: str, key: str, value: object) -> str:
     path = tmp_path / "overlay.yaml"
-    path.write_text(yaml.safe_dump({section: {key: value}}))
+    path.write_text(yaml.safe_dump({section: {key: value}}), encoding="utf-8")
     return str(path)
 
 
@@ -135,14 +135,14 @@ def test_another_shard_size_makes_everything_anew(finished, tmp_path, planned):
 
 
 def test_another_results_folder_stands_beside(finished, tmp_path, planned):
-    (tmp_path / "x.yaml").write_text("results: results/other\n")
+    (tmp_path / "x.yaml").write_text("results: results/other\n", encoding="utf-8")
     assert stages(planned(finished, "report", "--configfile", tmp_path / "x.yaml")) == set(STAGES)
     assert planned(finished, "report") == {}
 
 
 def test_appended_videos_leave_finished_shards_alone(finished, tmp_path, planned):
     folder = copy(finished, tmp_path / "project")
-    with open(folder / "videos.tsv", "a") as videos:
+    with open(folder / "videos.tsv", "a", encoding="utf-8") as videos:
         videos.write("files/later.mp4\ttrain\n")
     rules = planned(folder, "report")
     sharded = ["download_shard", "transcribe_shard", "frames_shard", "features_shard"]
@@ -158,13 +158,15 @@ def test_appended_videos_leave_finished_shards_alone(finished, tmp_path, planned
 
 def test_a_list_that_is_written_again_with_the_same_rows_reruns_nothing(finished, tmp_path, planned):
     folder = copy(finished, tmp_path / "project")
-    (folder / "videos.tsv").write_text((folder / "videos.tsv").read_text() + "\n")  # the rows count, not the bytes
+    (folder / "videos.tsv").write_text(
+        (folder / "videos.tsv").read_text(encoding="utf-8") + "\n", encoding="utf-8"
+    )  # the rows count, not the bytes
     assert planned(folder, "report") == {}
 
 
 def test_an_excluded_video_reruns_from_tokens_down_and_is_gone(finished, tmp_path, planned):
     folder = copy(finished, tmp_path / "project")
-    (folder / "exclude.txt").write_text("kitchen-1  # asked to be taken out\n")
+    (folder / "exclude.txt").write_text("kitchen-1  # asked to be taken out\n", encoding="utf-8")
     configure(folder, tokens={"exclude": "exclude.txt"})
     assert stages(planned(folder, "report")) == set(BELOW["tokens"].split())
     snakemake(folder, "tokens")
@@ -209,23 +211,25 @@ def test_the_papers_configuration_is_planned(planned):
 
 def test_scaling_trains_a_model_of_each_share_and_seed_but_the_main_one_once(finished, tmp_path, planned):
     path = tmp_path / "overlay.yaml"
-    path.write_text(yaml.safe_dump({"scaling": {"shares": [0.25, 0.5, 1], "seeds": [0, 7]}}))
+    path.write_text(yaml.safe_dump({"scaling": {"shares": [0.25, 0.5, 1], "seeds": [0, 7]}}), encoding="utf-8")
     rules = planned(finished, "scaling", "--configfile", path)
     assert rules == {"scaling_pretrain": 4, "scaling": 1}  # 0.5-0 is there
-    path.write_text(yaml.safe_dump({"scaling": {"shares": [0.25], "seeds": [0, 7]}, "pretrain": {"seed": 7}}))
+    path.write_text(
+        yaml.safe_dump({"scaling": {"shares": [0.25], "seeds": [0, 7]}, "pretrain": {"seed": 7}}), encoding="utf-8"
+    )
     assert planned(finished, "scaling", "--configfile", path) == {"scaling_pretrain": 2, "scaling": 1}
 
 
 def test_scaling_without_annotations_trains_nothing(finished, tmp_path, planned):
     path = tmp_path / "overlay.yaml"
-    path.write_text(yaml.safe_dump({"results": "results/other", "evaluate": {"annotations": None}}))
+    path.write_text(yaml.safe_dump({"results": "results/other", "evaluate": {"annotations": None}}), encoding="utf-8")
     rules = planned(finished, "scaling", "--configfile", path)
     assert rules["scaling"] == 1 and not {"pretrain", "scaling_pretrain"} & set(rules)
 
 
 def test_scaling_is_not_measured_unasked(tmp_path, files, planned):
     folder = project(tmp_path / "project", files)
-    tasks = yaml.safe_load((ROOT / "config.yaml").read_text())["evaluate"]["tasks"]
+    tasks = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))["evaluate"]["tasks"]
     configure(folder, evaluate={"tasks": tasks})
     assert not {"scaling", "scaling_pretrain"} & set(planned(folder, "report"))
 
@@ -333,8 +337,8 @@ def test_killed_in_the_middle_of_the_corpus_ids_and_shards_stay(finished, tmp_pa
     """The register is all that knows them: a new video on top of the list would take the first shard."""
     folder = copy(finished, tmp_path / "project")
     before = placed(folder)
-    head, *rows = (folder / "videos.tsv").read_text().splitlines()
-    (folder / "videos.tsv").write_text("\n".join([head, "files/later.mp4\ttrain", *rows]) + "\n")
+    head, *rows = (folder / "videos.tsv").read_text(encoding="utf-8").splitlines()
+    (folder / "videos.tsv").write_text("\n".join([head, "files/later.mp4\ttrain", *rows]) + "\n", encoding="utf-8")
     killed(folder, "corpus", "job")
     snakemake(folder, "corpus")
     after = placed(folder)
@@ -366,7 +370,7 @@ def test_two_results_folders_are_worked_in_side_by_side_and_the_second_shares_wh
 
     folder = copy(finished, tmp_path / "project")
     changes = {"results": "results2", "upstream": "results", "codebook": {"branching": 3}}
-    (tmp_path / "second.yaml").write_text(yaml.safe_dump(changes))
+    (tmp_path / "second.yaml").write_text(yaml.safe_dump(changes), encoding="utf-8")
     rules = planned(folder, "report", "--configfile", tmp_path / "second.yaml")
     again = dict.fromkeys(
         ["codebook", "tokens_ledger", "pretrain", "scaling_pretrain", *TASKS, "evaluate", "report"], 1
@@ -407,7 +411,7 @@ def test_a_mistyped_path_stops_the_run_where_results_are_there(finished, tmp_pat
     ],
 )
 def test_an_upstream_that_cannot_be_is_one_line(finished, tmp_path, changes, message):
-    (tmp_path / "second.yaml").write_text(yaml.safe_dump(changes))
+    (tmp_path / "second.yaml").write_text(yaml.safe_dump(changes), encoding="utf-8")
     said = snakemake(finished, "-n", "report", "--configfile", str(tmp_path / "second.yaml"), check=False)
     assert said.returncode != 0 and message in said.stderr and "Traceback" not in said.stderr
 
@@ -452,10 +456,10 @@ def test_bad_input_is_one_line_and_leaves_nothing_half_written(finished, tmp_pat
 
 def test_a_train_split_without_speech_is_said_plainly(finished, tmp_path):
     folder = copy(finished, tmp_path / "project")
-    lines = (folder / "videos.tsv").read_text().splitlines()
+    lines = (folder / "videos.tsv").read_text(encoding="utf-8").splitlines()
     silent = ("kitchen:7", "files/mute.mp4")
     moved = [line.split("\t")[0] + ("\ttrain" if line.startswith(silent) else "\ttest") for line in lines[1:]]
-    (folder / "videos.tsv").write_text("\n".join([lines[0], *moved]) + "\n")
+    (folder / "videos.tsv").write_text("\n".join([lines[0], *moved]) + "\n", encoding="utf-8")
     said = snakemake(folder, "vocabulary", check=False)
     assert said.returncode != 0
     assert "no speech in the" in said.stdout + said.stderr

@@ -49,13 +49,13 @@ def official(changes: dict | None = None) -> dict:
 
 def convert(folder: Path, content: object, **settings: int) -> Path:
     path = folder / "annotations.json"
-    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
     youcook2(path, folder / "youcook2", **settings)
     return folder / "youcook2"
 
 
 def rows(path: Path) -> list[dict[str, str]]:
-    with open(path, newline="") as file:
+    with open(path, encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file, delimiter="\t"))
 
 
@@ -205,7 +205,7 @@ def test_the_same_file_gives_the_same_bytes(tmp_path):
 
 def test_the_command_takes_the_file_as_it_is_and_names_a_missing_one(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    Path("official.json").write_text(json.dumps(official()))
+    Path("official.json").write_text(json.dumps(official()), encoding="utf-8")
     main(["youcook2", "official.json", "--output", "made", "--objects", "3"])
     assert len({row["object"] for row in rows(Path("made/labels.tsv"))}) == 3
     with pytest.raises(SystemExit, match=r"^videobert youcook2: none\.json does not exist; .*trainval\.json"):

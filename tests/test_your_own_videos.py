@@ -72,9 +72,9 @@ def test_names_of_strangers_are_harmless(tmp_path, site):
     report(results, results / "report.html", results / "summary.txt", words=1, examples=1)
     page = (results / "report.html").read_text(encoding="utf-8")
     assert "<script>alert" not in page and "<img src=x" not in page and "&lt;script&gt;alert" in page
-    logs = "".join(path.read_text() for path in (results / "logs").rglob("*.log"))
+    logs = "".join(path.read_text(encoding="utf-8") for path in (results / "logs").rglob("*.log"))
     facts = "".join(str(value) for row in [*ledger, *aside] for value in row.values())
-    for text in (facts, page, logs, printed, (results / "summary.txt").read_text()):
+    for text in (facts, page, logs, printed, (results / "summary.txt").read_text(encoding="utf-8")):
         assert not set(text) & set("\0\x1b\x07\x9b\u202e\u2066\u200f")
     assert not list(tmp_path.rglob("pwned"))
 
@@ -90,7 +90,7 @@ def test_lost_videos_get_another_try_and_nothing_else_does(tmp_path, site):
     folder.mkdir()
     kinds = ["plain", "not_found", "plain", "forbidden", "plain", "forbidden", "plain", "plain"]
     sources = [f"{site.address}/{kind}/{n}.mp4" for n, kind in enumerate(kinds)]
-    (folder / "videos.tsv").write_text("\n".join(["source", *sources]) + "\n")
+    (folder / "videos.tsv").write_text("\n".join(["source", *sources]) + "\n", encoding="utf-8")
     corpus = {"videos": "videos.tsv", "shard_size": 4}
     configure(folder, corpus=corpus, download={"retries": 0, "max_blocked": 1})
     said = snakemake(folder, "download")
@@ -98,7 +98,7 @@ def test_lost_videos_get_another_try_and_nothing_else_does(tmp_path, site):
     assert "videobert retry results blocked, and this command" in said.stdout + said.stderr
     # How the site is asked changes nothing that is there.
     cookies = folder / "cookies.txt"
-    cookies.write_text("127.0.0.1\tFALSE\t/\tFALSE\t4102444800\tsession\tsecret-cookie-17\n")
+    cookies.write_text("127.0.0.1\tFALSE\t/\tFALSE\t4102444800\tsession\tsecret-cookie-17\n", encoding="utf-8")
     manners = {"cookies": "cookies.txt", "proxy": None, "ratelimit": 10**7, "sleep_interval": 0.01, "retries": 1}
     manners |= {"time_limit": 50, "max_blocked": 0.9, "options": {"socket_timeout": 9, "username": "cook"}}
     configure(folder, corpus=corpus, download=manners)

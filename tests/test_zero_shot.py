@@ -34,7 +34,7 @@ def measured(learnt, shared) -> Path:
 
 
 def figures(path: Path) -> dict:
-    return json.loads(path.read_text())["summary"]["zero_shot"]
+    return json.loads(path.read_text(encoding="utf-8"))["summary"]["zero_shot"]
 
 
 def test_the_video_is_used(measured):
@@ -48,7 +48,7 @@ def test_the_video_is_used(measured):
 
 
 def test_chance_is_that_of_the_labels(measured):
-    details = json.loads(measured.read_text())
+    details = json.loads(measured.read_text(encoding="utf-8"))
     verbs, objects = details["labels"]["verb"], details["labels"]["object"]
     assert verbs == sorted(kitchen.VERBS)
     chance = figures(measured)["chance"]
@@ -63,7 +63,7 @@ def test_the_keys_of_the_figures(measured):
     assert set(figures(measured)) == rows
     for row in rows:
         assert set(figures(measured)[row]) >= {"verb_top1", "verb_top5", "object_top1", "object_top5"}
-    prediction = json.loads(measured.read_text())["predictions"][0]
+    prediction = json.loads(measured.read_text(encoding="utf-8"))["predictions"][0]
     assert set(prediction) >= {"video_id", "start", "end", "verb", "object", "seen", "cross_modal", "language_prior"}
     verbs, probabilities = zip(*prediction["cross_modal"]["verb"], strict=True)
     assert len(verbs) == 5 and set(verbs) <= set(kitchen.VERBS)
@@ -71,7 +71,7 @@ def test_the_keys_of_the_figures(measured):
 
 
 def test_accuracies_follow_from_the_predictions(measured):
-    details = json.loads(measured.read_text())
+    details = json.loads(measured.read_text(encoding="utf-8"))
     train = {
         (step.verb, step.object)
         for number in range(60)
@@ -110,7 +110,7 @@ def test_an_interval_holds_the_figure_and_is_wider_for_fewer_videos(measured):
 def test_the_same_bytes_twice(measured, learnt, tmp_path):
     zero_shot(**learnt, output=tmp_path / "zero_shot.json", **QUESTIONS)
     assert (tmp_path / "zero_shot.json").read_bytes() == measured.read_bytes()
-    assert str(learnt["pretrain"]) not in measured.read_text()
+    assert str(learnt["pretrain"]) not in measured.read_text(encoding="utf-8")
 
 
 def test_a_list_of_annotations_gives_the_kitchens_figures(measured, learnt, tmp_path):
@@ -118,25 +118,26 @@ def test_a_list_of_annotations_gives_the_kitchens_figures(measured, learnt, tmp_
     for row in read_table(learnt["manifest"]).to_pylist():
         steps = kitchen.script(int(row["source"].split(":")[1])).steps
         lines += [f"{row['video_id']}\t{step.start}\t{step.end}\t{step.verb}\t{step.object}" for step in steps]
-    (tmp_path / "steps.tsv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "steps.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     questions = {**QUESTIONS, "annotations": str(tmp_path / "steps.tsv")}
     zero_shot(**learnt, output=tmp_path / "zero_shot.json", **questions)
-    listed = json.loads((tmp_path / "zero_shot.json").read_text())
-    assert listed["summary"] == json.loads(measured.read_text())["summary"]
-    assert (
-        "annotations" in listed["provenance"]["inputs"]
-        and str(tmp_path) not in (tmp_path / "zero_shot.json").read_text()
-    )
-    (tmp_path / "steps.tsv").write_text("video_id\tstart\tend\tverb\nx\t0\t1\tcut\n")
+    listed = json.loads((tmp_path / "zero_shot.json").read_text(encoding="utf-8"))
+    assert listed["summary"] == json.loads(measured.read_text(encoding="utf-8"))["summary"]
+    assert "annotations" in listed["provenance"]["inputs"] and str(tmp_path) not in (
+        tmp_path / "zero_shot.json"
+    ).read_text(encoding="utf-8")
+    (tmp_path / "steps.tsv").write_text("video_id\tstart\tend\tverb\nx\t0\t1\tcut\n", encoding="utf-8")
     with pytest.raises(UserError, match="no column named object"):
         zero_shot(**learnt, output=tmp_path / "zero_shot.json", **questions)
-    (tmp_path / "steps.tsv").write_text("video_id\tstart\tend\tverb\tobject\nelsewhere\t0\t1\tcut\tbread\n")
+    (tmp_path / "steps.tsv").write_text(
+        "video_id\tstart\tend\tverb\tobject\nelsewhere\t0\t1\tcut\tbread\n", encoding="utf-8"
+    )
     with pytest.raises(UserError, match="no step of a test video"):
         zero_shot(**learnt, output=tmp_path / "zero_shot.json", **questions)
     fields = [line.split("\t") for line in lines]
     for change, message in ((lambda row: [row[0], row[2], row[1], *row[3:]], "look swapped"), (in_frames, "of frames")):
         rows = [fields[0], *map(change, fields[1:])]
-        (tmp_path / "steps.tsv").write_text("\n".join(map("\t".join, rows)) + "\n")
+        (tmp_path / "steps.tsv").write_text("\n".join(map("\t".join, rows)) + "\n", encoding="utf-8")
         with pytest.raises(UserError, match=message):
             zero_shot(**learnt, output=tmp_path / "zero_shot.json", **questions)
 
@@ -149,9 +150,9 @@ def test_annotations_take_the_source_and_what_lies_nowhere_is_counted(measured, 
     test = next(row for row in read_table(learnt["manifest"]).to_pylist() if row["split"] == "test")
     known = lines[-1].split("\t", 3)[3]
     lines += [f"{test['source']}\t9000\t9001\t{known}", f"elsewhere\t0\t1\t{known}"]
-    (tmp_path / "steps.tsv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "steps.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     zero_shot(**learnt, output=tmp_path / "zero_shot.json", **{**QUESTIONS, "annotations": str(tmp_path / "steps.tsv")})
-    here, before = (json.loads(path.read_text()) for path in (tmp_path / "zero_shot.json", measured))
+    here, before = (json.loads(path.read_text(encoding="utf-8")) for path in (tmp_path / "zero_shot.json", measured))
     assert here["summary"] == before["summary"] and here["left_out"] == before["left_out"] + 1
     said = capfd.readouterr().err
     assert f"1 of {len(lines) - 1} steps name no video of the list, or several, by 1 ids: elsewhere (1)" in said
@@ -234,7 +235,7 @@ def test_the_supervised_row_is_the_probes(measured, learnt, tmp_path):
 
     questions = {name: value for name, value in QUESTIONS.items() if name not in ("templates", "text_model")}
     probe(**learnt, output=tmp_path / "probe.json", **questions)
-    probed = json.loads((tmp_path / "probe.json").read_text())["summary"]["probe"]["s3d"]
+    probed = json.loads((tmp_path / "probe.json").read_text(encoding="utf-8"))["summary"]["probe"]["s3d"]
     assert figures(measured)["s3d_supervised"] == probed
 
 
@@ -256,9 +257,9 @@ def test_several_templates_give_mean_and_spread_beside_the_firsts_figures(measur
         measures = ("verb_top1", "verb_top5", "object_top1", "object_top5")
         assert len({tuple(row[name][figure] for figure in measures) for row in alone}) > 1  # or they asked the same
     assert together == alone[0]
-    details = json.loads((tmp_path / "all.json").read_text())
+    details = json.loads((tmp_path / "all.json").read_text(encoding="utf-8"))
     assert [row["template"] for row in details["templates"]] == [TEMPLATE, *others]
-    assert details["predictions"] == json.loads(measured.read_text())["predictions"]
+    assert details["predictions"] == json.loads(measured.read_text(encoding="utf-8"))["predictions"]
 
 
 @pytest.fixture
@@ -284,14 +285,14 @@ def bert(tmp_path) -> Path:
 def test_a_bert_without_video_is_a_row(measured, learnt, bert, tmp_path):
     zero_shot(**learnt, output=tmp_path / "zero_shot.json", **{**QUESTIONS, "text_model": str(bert)})
     rows = figures(tmp_path / "zero_shot.json")
-    steps = json.loads(measured.read_text())["predictions"]
+    steps = json.loads(measured.read_text(encoding="utf-8"))["predictions"]
     assert "whisk" in kitchen.VERBS and "egg" in kitchen.OBJECTS
     assert rows["bert"]["verb_top1"] == pytest.approx(np.mean([step["verb"] == "whisk" for step in steps]), abs=1e-6)
     assert rows["bert"]["object_top1"] == pytest.approx(np.mean([step["object"] == "egg" for step in steps]), abs=1e-6)
     assert {name: row for name, row in rows.items() if name != "bert"} == figures(measured)
     settings = read_provenance(tmp_path / "zero_shot.json")["settings"]
     assert settings["text_model"] == "some-bert" and len(settings["text_model_sha256"]) == 64
-    assert str(tmp_path) not in (tmp_path / "zero_shot.json").read_text()
+    assert str(tmp_path) not in (tmp_path / "zero_shot.json").read_text(encoding="utf-8")
 
 
 def test_a_text_model_that_cannot_answer_is_refused(learnt, bert, tmp_path):

@@ -212,7 +212,7 @@ def config_as_yaml(kitchen: bool = False) -> str:
     import yaml
 
     values = Config().model_dump()
-    overlay = yaml.safe_load(KITCHEN.read_text()) if kitchen else {}
+    overlay = yaml.safe_load(KITCHEN.read_text(encoding="utf-8")) if kitchen else {}
     for section, changed in overlay.items():
         values[section] |= changed
     lines = [HEAD.format(which=FOR_KITCHEN if kitchen else FOR_OWN)]

@@ -31,7 +31,7 @@ def acquire_lock(path: Path) -> TextIO:
     Raises UserError that names the holder (host, process, since when) when another workflow works there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = open(path, "a+")  # noqa: SIM115 (it stays open as long as the process lives)
+    file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 (it stays open as long as the process lives)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -111,7 +111,7 @@ def _merged(configfile: list[Path]) -> dict[str, Any]:
 def _rename_provenance(folder: Path) -> None:
     """What was called `made`: a key of JSON files, and a file of its own beside a tokenizer and a model."""
     for file in sorted(folder.glob("*.json")):
-        values = json.loads(file.read_text())
+        values = json.loads(file.read_text(encoding="utf-8"))
         new = Path(ModelFolder(folder).provenance) if file.name == "made.json" else file
         if OLD_KEY in values and not (new != file and new.exists()):
             provenance = values.pop(OLD_KEY)

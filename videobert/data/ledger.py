@@ -208,11 +208,11 @@ def ledger(inputs: LedgerInputs, outputs: LedgerOutputs) -> None:
 def _open_journal(journal: Path, provenance: dict[str, Any]) -> None:
     key = f"{provenance_key(provenance)} {FORMAT}"  # its rows have the columns of a format
     mark = journal / "provenance"
-    if not mark.exists() or mark.read_text() != key:
+    if not mark.exists() or mark.read_text(encoding="utf-8") != key:
         shutil.rmtree(journal, ignore_errors=True)
         journal.mkdir(parents=True)
         with atomic(mark) as temporary:
-            temporary.write_text(key)
+            temporary.write_text(key, encoding="utf-8")
 
 
 def _refuse_doubtful(rows: list[dict[str, Any]], journal: Path) -> None:

@@ -201,7 +201,8 @@ def write_json(data: dict[str, Any], path: Path, provenance: dict[str, Any]) -> 
             json.dumps(
                 {**data, "provenance": {**provenance, "format": FORMAT}}, indent=1, sort_keys=True, ensure_ascii=False
             )
-            + "\n"
+            + "\n",
+            encoding="utf-8",
         )
 
 

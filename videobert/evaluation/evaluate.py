@@ -42,7 +42,7 @@ def evaluate(inputs: EvaluateInputs, outputs: EvaluateOutputs) -> None:
     for file in inputs.figures:
         if not file.exists():
             raise UserError(f"{file} is missing: run snakemake --cores all {file.stem}")
-        result = json.loads(file.read_text())
+        result = json.loads(file.read_text(encoding="utf-8"))
         provenance = result["provenance"]
         _check_model(file, provenance, inputs.model)
         metrics |= result["summary"]

@@ -150,7 +150,7 @@ def _check(inputs: ScalingInputs, settings: ScalingSettings) -> None:
 
 def _trained_on(model: Path) -> int:
     """How many videos a model was trained on."""
-    videos: int = json.loads(Path(ModelFolder(model.parent).training).read_text())["corpus"]["videos"]
+    videos: int = json.loads(Path(ModelFolder(model.parent).training).read_text(encoding="utf-8"))["corpus"]["videos"]
     return videos
 
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import av
     import av.container
     import av.stream
-    import av.video.stream
     import numpy as np
     import numpy.typing as npt
     from PIL import Image

@@ -29,7 +29,7 @@ def write_card(model: ModelFolder, metrics: dict[str, Any], card: Path) -> None:
     def read(path: str) -> dict[str, Any]:
         if not Path(path).exists():
             raise UserError(f"{path} is missing: run the stage pretrain again")
-        content: dict[str, Any] = json.loads(Path(path).read_text())
+        content: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
         return content
 
     training, provenance = read(model.training), read(model.provenance)["provenance"]

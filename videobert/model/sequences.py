@@ -190,7 +190,7 @@ def on_disk(segments: Segments, folder: Path) -> None:
         for field in fields(Segments):
             value = getattr(segments, field.name)
             if field.name == "videos":
-                (temporary / "videos.json").write_text(json.dumps(value))
+                (temporary / "videos.json").write_text(json.dumps(value), encoding="utf-8")
             else:
                 np.save(temporary / f"{field.name}.npy", value)
 
@@ -198,7 +198,7 @@ def on_disk(segments: Segments, folder: Path) -> None:
 def memory_mapped(folder: Path) -> Segments:
     """The segments that `on_disk` wrote, read as they are needed: the processes of a machine share one copy."""
     arrays = {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
-    return Segments(**arrays, videos=json.loads((folder / "videos.json").read_text()))
+    return Segments(**arrays, videos=json.loads((folder / "videos.json").read_text(encoding="utf-8")))
 
 
 def _look_ahead(

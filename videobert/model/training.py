@@ -30,13 +30,13 @@ def last_checkpoint(folder: Path, provenance: dict[str, Any], clean: bool = True
     mark = folder / "provenance"
     key = provenance_key(provenance)
     if clean:
-        if list(folder.glob("checkpoint-*")) and (not mark.exists() or mark.read_text() != key):
+        if list(folder.glob("checkpoint-*")) and (not mark.exists() or mark.read_text(encoding="utf-8") != key):
             print(f"pretrain: settings or inputs have changed, so {folder} is thrown away", file=sys.stderr)
             shutil.rmtree(folder)
         for broken in [path for path in folder.glob("checkpoint-*") if not (path / WHOLE).exists()]:
             shutil.rmtree(broken)
         with atomic(mark) as temporary:
-            temporary.write_text(key)
+            temporary.write_text(key, encoding="utf-8")
     return max(
         (path.parent for path in folder.glob(f"checkpoint-*/{WHOLE}")),
         key=lambda path: int(path.name.split("-")[1]),

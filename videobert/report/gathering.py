@@ -201,7 +201,7 @@ def _costs(layout: Layout, tasks: list[str]) -> list[dict[str, Any]]:
 
 def _benchmark(path: Path) -> dict[str, float | None]:
     """The last row of a benchmark of Snakemake's; what it could not measure stands there as "-" or "NA"."""
-    with open(path, newline="") as file:
+    with open(path, encoding="utf-8", newline="") as file:
         row = (list(csv.DictReader(file, delimiter="\t")) or [{}])[-1]
     return {key: _number(row.get(key)) for key in ("s", "max_rss", "cpu_time")}
 

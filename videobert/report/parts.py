@@ -31,7 +31,7 @@ def optional_table(path: str, columns: list[str] | None = None) -> "pa.Table | N
 
 
 def optional_json(path: str) -> dict[str, Any]:
-    return json.loads(Path(path).read_text()) if Path(path).exists() else {}
+    return json.loads(Path(path).read_text(encoding="utf-8")) if Path(path).exists() else {}
 
 
 # Numbers and tables ---------------------------------------------------------------------------------------------------

@@ -312,7 +312,7 @@ def _language(tag: str) -> str:
 
 def _place(file: Path, folder: Path, name: str) -> str:
     # Written down first: what stands in the list may be swept away later, and nothing else.
-    with open(folder / ".written", "a") as written:
+    with open(folder / ".written", "a", encoding="utf-8") as written:
         written.write(f"{name}\n")
     os.replace(file, folder / name)
     return name
@@ -327,6 +327,6 @@ def _sweep(folder: Path, rows: list[dict[str, Any]]) -> None:
     shutil.rmtree(folder / ".part", ignore_errors=True)
     written = folder / ".written"
     keep = {row[key] for row in rows for key in ("path", "captions") if row[key]}
-    for name in set(written.read_text().split()) - keep if written.exists() else ():
+    for name in set(written.read_text(encoding="utf-8").split()) - keep if written.exists() else ():
         (folder / name).unlink(missing_ok=True)
-    written.write_text("".join(f"{name}\n" for name in sorted(keep)))
+    written.write_text("".join(f"{name}\n" for name in sorted(keep)), encoding="utf-8")

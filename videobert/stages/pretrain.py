@@ -276,7 +276,7 @@ def _write(
         with atomic(Path(model.weights)) as temporary:
             temporary.write_bytes(with_provenance((saved / "model.safetensors").read_bytes(), provenance))
     card = Path(model.card)
-    if card.exists() and sha256(Path(model.weights)) not in card.read_text():
+    if card.exists() and sha256(Path(model.weights)) not in card.read_text(encoding="utf-8"):
         card.unlink()  # it tells the figures of an earlier model; the stage evaluate writes it anew
     shutil.rmtree(folder / ".saved")
 
