@@ -16,7 +16,7 @@ from videobert.cli import parts
 from videobert.data.schemas import INDEXED, SEGMENTS, Columns, File, files
 from videobert.errors import Status
 from videobert.layout import Layout
-from videobert.pipeline import STAGES, TOOLS, function
+from videobert.pipeline import RECORDS, STAGES, TOOLS, function
 from videobert.settings import Files, Inputs
 from videobert.upstream import READS
 
@@ -192,7 +192,7 @@ that are not given have the defaults of [Settings](../settings.md), those for yo
 
 def commands_page() -> str:
     tools = "".join(tool_section(name) for name in TOOLS)
-    stages = "".join(stage_section(name) for name in STAGES)
+    stages = "".join(stage_section(name) for name in STAGES | RECORDS)
     return COMMANDS_HEAD + tools + "(stage-commands)=\n\n#" + STAGES_HEAD + stages
 
 

@@ -47,8 +47,7 @@ def main() -> None:
 def write_environments() -> None:
     pins = read_lock()
     for stage in STAGES:
-        if stage != "ledger":  # it runs in the environment of corpus
-            (ROOT / "envs" / f"{stage}.yaml").write_text(environment(stage, pins), encoding="utf-8")
+        (ROOT / "envs" / f"{stage}.yaml").write_text(environment(stage, pins), encoding="utf-8")
 
 
 def write_lock(options: list[str]) -> None:

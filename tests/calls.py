@@ -38,7 +38,9 @@ def shards(folder: Path, manifest: Path) -> list[Path]:
 
 
 def corpus(videos: Path, output: Path, ledger: Path, register: Path, **settings: Any) -> None:
-    run("corpus", videos=str(videos), manifest=output, ledger=ledger, id_register=register, **settings)
+    run("corpus", videos=str(videos), manifest=output, id_register=register, **settings)
+    details = ledger.with_name(f"details-{ledger.name}")
+    run("corpus_ledger", videos=str(videos), ledger=ledger, details=details, id_register=register, **settings)
 
 
 def download(register: Path, output: Path, **values: Any) -> None:

@@ -5,9 +5,12 @@ import random
 import time
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from calls import transcribe
 
-from videobert.errors import VideoError
+from videobert.data.provenance import read_table, write_table
+from videobert.errors import Status, VideoError
 from videobert.speech.captions import LARGEST, LONGEST_CUE, caption_words, read_cues
 
 CASES = Path(__file__).parent / "publiccases" / "captions"
@@ -349,3 +352,31 @@ def test_a_cue_is_no_longer_than_a_screen(tmp_path):
     text = f"WEBVTT\n\n00:01.000 --> 00:02.000\n{'a' * (LONGEST_CUE + 1)}\n"
     (tmp_path / "captions.vtt").write_text(text, encoding="utf-8")
     assert read_cues(tmp_path / "captions.vtt") == ([], 1)
+
+
+def test_captions_that_the_list_names_are_read_before_those_that_came(tmp_path):
+    """What is wrong with them is said in the ledger."""
+    cue = "WEBVTT\n\n00:00:01.000 --> 00:00:02.000\n{}\n"
+    (tmp_path / "own.vtt").write_text(cue.format("The list's own."), encoding="utf-8")
+    (tmp_path / "came.en.vtt").write_text(cue.format("The site's."), encoding="utf-8")
+    (tmp_path / "other.ttml").write_text("<tt/>", encoding="utf-8")
+    named = {"own": "own.vtt", "came": "", "typed": "ovn.vtt", "other": "other.ttml"}
+    lines = [
+        f"kitchen:{number}\t{name}\t{path and tmp_path / path}" for number, (name, path) in enumerate(named.items())
+    ]
+    (tmp_path / "list.tsv").write_text("\n".join(["source\tid\tcaptions", *lines]) + "\n", encoding="utf-8")
+    rows = [
+        {"video_id": name, "status": Status.OK, "reason": "", "captions": "came.en.vtt", "duration": 9.0}
+        for name in named
+    ]
+    write_table(pa.Table.from_pylist(rows), tmp_path / "ledger.parquet", {})
+    listed = {"videos": tmp_path / "list.tsv", "id_register": tmp_path / "r.parquet", "shard_size": 9, "shard": "0000"}
+    outputs = {"output": tmp_path / "o.parquet", "ledger": tmp_path / "l.parquet"}
+    transcribe(tmp_path / "ledger.parquet", **outputs, **listed, engine="captions", language="en")
+    said = {row["video_id"]: row["text"] for row in read_table(tmp_path / "o.parquet").to_pylist()}
+    assert said == {"own": "The list's own.", "came": "The site's."}
+    lost = {row["video_id"]: (row["status"], row["reason"]) for row in read_table(tmp_path / "l.parquet").to_pylist()}
+    assert (
+        lost["typed"][0] == "no_captions" and "there is no file" in lost["typed"][1] and "ovn.vtt" in lost["typed"][1]
+    )
+    assert lost["other"] == ("no_captions", "its captions other.ttml are neither .vtt nor .srt, which alone are read")

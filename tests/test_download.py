@@ -31,20 +31,18 @@ def test_kitchen_videos_are_rendered(tmp_path):
 
 def test_local_files_are_linked(tmp_path, monkeypatch):
     video = write_video(tmp_path / "My Onion.MP4")
-    (tmp_path / "onion.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nOnions.\n", encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    rows = run(
-        tmp_path,
-        {"absolute": str(video), "relative": "My Onion.MP4", "url": f"file://{write_video(tmp_path / 'b.mp4')}"},
-        {"relative": "onion.srt", "absolute": "missing.vtt"},
-    )
+    (tmp_path / "elsewhere").mkdir()
+    outside = write_video(tmp_path / "elsewhere" / "b.mp4")
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    video = video.rename(tmp_path / "project" / video.name)
+    rows = run(tmp_path / "project", {"absolute": str(video), "relative": "My Onion.MP4", "url": f"file://{outside}"})
     assert [row["status"] for row in rows.values()] == ["ok"] * 3
     assert rows["relative"]["path"] == "relative.mp4"
-    link = tmp_path / "media" / "relative.mp4"
-    assert link.is_symlink() and os.readlink(link) == str(video)
-    assert rows["relative"]["captions"] == "relative.en.srt"
-    assert (tmp_path / "media" / "relative.en.srt").read_text(encoding="utf-8").endswith("Onions.\n")
-    assert rows["absolute"]["captions"] == ""
+    links = [tmp_path / "project" / "media" / f"{name}.mp4" for name in rows]
+    # What lies in the project's folder moves with it.
+    assert [os.readlink(link) for link in links] == ["../My Onion.MP4", "../My Onion.MP4", str(outside)]
+    assert {row["captions"] for row in rows.values()} == {""}
     assert rows["url"]["duration"] == pytest.approx(2.0, abs=0.1)
 
 
@@ -53,7 +51,6 @@ def test_names_in_another_spelling_or_with_wide_spaces_are_found(tmp_path):
     nfc, nfd = (unicodedata.normalize(form, "Crêpes\u3000für\u00a0zwei") for form in ("NFC", "NFD"))
     (tmp_path / nfd).mkdir()
     video = write_video(tmp_path / nfd / f"{nfd}.mp4")
-    (tmp_path / nfd / f"{nfd}.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nOnions.\n", encoding="utf-8")
     both = [write_video(tmp_path / f"{form}.mp4") for form in ("é", "e\u0301")]
     sources = {
         "a": str(tmp_path / nfc / f"{nfc}.mp4"),
@@ -61,11 +58,10 @@ def test_names_in_another_spelling_or_with_wide_spaces_are_found(tmp_path):
         "d": str(both[1]),
         "gone": str(tmp_path / nfc / "à.mp4"),
     }
-    rows = run(tmp_path, sources, {"a": str(tmp_path / nfc / f"{nfc}.srt")})
+    rows = run(tmp_path, sources)
     assert {name: row["status"] for name, row in rows.items()} == {"a": "ok", "c": "ok", "d": "ok", "gone": "gone"}
     targets = [os.readlink(tmp_path / "media" / f"{name}.mp4") for name in "acd"]
     assert targets == list(map(str, [video, *both]))
-    assert (tmp_path / "media" / rows["a"]["captions"]).read_text(encoding="utf-8").endswith("Onions.\n")
 
 
 def test_what_is_no_video_is_in_the_ledger(tmp_path):

@@ -141,7 +141,7 @@ def test_the_codebook_and_the_tokens_have_the_columns_that_are_described(tmp_pat
 
 def test_every_stage_and_task_is_described_and_every_file_of_the_layout():
     layout = Layout("results")
-    assert list(files(layout)) == [*(stage for stage in STAGES if stage != "ledger"), ""]
+    assert list(files(layout)) == [*STAGES, ""]
     paths = {file.path for group in files(layout).values() for file in group}
     for stage in READS:
         assert set(layout.files(stage, ["{shard}"])) <= paths

@@ -34,8 +34,8 @@ def write(folder: Path, sentences: dict[str, list[tuple]], clips: dict[str, int]
     """Inputs of one shard: sentences (start, end, text) and numbers of clips by video; and the arguments to read them."""
     videos = sorted({*sentences, *clips, *(splits or {})}, reverse=True)
     splits = dict.fromkeys(videos, "train") | (splits or {})
-    manifest = [{"video_id": v, "shard": "0000", "split": splits[v]} for v in videos]
-    manifest.append({"video_id": "elsewhere", "shard": "0001", "split": "train"})
+    manifest = [{"video_id": v, "shard": "0000", "split": splits[v], "source": f"{v}.mp4"} for v in videos]
+    manifest.append({"video_id": "elsewhere", "shard": "0001", "split": "train", "source": "elsewhere.mp4"})
     write_table(pa.Table.from_pylist(manifest), folder / "manifest.parquet", {})
     rows = [dict(zip(SENTENCES.names, (v, *row))) for v in sentences for row in sentences[v]]
     write_table(pa.Table.from_pylist(rows, SENTENCES), folder / "transcribe.parquet", {})

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
-from calls import corpus
+from calls import corpus, run
 
-from videobert.data.manifest import RENAMED, list_digest, plan
-from videobert.data.provenance import read_provenance, read_table, write_table
+from videobert.data.manifest import RENAMED
+from videobert.data.provenance import read_table
 from videobert.data.video_names import VideoNames, open_names
 from videobert.evaluation.steps import Step, matched
 from videobert.stages.tokens import _excluded
@@ -19,9 +18,11 @@ def made(folder: Path, videos: Path) -> tuple[VideoNames, dict[str, str]]:
     """The names of a list's videos, and the safe id of each source."""
     register = folder / "register.parquet"
     files = {"output": folder / "manifest.parquet", "ledger": folder / "ledger.parquet", "register": register}
-    corpus(videos, **files, shard_size=4, test_fraction=0.2, seed=0)
+    settings = {"shard_size": 4, "test_fraction": 0.2, "seed": 0}
+    corpus(videos, **files, **settings)
+    run("corpus_ids", videos=str(videos), id_register=files["register"], ids=folder / "ids.parquet", **settings)
     rows = read_table(files["output"]).to_pylist()
-    return open_names(files["output"]), {row["source"]: row["video_id"] for row in rows}
+    return open_names(files["output"], [folder / "ids.parquet"]), {row["source"]: row["video_id"] for row in rows}
 
 
 def listed(folder: Path, *rows: tuple[str, str]) -> Path:
@@ -59,22 +60,11 @@ def test_a_name_that_is_not_kept_says_so(tmp_path):
     assert reasons[3].startswith(f"{RENAMED}: it is called my_video_1-")
 
 
-def test_the_lists_ids_are_part_of_what_is_written_and_no_column(tmp_path):
-    made(tmp_path, listed(tmp_path, ("a b", "kitchen:1"), ("c", "kitchen:2")))
-    assert read_provenance(tmp_path / "manifest.parquet")["listed_ids"] == {"a_b": "a b"}
-    assert "listed_id" not in read_table(tmp_path / "manifest.parquet").column_names
-    register = tmp_path / "register.parquet"
-    digests = [
-        list_digest(*plan(listed(tmp_path, (name, "kitchen:1"), ("c", "kitchen:2")), register, 4, 0.2, 0))
-        for name in ("a b", "a.b")
-    ]
-    assert digests[0] != digests[1]
-
-
-def test_a_manifest_of_an_earlier_version_is_read_as_it_was_written(tmp_path):
-    rows = [{"video_id": "my_video_1", "source": "kitchen:3"}, {"video_id": "b", "source": "kitchen:4"}]
-    write_table(pa.Table.from_pylist(rows), tmp_path / "manifest.parquet", {"stage": "corpus"})
-    assert open_names(tmp_path / "manifest.parquet").find("my.video 1") == ["my_video_1"]
+def test_without_the_lists_ids_safe_ones_and_sources_count(tmp_path):
+    _, safe = made(tmp_path, LISTS / "duplicate-ids.tsv")
+    names = open_names(tmp_path / "manifest.parquet", [])
+    assert names.find("my_video_1") == names.find("kitchen:3") == [safe["kitchen:3"]]
+    assert names.find("my.video 1") == []
 
 
 def test_steps_take_every_name_and_what_matches_nothing_is_counted_and_named(tmp_path, capsys):
@@ -100,5 +90,5 @@ def test_steps_take_every_name_and_what_matches_nothing_is_counted_and_named(tmp
 def test_excluded_ids_take_every_name_of_a_video(tmp_path, line, sources):
     _, safe = made(tmp_path, LISTS / "duplicate-ids.tsv")
     (tmp_path / "exclude.txt").write_text(f"{line}\n", encoding="utf-8")
-    excluded = _excluded(str(tmp_path / "exclude.txt"), tmp_path / "manifest.parquet")
+    excluded = _excluded(str(tmp_path / "exclude.txt"), tmp_path / "manifest.parquet", [tmp_path / "ids.parquet"])
     assert excluded == {safe[source] for source in sources}

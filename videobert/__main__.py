@@ -8,7 +8,7 @@ stages: `videobert TOOL FILE`.
 import sys
 from collections.abc import Callable
 
-from videobert.pipeline import STAGES, TOOLS, function
+from videobert.pipeline import RECORDS, STAGES, TOOLS, function
 
 HELP = """usage: videobert STAGE [--setting value ...]
 
@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Runs one stage. Errors that the user can mend end in one line and exit code 1."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(HELP.format(stages=_listed(STAGES), tools=_listed(TOOLS)))
+        print(HELP.format(stages=_listed(STAGES | RECORDS), tools=_listed(TOOLS)))
         return
     if arguments[0] == "--version":
         from videobert import __version__
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(__version__)
         return
     stage, *rest = arguments
-    if stage not in STAGES and stage not in TOOLS:
+    if stage not in STAGES | RECORDS | TOOLS:
         from difflib import get_close_matches
 
         near = get_close_matches(stage, [*STAGES, *TOOLS], 1)
@@ -111,7 +111,7 @@ def _missing(error: ModuleNotFoundError) -> str:
 
 
 def _listed(commands: dict[str, tuple[str, str]]) -> str:
-    return "\n".join(f"  {name:<12}{text}" for name, (_, text) in commands.items())
+    return "\n".join(f"  {name:<14}{text}" for name, (_, text) in commands.items())
 
 
 if __name__ == "__main__":

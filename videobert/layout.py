@@ -78,6 +78,21 @@ class Layout:
     def register(self) -> str:
         return f"{self.folder('corpus')}/register.parquet"
 
+    @property
+    def local_files(self) -> str:
+        """What the list's local files were like when a run last saw them."""
+        return f"{self.results}/corpus/files.parquet"
+
+    @property
+    def ids(self) -> str:
+        """The ids that the list gives."""
+        return f"{self.results}/corpus/ids.parquet"
+
+    @property
+    def details(self) -> str:
+        """What the list says of the videos for people: titles, licenses."""
+        return f"{self.results}/corpus/details.parquet"
+
     # Stages that work shard by shard
 
     def shard_ledger(self, stage: str, shard: str) -> str:
@@ -114,8 +129,9 @@ class Layout:
         return f"{self.folder(stage)}/{name}/{shard}"
 
     def ledger(self, stage: str) -> str:
-        """What became of each video in a stage, over all shards."""
-        return f"{self.root(stage)}/ledger/{stage}.parquet"
+        """What became of each video in a stage, over all shards; of the corpus, of each row of the list."""
+        root = self.results if stage == "corpus" else self.root(stage)
+        return f"{root}/ledger/{stage}.parquet"
 
     # Stages that work on all shards
 
@@ -153,7 +169,7 @@ class Layout:
     def files(self, stage: str, shards: Sequence[str]) -> list[str]:
         """The files of a stage up to pretrain that other stages or the report read; the first carries its provenance."""
         whole = {
-            "corpus": [self.manifest, self.register, self.ledger("corpus")],
+            "corpus": [self.manifest, self.register],
             "codebook": [self.centroids, self.statistics, self.atlas],
             "vocabulary": [self.vocabulary_provenance, self.tokenizer, self.tokenizer_config],
             "pretrain": list(self.model.files().values()),

@@ -25,6 +25,11 @@ STAGES = {
     "scaling": ("evaluation.scaling", "measure what more videos bring: models of shares of them"),
     "evaluate": ("evaluation.evaluate", "merge the figures of the tasks"),
     "report": ("report.page", "gather everything in one HTML page"),
+}
+# What the workflow writes down beside the stages, in the environment of corpus.
+RECORDS = {
+    "corpus_ids": ("stages.corpus", "write down the list's own ids, for tables that name videos by them"),
+    "corpus_ledger": ("stages.corpus", "write down what became of each row of the list, titles and licenses"),
     "ledger": ("data.ledger", "gather what became of each video in one stage's shards"),
 }
 # Commands beside the pipeline: a person types them, so what they must be given needs no flag.
@@ -45,7 +50,7 @@ TOOLS = {
 
 def function(name: str) -> Callable[..., None]:
     """The function of a command."""
-    module, _ = (STAGES | TOOLS)[name]
+    module, _ = (STAGES | RECORDS | TOOLS)[name]
     found: Callable[..., None] = getattr(importlib.import_module(f"videobert.{module}"), name)
     return found
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from videobert.config import SECTIONS, SHIPPED, part
-from videobert.data.manifest import list_file
-from videobert.data.provenance import read_provenance, sha256
+from videobert.data.manifest import plan
+from videobert.data.provenance import read_provenance, read_table
+from videobert.data.schemas import MANIFEST, names
 from videobert.errors import UserError
 from videobert.layout import Layout
 from videobert.pipeline import version
@@ -65,9 +66,13 @@ def _difference(config: Any, upstream: Layout, stage: str, shards: list[str]) ->
 
 
 def list_changed(config: Any, layout: Layout) -> bool:
-    """Whether the list of videos is another one than that of a run's manifest."""
-    recorded = read_provenance(Path(layout.manifest))["inputs"]["videos"]
-    return bool(recorded != sha256(list_file(Path(config.corpus.videos))))
+    """Whether the list has other videos, shards or splits than a run's manifest. Titles and the like do not count."""
+    corpus = config.corpus
+    rows, _ = plan(Path(corpus.videos), Path(layout.register), corpus.shard_size, corpus.test_fraction, corpus.seed)
+    columns = names(MANIFEST)
+    there = read_table(Path(layout.manifest), list(columns)).to_pylist()
+    here = [{column: row[column] for column in columns} for row in rows]
+    return bool(there != here)
 
 
 def own_settings(config: Any, stage: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, unquote, urlparse
 
 from videobert.data.file_names import existing
 from videobert.data.human_tables import read_human_table
+from videobert.data.local_files import LocalFiles
 from videobert.data.provenance import read_table
 from videobert.data.text import is_control, one_line
 from videobert.errors import Status, UserError
@@ -72,11 +73,11 @@ def plan(
                 "source": row["source"],
                 "shard": shard,
                 "split": split,
+                "listed_id": row["id"],
                 "captions": row["captions"],
                 "title": one_line(row["title"]),
                 "license": one_line(row["license"]),
             }
-            | ({"listed_id": row["id"]} if row["id"] not in ("", video_id) else {})  # no column: see video_names
         )
         renamed = row["id"] and clean(row["id"]) != video_id
         reason = f"{RENAMED}: it is called {video_id}" if renamed else ""
@@ -123,15 +124,42 @@ def shards(manifest: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     return dict(sorted(found.items()))
 
 
-def digest(rows: list[dict[str, Any]]) -> str:
-    """What decides whether a shard must be downloaded again: its sources, and size and time of local files."""
-    facts = [[row["video_id"], row["source"], row["captions"], *_stamp(row["source"])] for row in rows]
+def digest(rows: list[dict[str, Any]], *columns: str) -> str:
+    """What decides whether that must be made again which is made of these columns of the plan."""
+    facts = [[row[column] for column in columns] for row in rows]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
-def list_digest(manifest: list[dict[str, Any]], ledger: list[dict[str, Any]]) -> str:
-    """What decides whether the manifest must be written again: all that it and its ledger say."""
-    return hashlib.sha256(json.dumps([manifest, ledger]).encode()).hexdigest()[:16]
+def sources_digest(rows: list[dict[str, Any]], files: LocalFiles, license: str | None) -> str:
+    """What decides whether a shard must be downloaded again: sources, the content of local files, and of the licenses whether
+    they are among those that are wanted."""
+    facts = [
+        [row["video_id"], row["source"], *_content(row["source"], files), license_wanted(row["license"], license)]
+        for row in rows
+    ]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+def captions_digest(rows: list[dict[str, Any]], files: LocalFiles) -> str:
+    """What decides whether a shard's captions must be read again: which the list names, and their content."""
+    facts = [[row["video_id"], row["captions"], *files.facts(row["captions"])] for row in rows if row["captions"]]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+def license_wanted(given: str, wanted: str | None) -> bool | None:
+    """Whether a license that the list gives is one of those that are wanted; None when it gives none, or all are."""
+    return bool(re.search(wanted, given, re.IGNORECASE)) if wanted and given else None
+
+
+def local_files(rows: list[dict[str, Any]]) -> list[str]:
+    """The paths of the local files among the sources."""
+    paths = [local_path(row["source"]) for row in rows]
+    return [str(path) for path in paths if path is not None]
+
+
+def _content(source: str, files: LocalFiles) -> list[Any]:
+    path = local_path(source)
+    return files.facts(str(path)) if path is not None else []
 
 
 def split_of(video_id: str, test_fraction: float, seed: int) -> str:
@@ -184,16 +212,6 @@ def _host(url: str) -> bytes:
 def _reachable(source: str) -> bool:
     path = local_path(source)
     return path is None or existing(path) is not None
-
-
-def _stamp(source: str) -> tuple[int, ...]:
-    """Size and time of a local file: a file that was mended is taken in again."""
-    path = local_path(source) if source else None
-    try:
-        state = os.stat(existing(path) or path) if path else None
-    except (OSError, ValueError):  # ValueError: a NUL in the name
-        state = None
-    return (state.st_size, state.st_mtime_ns) if state else ()
 
 
 def _youtube(source: str) -> str:

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 # 1: until November 2026, without a number in the file. 2: the ledgers of download and frames have size and sha256 of
-# each file, and each shard of download has a steps.tsv.
-FORMAT = 2
+# each file, and each shard of download has a steps.tsv. 3: the manifest has neither captions nor title nor license; the two last
+# stand in corpus/details.parquet.
+FORMAT = 3
 # What earlier versions called it: what they fetched is not to be fetched again.
 OLD_KEY = "made"
 

@@ -80,9 +80,21 @@ MANIFEST = (
     Column("source", "string", "URL, path, or kitchen:N, as the list has it."),
     SHARD,
     Column("split", "string", "train, validation or test."),
-    Column("captions", "string", 'Path of the captions that the list names, or "".'),
+)
+IDS = (
+    VIDEO_ID,
+    Column("listed_id", "string", 'The id that the list gives it, as it stands there, or "".'),
+)
+DETAILS = (
+    VIDEO_ID,
     Column("title", "string", 'Title that the list gives, or "".'),
     Column("license", "string", 'License that the list gives, or "".'),
+)
+LOCAL_FILES = (
+    Column("path", "string", "A local file of the list, as it stands there."),
+    Column("size", "int64", "Its size in bytes, when it was last seen."),
+    Column("time", "int64", "Its time of modification, in nanoseconds."),
+    Column("content", "string", "SHA-256 of its size and of its first, middle and last 16 KiB."),
 )
 REGISTER = (
     Column("identity", "string", "The source, written the same way for every spelling of it."),
@@ -109,8 +121,8 @@ DOWNLOAD_FACTS = (
     Column("height", "int32", "Height in pixels."),
     SIZE,
     SHA256,
-    Column("title", "string", "Title: the list's, else the site's, else \"\"."),
-    Column("license", "string", "License: the list's, else the site's, else \"\"."),
+    Column("title", "string", 'Title that the site or the kitchen gives, or "".'),
+    Column("license", "string", 'License that the site gives, or "".'),
 )
 STEPS = (
     VIDEO_ID,
@@ -217,7 +229,7 @@ PREPROCESSING = (
 )
 TRAINING = (
     Column("curve", "list", "An object for each `logging_steps` steps: step, the losses, learning_rate."),
-    Column("corpus", "object", "What was seen: videos, kitchen_videos, sentences, hours, licenses."),
+    Column("corpus", "object", "What was seen: videos, kitchen_videos, sentences, hours."),
     PROVENANCE,
 )
 ONLY_PROVENANCE = (PROVENANCE,)
@@ -340,6 +352,9 @@ def files(layout: Layout) -> dict[str, list[File]]:
         "corpus": [
             File(layout.manifest, "A row for each video.", MANIFEST),
             File(layout.register, "Which source has which id and shard; kept from run to run.", REGISTER),
+            File(layout.local_files, "What local files were like; kept from run to run.", LOCAL_FILES),
+            File(layout.ids, "The list's own ids, where a stage needs them.", IDS),
+            File(layout.details, "What the report and the card say of the videos.", DETAILS),
             File(layout.ledger("corpus"), "What became of each row of the list.", CORPUS_LEDGER),
         ],
         "download": [

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from videobert.data.provenance import make_provenance, read_provenance, sha256, write_json
+from videobert.data.provenance import make_provenance, read_provenance, read_table, sha256, write_json
 from videobert.errors import UserError
 from videobert.layout import ModelFolder
 from videobert.model.card import write_card
@@ -26,6 +26,8 @@ class EvaluateInputs(Inputs):
     """The files of the tasks, TASK.json."""
     model: Path
     """model.safetensors; the rest of the model folder lies beside it."""
+    details: list[Path] = []
+    """What the list says of the videos (Parquet): the card names their licenses."""
 
 
 class EvaluateOutputs(Outputs):
@@ -49,11 +51,15 @@ def evaluate(inputs: EvaluateInputs, outputs: EvaluateOutputs) -> None:
         protocol[provenance["stage"]] = {"version": provenance["version"], **provenance["settings"]}
         if "labels" in result:
             protocol[provenance["stage"]]["labels"] = result["labels"]
-    write_card(ModelFolder(inputs.model.parent), metrics, outputs.card)
+    write_card(ModelFolder(inputs.model.parent), metrics, _licenses(inputs.details), outputs.card)
     print(f"evaluate: {', '.join(protocol)} in {outputs.metrics}", file=sys.stderr)
     files: dict[str, Path | list[Path]] = dict(zip(protocol, inputs.figures, strict=True))
     provenance = make_provenance("evaluate", VERSION, {"tasks": list(protocol)}, files)
     write_json({**metrics, "protocol": protocol}, outputs.metrics, provenance)
+
+
+def _licenses(details: list[Path]) -> list[str]:
+    return sorted({row["license"] for file in details for row in read_table(file, ["license"]).to_pylist()} - {""})
 
 
 def _check_model(file: Path, provenance: dict[str, Any], model: Path) -> None:

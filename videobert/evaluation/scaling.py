@@ -65,6 +65,8 @@ class ScalingInputs(Inputs):
     """The manifest (Parquet)."""
     steps: list[Path] = []
     """The annotated steps, as for zero_shot."""
+    ids: list[Path] = []
+    """The list's own ids, as for zero_shot."""
     template: str
     """The sentence with two [MASK], for the verb and the object: zero_shot's first."""
 
@@ -89,7 +91,8 @@ def scaling(
     steps: list[Step] = []
     labels: dict[str, list[str]] = {}
     for model, (share, model_seed) in zip(inputs.models, product(settings.shares, settings.seeds), strict=True):
-        files = AnnotatedInputs(model=model, tokens=inputs.tokens, manifest=inputs.manifest, steps=inputs.steps)
+        shared_files = inputs.model_dump(include={"tokens", "manifest", "steps", "ids"})
+        files = AnnotatedInputs(model=model, **shared_files)
         task = open_task(files, shared, execution)
         labels = {part: sorted({getattr(step, part) for step in task.steps}) for part in ("verb", "object")}
         steps, ranks = _rankings(task, labels, inputs.template)

@@ -74,6 +74,8 @@ class TaskInputs(Inputs):
 class AnnotatedInputs(TaskInputs):
     steps: list[Path] = []
     """The annotated steps (TSV, CSV or Parquet): video_id, start, end (seconds), verb, object and perhaps sentence."""
+    ids: list[Path] = []
+    """The list's own ids (Parquet), by which the steps may name their videos, too."""
 
 
 class FeatureInputs(AnnotatedInputs):
@@ -142,7 +144,7 @@ def open_task(
     steps: list[Step] = []
     if annotations is not None and isinstance(inputs, AnnotatedInputs):
         where = f"evaluate.annotations: {annotations}"
-        listed = matched(read_steps(inputs.steps, annotations), open_names(inputs.manifest), where)
+        listed = matched(read_steps(inputs.steps, annotations), open_names(inputs.manifest, inputs.ids), where)
         slack = tokens.provenance.get("clip_seconds") or math.inf  # unknown: nothing is said to lie after the end
         steps = in_videos(listed, tokens.ends(), slack, where)
         sources["annotations"] = inputs.steps

@@ -14,12 +14,13 @@ from videobert.errors import UserError
 from videobert.layout import ModelFolder
 
 
-def write_card(model: ModelFolder, metrics: dict[str, Any], card: Path) -> None:
+def write_card(model: ModelFolder, metrics: dict[str, Any], licenses: list[str], card: Path) -> None:
     """Writes the card.
 
     Args:
         model: the model's folder.
         metrics: the tasks' summaries, as in metrics.json.
+        licenses: of the videos, as the list gives them.
         card: the file to write.
 
     Raises UserError when a file of the model is missing.
@@ -42,6 +43,7 @@ def write_card(model: ModelFolder, metrics: dict[str, Any], card: Path) -> None:
         license="apache-2.0" if kitchen else "other",
         kitchen=kitchen,
         corpus=corpus,
+        licenses=licenses,
         settings=provenance["settings"],
         steps=provenance["settings"]["max_steps"],
         loss=training["curve"][-1]["loss"] if training["curve"] else "none was noted",

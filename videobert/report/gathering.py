@@ -44,7 +44,7 @@ def gather(layout: Layout, words: int, examples: int) -> dict[str, Any]:
     manifest = read_table(Path(layout.manifest)).to_pylist()
     shards = sorted({row["shard"] for row in manifest})
     shard_of = {row["video_id"]: row["shard"] for row in manifest}
-    titles = {row["video_id"]: row["title"] for row in manifest} | _titles(layout, shards)
+    titles = _titles(layout, shards)
     ledgers = {stage: optional_table(layout.ledger(stage)) for stage in FUNNEL}
     statistics = optional_json(layout.statistics)
     curve = optional_json(layout.model.training).get("curve", [])
@@ -68,8 +68,9 @@ def gather(layout: Layout, words: int, examples: int) -> dict[str, Any]:
 
 
 def _titles(layout: Layout, shards: list[str]) -> dict[str, str]:
-    """What the platforms call the videos."""
-    tables = [optional_table(layout.shard_ledger("download", shard), ["video_id", "title"]) for shard in shards]
+    """What the videos are called: by the list, else by the site."""
+    files = [*(layout.shard_ledger("download", shard) for shard in shards), layout.details]
+    tables = [optional_table(file, ["video_id", "title"]) for file in files]
     return {
         row["video_id"]: row["title"]
         for table in tables

@@ -8,21 +8,24 @@ Sharding is stable: a register in the results folder remembers which source has 
 appended videos open new shards and finished shards are left alone, wherever in the list the new rows stand. The split
 is a seeded hash of the id, the same on every machine and whatever the list's order, unless the list gives one.
 
+Each file holds what some stage needs of the list, and no more, so that a change of the list makes that anew: manifest (sources,
+shards, splits), ids (for annotations and excluded videos), ledger and details (for the report and the card).
+
 The Snakefile calls `plan` when it is parsed, so that the shards are known before anything runs (a Snakemake checkpoint
 would cost seconds for each thousand jobs); the stage `corpus` writes the same plan down.
 """
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from videobert.data.manifest import SPLITS, identity_of, list_file, plan, read_register, shards
+from videobert.data.manifest import SPLITS, digest, identity_of, plan, read_register, shards
 from videobert.data.provenance import make_provenance, write_table
-from videobert.data.schemas import CORPUS_LEDGER, MANIFEST, REGISTER, arrow
+from videobert.data.schemas import CORPUS_LEDGER, DETAILS, IDS, MANIFEST, REGISTER, Column, arrow, names
 from videobert.errors import Status
-from videobert.settings import Count, Outputs, Seed, Settings, Text
+from videobert.settings import Count, Inputs, Outputs, Seed, Settings, Text
 
 VERSION = 1
 
@@ -45,31 +48,38 @@ class CorpusSettings(Settings):
 
 class CorpusOutputs(Outputs):
     manifest: Path
-    """The manifest (Parquet): a row for each video, with id, shard and split."""
-    ledger: Path
-    """The ledger (Parquet): what became of each row of the list."""
+    """The manifest (Parquet): a row for each video, with shard and split."""
     id_register: Path
     """Which source has which id and shard (Parquet); kept from run to run, so that sharding is stable."""
 
 
+class ListInputs(Inputs):
+    id_register: Path
+    """Which source has which id and shard, as the stage corpus wrote it."""
+
+
+class IdsOutputs(Outputs):
+    ids: Path
+    """The list's own ids (Parquet)."""
+
+
+class CorpusLedgerOutputs(Outputs):
+    ledger: Path
+    """The ledger (Parquet): what became of each row of the list."""
+    details: Path
+    """Titles and licenses (Parquet)."""
+
+
 def corpus(outputs: CorpusOutputs, settings: CorpusSettings) -> None:
     """Read the list of videos and write the manifest: a row for each video, with id, shard and split."""
-    import pyarrow as pa
-
-    videos, shard_size, register = Path(settings.videos), settings.shard_size, outputs.id_register
-    manifest, rows = plan(videos, register, shard_size, settings.test_fraction, settings.seed)
-    listed = {row["video_id"]: row["listed_id"] for row in manifest if "listed_id" in row}
-    used = {
-        name: value for name, value in settings.fingerprint().items() if name != "videos"
-    }  # no path of this machine
-    provenance = make_provenance("corpus", VERSION, used, {"videos": list_file(videos)}, listed_ids=listed)
-    remembered = read_register(register, shard_size)
+    register = outputs.id_register
+    manifest, rows = _plan(register, settings)
+    remembered = read_register(register, settings.shard_size)
     remembered.update({identity_of(row["source"]): (row["video_id"], row["shard"]) for row in manifest})
     known = [{"identity": key, "video_id": value[0], "shard": value[1]} for key, value in remembered.items()]
-    sizes = {"stage": "corpus", "settings": {"shard_size": shard_size}}
-    write_table(pa.Table.from_pylist(known, arrow(REGISTER)), register, sizes)
-    write_table(pa.Table.from_pylist(rows, arrow(CORPUS_LEDGER)), outputs.ledger, provenance)
-    write_table(pa.Table.from_pylist(manifest, arrow(MANIFEST)), outputs.manifest, provenance)
+    sizes = {"stage": "corpus", "settings": {"shard_size": settings.shard_size}}
+    _write(known, REGISTER, register, sizes)
+    _write(manifest, MANIFEST, outputs.manifest, _provenance(settings, manifest, MANIFEST))
     lost = sum(row["status"] != Status.OK for row in rows)
     splits = {split: sum(row["split"] == split for row in manifest) for split in SPLITS}
     print(
@@ -77,3 +87,36 @@ def corpus(outputs: CorpusOutputs, settings: CorpusSettings) -> None:
         + ", ".join(f"{split} {count}" for split, count in splits.items() if count),
         file=sys.stderr,
     )
+
+
+def corpus_ids(inputs: ListInputs, outputs: IdsOutputs, settings: CorpusSettings) -> None:
+    """Write down the list's own ids, by which annotations and excluded videos may name the videos."""
+    manifest, _ = _plan(inputs.id_register, settings)
+    _write(manifest, IDS, outputs.ids, _provenance(settings, manifest, IDS))
+
+
+def corpus_ledger(inputs: ListInputs, outputs: CorpusLedgerOutputs, settings: CorpusSettings) -> None:
+    """Write down what became of each row of the list, and the titles and licenses that it gives."""
+    manifest, rows = _plan(inputs.id_register, settings)
+    _write(rows, CORPUS_LEDGER, outputs.ledger, _provenance(settings, rows, CORPUS_LEDGER))
+    _write(manifest, DETAILS, outputs.details, _provenance(settings, manifest, DETAILS))
+
+
+def _plan(register: Path, settings: CorpusSettings) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    return plan(Path(settings.videos), register, settings.shard_size, settings.test_fraction, settings.seed)
+
+
+def _provenance(settings: CorpusSettings, rows: list[dict[str, Any]], columns: tuple[Column, ...]) -> dict[str, Any]:
+    """Of the list what went into this file: a title that changes elsewhere in the list makes no other one."""
+    used = {
+        name: value for name, value in settings.fingerprint().items() if name != "videos"
+    }  # no path of this machine
+    return make_provenance("corpus", VERSION, used, {}, rows_sha256=digest(rows, *names(columns)))
+
+
+def _write(rows: list[dict[str, Any]], columns: tuple[Column, ...], path: Path, provenance: dict[str, Any]) -> None:
+    import pyarrow as pa
+
+    wanted = names(columns)
+    chosen = [{name: row[name] for name in wanted} for row in rows]
+    write_table(pa.Table.from_pylist(chosen, arrow(columns)), path, provenance)

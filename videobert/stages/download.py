@@ -25,7 +25,6 @@ import json
 import os
 import re
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,7 +33,7 @@ from typing import TYPE_CHECKING, Any
 
 from videobert.data.file_names import existing
 from videobert.data.ledger import file_facts, process_videos, remove_journal
-from videobert.data.manifest import local_path, rows_of
+from videobert.data.manifest import license_wanted, local_path, rows_of
 from videobert.data.provenance import atomic, make_provenance, read_provenance, read_table, write_table
 from videobert.data.schemas import DOWNLOAD_FACTS, STEPS, arrow, names
 from videobert.data.text import one_line
@@ -102,7 +101,7 @@ def download(
 
 def _provenance(rows: list[dict[str, Any]], settings: DownloadSettings, execution: DownloadExecution) -> dict[str, Any]:
     # The rows themselves, not the manifest's hash: another shard's news must not fetch this one again.
-    identity = [[row[key] for key in ("video_id", "source", "captions", "title", "license")] for row in rows]
+    identity = [[row["video_id"], row["source"], license_wanted(row["license"], settings.license)] for row in rows]
     kinds = {_kind(row["source"]) for row in rows}
     # The packages that shaped the media: a corpus of local files does not change with yt-dlp.
     packages = ("av", *("hibari-tts",) * ("kitchen" in kinds), *("yt-dlp",) * ("web" in kinds))
@@ -178,8 +177,6 @@ class _Shard:
         facts |= {key: found[key] for key in ("duration", "has_audio", "width", "height")}
         if self.settings.max_duration and facts["duration"] > self.settings.max_duration:
             raise VideoError(Status.UNUSABLE, too_long(facts["duration"], self.settings.max_duration))
-        if row["captions"]:
-            caption = _own_captions(row, part, self.settings.captions)
         facts["captions"] = _place_captions(caption, self.folder, row["video_id"])
         facts |= read
         facts["path"] = _place(file, self.folder, row["video_id"] + _suffix(file.name))
@@ -201,22 +198,15 @@ class _Shard:
         path = self.folder / old["path"]
         if not self.before.media or not path.is_file():
             return None
-        license = row["license"] or old["license"]
-        if reason := unwanted(self.settings, old["duration"], license, path.stat().st_size):
+        if reason := unwanted(self.settings, old["duration"], row["license"] or old["license"], path.stat().st_size):
             raise VideoError(Status.UNUSABLE, reason)
-        facts = {key: value for key, value in old.items() if key not in ("video_id", "status")}
-        facts |= {"title": row["title"] or old["title"], "license": license} | file_facts(path)
+        facts = {key: value for key, value in old.items() if key not in ("video_id", "status")} | file_facts(path)
+        # Earlier versions linked the list's own captions here.
         linked = bool(old["captions"]) and (self.folder / old["captions"]).is_symlink()
-        if row["captions"] or linked or not self.before.captions:
-            facts |= self._captions_anew(row, old)
-        return facts
+        return facts if self.before.captions and not linked else facts | self._captions_anew(row, old)
 
     def _captions_anew(self, row: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
-        part = self._part(row["source"])
-        if row["captions"]:
-            caption, automatic, complaint = _own_captions(row, part, self.settings.captions), False, ""
-        else:
-            caption, automatic, complaint = self.site.captions(row["source"], part)
+        caption, automatic, complaint = self.site.captions(row["source"], self._part(row["source"]))
         remarks = [remark for remark in old["reason"].split("; ") if not remark.startswith(CAPTIONS_REMARK)]
         return {
             "captions": _place_captions(caption, self.folder, row["video_id"]),
@@ -237,11 +227,10 @@ class _Shard:
     def _media(self, row: dict[str, Any], part: Path) -> tuple[Path, Path | None, dict[str, Any]]:
         """The media file in `part` (for local files, a link), its captions `captions.{lang}.vtt|srt`, and facts."""
         source, kind = row["source"], _kind(row["source"])
-        facts = {"title": row["title"], "license": row["license"], "automatic_captions": False}
+        facts = {"title": "", "license": "", "automatic_captions": False}
         if kind == "web":
-            fetched = self.site.fetch(source, part, row["license"], captions=not row["captions"])
-            facts["title"] = row["title"] or one_line(fetched.title)
-            facts["license"] = row["license"] or one_line(fetched.license)
+            fetched = self.site.fetch(source, part, row["license"])
+            facts |= {"title": one_line(fetched.title), "license": one_line(fetched.license)}
             facts |= {"automatic_captions": fetched.automatic_captions, "reason": one_line(fetched.remark)}
             return fetched.file, fetched.captions, facts
         shutil.rmtree(part)  # what a kill left of these is worth nothing
@@ -253,7 +242,7 @@ class _Shard:
             from videobert.kitchen.video import render
 
             render(_kitchen_number(source), part / "media.mp4")
-            return part / "media.mp4", None, facts | {"title": row["title"] or script(_kitchen_number(source)).title}
+            return part / "media.mp4", None, facts | {"title": script(_kitchen_number(source)).title}
         raise VideoError(Status.UNUSABLE, f"{source} is not an http(s) URL, a path or kitchen:NUMBER")
 
 
@@ -281,22 +270,8 @@ def _local(source: str, part: Path) -> Path:
         raise VideoError(Status.GONE, f"there is no file {source}")
     if not path.is_file():
         raise VideoError(Status.UNUSABLE, f"{source} is not a file")
-    return _link(path, part / f"media{_suffix(path.name)}")
-
-
-def _own_captions(row: dict[str, Any], part: Path, languages: list[str]) -> Path | None:
-    """A link to the captions that the user's list names. Their lack does not cost the video."""
-    path = existing(row["captions"]) or Path(row["captions"])
-    if path.suffix.lower() not in (".vtt", ".srt") or not os.path.isfile(path):
-        text = one_line(f"{row['video_id']}: captions {path} are not a .vtt or .srt file that exists", longest=1000)
-        print(text, file=sys.stderr)
-        return None
-    return _link(path, part / f"captions.{_language(languages[0] if languages else 'und')}{path.suffix.lower()}")
-
-
-def _link(target: Path, link: Path) -> Path:
-    link.unlink(missing_ok=True)
-    link.symlink_to(target.absolute())
+    link = part / f"media{_suffix(path.name)}"
+    link.symlink_to(path.absolute())
     return link
 
 
@@ -306,14 +281,15 @@ def _suffix(name: str) -> str:
     return f".{suffix}" if suffix else ""
 
 
-def _language(tag: str) -> str:
-    return re.sub(r"[^A-Za-z0-9-]", "", tag) or "und"
-
-
 def _place(file: Path, folder: Path, name: str) -> str:
     # Written down first: what stands in the list may be swept away later, and nothing else.
     with open(folder / ".written", "a", encoding="utf-8") as written:
         written.write(f"{name}\n")
+    if file.is_symlink() and file.readlink().is_relative_to(Path.cwd()):
+        # A file in the project's folder moves with it.
+        target = os.path.relpath(file.readlink(), os.path.realpath(folder))
+        file.unlink()
+        file.symlink_to(target)
     os.replace(file, folder / name)
     return name
 

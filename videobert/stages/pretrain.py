@@ -249,7 +249,6 @@ def _corpus(segments: Segments, data: _Data) -> dict[str, Any]:
         "kitchen_videos": sum(str(video.get("source")).startswith("kitchen:") for video in videos),
         "sentences": int(segments.paired.sum()),
         "hours": round(int(windows.sum()) * data.preprocessing["clip_seconds"] / 3600, 4),
-        "licenses": sorted({video["license"] for video in videos if video.get("license")}),
     }
 
 

@@ -59,6 +59,8 @@ class TokensInputs(Inputs):
     """The tokenizer (tokenizer.json)."""
     manifest: Path
     """The manifest (Parquet)."""
+    ids: list[Path] = []
+    """The list's own ids (Parquet), by which `exclude` may name videos, too."""
     shard: str
     """The shard's name ("0000")."""
 
@@ -78,7 +80,7 @@ def tokens(inputs: TokensInputs, outputs: TokensOutputs, settings: TokensSetting
     videos = sorted(video for video, row in listed.items() if row["shard"] == inputs.shard)
     if not videos:
         raise UserError(f"{inputs.manifest} has no shard {inputs.shard!r}; its shards are named like '0000'")
-    excluded = _excluded(settings.exclude, inputs.manifest)
+    excluded = _excluded(settings.exclude, inputs.manifest, inputs.ids)
     kept = [video for video in videos if video not in excluded]
 
     tree = load(inputs.centroids)
@@ -112,14 +114,14 @@ def tokens(inputs: TokensInputs, outputs: TokensOutputs, settings: TokensSetting
     )
 
 
-def _excluded(exclude: str | None, manifest: Path) -> set[str]:
+def _excluded(exclude: str | None, manifest: Path, ids: list[Path]) -> set[str]:
     """The ids of the videos that the file names, each by its id or its source.
 
     Raises UserError when a line names no video: somebody asked for a video to be taken out, and it would stay in.
     """
     if exclude is None:
         return set()
-    names, found, unknown = open_names(manifest), set(), []
+    names, found, unknown = open_names(manifest, ids), set(), []
     for line in read_human_lines(Path(exclude), f"tokens.exclude: {exclude}"):
         videos = _named(line, names)
         found.update(videos)

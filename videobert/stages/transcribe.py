@@ -21,10 +21,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from videobert.data.file_names import existing
 from videobert.data.ledger import completed, open_file, process_videos, remove_journal
+from videobert.data.manifest import rows_of
 from videobert.data.provenance import make_provenance, sha256, write_table
 from videobert.data.schemas import SENTENCE_COUNTS, SENTENCES, arrow
-from videobert.errors import Status, VideoError
+from videobert.errors import Status, UserError, VideoError
 from videobert.media.decoding import audio
 from videobert.settings import Count, DeviceExecution, Inputs, Outputs, Settings, Text
 from videobert.speech.captions import caption_words
@@ -73,6 +75,14 @@ class TranscribeExecution(DeviceExecution):
 class TranscribeInputs(Inputs):
     download: Path
     """The shard's download ledger; the media lie beside it."""
+    videos: Path | None = None
+    """The list of videos, as for the stage corpus: for the engine captions, since it may name captions of its own."""
+    id_register: Path | None = None
+    """Which source has which shard, as for the stage corpus."""
+    shard_size: Count | None = None
+    """Videos in a shard, as for the stage corpus."""
+    shard: str | None = None
+    """The shard ("0000")."""
 
 
 class TranscribeOutputs(Outputs):
@@ -122,8 +132,12 @@ class _Source:
 
 
 def _captions(inputs: TranscribeInputs, settings: TranscribeSettings) -> _Source:
+    own = _own_captions(inputs)
+
     def words(video: dict[str, Any], dropped: Counter[str]) -> Iterator[Word]:
-        return _captioned(inputs.download.parent, video, settings.language, dropped)
+        given = own.get(video["video_id"])
+        path, tag = _listed(given, settings.language) if given else _fetched(inputs.download, video)
+        return _captioned(path, tag, video, settings.language, dropped)
 
     return _Source(words, {"engine": "captions", "language": settings.language})
 
@@ -173,11 +187,37 @@ def _sentences(
 # --- captions ---
 
 
-def _captioned(folder: Path, video: dict[str, Any], language: str, dropped: Counter[str]) -> Iterator[Word]:
+def _own_captions(inputs: TranscribeInputs) -> dict[str, str]:
+    """The captions that the list itself names, by video id."""
+    if inputs.videos is None or inputs.id_register is None or inputs.shard_size is None or inputs.shard is None:
+        return {}
+    rows = rows_of(inputs.shard, inputs.videos, inputs.id_register, inputs.shard_size)
+    return {row["video_id"]: row["captions"] for row in rows if row["captions"]}
+
+
+def _listed(given: str, language: str) -> tuple[Path, str]:
+    """The captions that the list names, and their language, which is taken to be the one that is wanted."""
+    path = existing(given)
+    if path is None or not path.is_file():
+        raise VideoError(Status.NO_CAPTIONS, f"there is no file {given}, which the list names as its captions")
+    if path.suffix.lower() not in (".vtt", ".srt"):
+        raise VideoError(
+            Status.NO_CAPTIONS, f"its captions {path.name} are neither .vtt nor .srt, which alone are read"
+        )
+    return path, "und" if language == "auto" else language
+
+
+def _fetched(ledger: Path, video: dict[str, Any]) -> tuple[Path, str]:
+    """The captions that came with a video, and their language: {video_id}.{language}.vtt."""
     if not video["captions"]:
         raise VideoError(Status.NO_CAPTIONS, "no captions came with it")
-    path = folder / video["captions"]
-    tag = path.suffixes[-2][1:] if len(path.suffixes) > 1 else "und"  # {video_id}.{language}.vtt
+    path = ledger.parent / video["captions"]
+    if not path.is_file():
+        raise UserError(f"{path} is missing, though {ledger} lists it; delete that ledger and run again")
+    return path, path.suffixes[-2][1:] if len(path.suffixes) > 1 else "und"
+
+
+def _captioned(path: Path, tag: str, video: dict[str, Any], language: str, dropped: Counter[str]) -> Iterator[Word]:
     spoken = tag.split("-")[0]
     if spoken != "und" and language not in ("auto", spoken):
         raise VideoError(Status.OTHER_LANGUAGE, f"its captions are in {tag}, transcribe.language is {language}")

@@ -66,8 +66,8 @@ class Site:
         if any("youtu" in host for host in self.listed) and not has_javascript(self.yt_dlp):
             print(JAVASCRIPT, file=sys.stderr)
 
-    def fetch(self, url: str, part: Path, license: str = "", captions: bool = True) -> Fetched:
-        """Fetches the one video that `url` shows into the folder `part`, and its captions unless there are others.
+    def fetch(self, url: str, part: Path, license: str = "") -> Fetched:
+        """Fetches the one video that `url` shows into the folder `part`, and its captions.
 
         A part of the same video that was left there by a kill is gone on with. `license` is what the user's list says.
         Raises VideoError, with the reason in the site's words, and UserError when the disk is full.
@@ -80,7 +80,7 @@ class Site:
             )
             raise VideoError(Status.BLOCKED, f"not tried: {refused}")
         try:
-            return self._fetch(url, part, license, captions)
+            return self._fetch(url, part, license)
         except VideoError as failure:
             if failure.status == Status.BLOCKED and re.search(ABOUT_US, failure.reason, re.IGNORECASE):
                 self.refused[host] += 1
@@ -114,7 +114,7 @@ class Site:
 
     # --- one video ---
 
-    def _fetch(self, url: str, part: Path, license: str, wanted: bool) -> Fetched:
+    def _fetch(self, url: str, part: Path, license: str) -> Fetched:
         """A file that was put together of pieces, or whose length nobody said, must decode; if it does not, it is fetched
         once more, from the start. What breaks off elsewhere the second time was broken on its way."""
         sizes = []
@@ -137,7 +137,7 @@ class Site:
             shutil.rmtree(part)
         if remark and not self.length_known and len(set(sizes)) > 1:
             raise VideoError(Status.TRANSIENT, f"{remark}, and elsewhere each time")
-        captions, automatic, complaint = self._captions(info, part) if wanted else (None, False, "")
+        captions, automatic, complaint = self._captions(info, part)
         remark = "; ".join(filter(None, [remark, complaint]))
         return Fetched(file, captions, automatic, info.get("title") or "", info.get("license") or "", remark)
 

@@ -10,6 +10,7 @@ rule captioning:
         features=tables("features"),
         manifest=FILES.manifest,
         steps=annotations(),
+        ids=listed_ids(),
     output:
         OWN.task("captioning"),
     log:
@@ -25,5 +26,5 @@ rule captioning:
         execution=execution("captioning"),
     shell:
         "python -m videobert captioning --model {input.weights:q} --tokens {input.tokens:q} --manifest {input.manifest:q}"
-        " --features {input.features:q} --steps {input.steps:q}"
+        " --features {input.features:q} --steps {input.steps:q} --ids {input.ids:q}"
         " --figures {output:q} {params.settings} {params.execution} > {log:q} 2>&1"

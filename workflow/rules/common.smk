@@ -10,7 +10,9 @@ if (CHECKOUT / "videobert").is_dir():
     sys.path.insert(0, str(CHECKOUT))
 
 from videobert import config as configuration
-from videobert.data.manifest import digest, list_digest, plan, shards
+from videobert.data.local_files import LocalFiles
+from videobert.data.manifest import captions_digest, digest, local_files, plan, shards, sources_digest
+from videobert.data.schemas import CORPUS_LEDGER, DETAILS, IDS, MANIFEST, names
 from videobert.errors import UserError
 from videobert.layout import SHARDED, Layout
 from videobert.model.settings import PretrainSettings
@@ -42,6 +44,8 @@ try:
     NOT_SHARED = shared_stages(CONFIG, list(shards(PLAN[0]))) if CONFIG.upstream else {}
     if NOT_SHARED.get("corpus"):
         PLAN = planned(OWN)
+    LOCAL = LocalFiles(Path(OWN.local_files))
+    LOCAL.look(local_files(PLAN[0]))
 except UserError as error:
     sys.exit(str(error))
 
@@ -110,8 +114,16 @@ def hold_lock():
     if executes and not LOCKS and UPGRADING not in os.environ:
         try:
             LOCKS.append(acquire_lock(Path(OWN.lock)))
+            LOCAL.write()
         except UserError as error:
             sys.exit(str(error))
+
+
+def list_flags(shard):
+    """The flags by which a job of this shard reads the list itself; it reruns for what it takes from there alone."""
+    size = CONFIG.corpus.shard_size
+    flags = {"videos": CONFIG.corpus.videos, "shard_size": size, "shard": shard, "id_register": FILES.register}
+    return configuration.flags(flags)
 
 
 def annotations():
@@ -123,6 +135,12 @@ def annotations():
         if CONFIG.evaluate.annotations == "kitchen"
         else [CONFIG.evaluate.annotations]
     )
+
+
+def listed_ids():
+    """The list's own ids, where a user's table may name videos by them."""
+    own = CONFIG.evaluate.annotations not in (None, "kitchen")
+    return OWN.ids if own else []
 
 
 def scaled():

@@ -25,12 +25,10 @@ rule download_shard:
         # The job reads the list, yet the list is no input: `sources` tells what is new for this shard, so that videos
         # appended elsewhere in the list rerun nothing. (Nor is the manifest, as ancient(): Snakemake 9.27 then forgets
         # jobs with missing or outdated outputs whenever the manifest itself is to be remade.)
-        sources=lambda wildcards: digest(SHARDS[wildcards.shard]),
-        register=FILES.register,
-        list=untracked(configuration.flags({"videos": CONFIG.corpus.videos, "shard_size": CONFIG.corpus.shard_size})),
+        sources=lambda wildcards: sources_digest(SHARDS[wildcards.shard], LOCAL, CONFIG.download.license),
+        list=lambda wildcards, threads: list_flags(wildcards.shard),
     shell:
-        "python -m videobert download {params.list} --id_register {params.register:q}"
-        " --shard {wildcards.shard} --ledger {output.ledger:q}"
+        "python -m videobert download {params.list} --ledger {output.ledger:q}"
         " --steps {output.steps:q} {params.settings} {params.execution} > {log:q} 2>&1"
 
 

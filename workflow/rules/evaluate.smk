@@ -5,6 +5,7 @@ rule evaluate:
     input:
         **FILES.model.files(),
         figures=[OWN.task(task) for task in CONFIG.evaluate.tasks],
+        details=OWN.details,
     output:
         metrics=OWN.metrics,
         # The model's card lies with the model, for those who take the folder elsewhere.
@@ -19,5 +20,5 @@ rule evaluate:
         version=version("evaluate"),
         execution=execution("evaluate"),
     shell:
-        "python -m videobert evaluate --figures {input.figures:q} --model {input.weights:q}"
+        "python -m videobert evaluate --figures {input.figures:q} --model {input.weights:q} --details {input.details:q}"
         " --metrics {output.metrics:q} --card {output.card:q} {params.execution} > {log:q} 2>&1"

@@ -8,6 +8,7 @@ rule probe:
         features=tables("features"),
         manifest=FILES.manifest,
         steps=annotations(),
+        ids=listed_ids(),
     output:
         OWN.task("probe"),
     log:
@@ -23,5 +24,5 @@ rule probe:
         execution=execution("probe"),
     shell:
         "python -m videobert probe --model {input.weights:q} --tokens {input.tokens:q} --manifest {input.manifest:q}"
-        " --features {input.features:q} --steps {input.steps:q}"
+        " --features {input.features:q} --steps {input.steps:q} --ids {input.ids:q}"
         " --figures {output:q} {params.settings} {params.execution} > {log:q} 2>&1"

@@ -10,6 +10,7 @@ rule report:
         features=tables("features"),
         tokens=tables("tokens"),
         manifest=FILES.manifest,
+        details=OWN.details,
         statistics=FILES.statistics,
         atlas=FILES.atlas,
         vocabulary=[FILES.tokenizer, FILES.vocabulary_provenance],

@@ -9,6 +9,7 @@ rule retrieval:
         tokens=tables("tokens"),
         manifest=FILES.manifest,
         steps=annotations(),
+        ids=listed_ids(),
     output:
         OWN.task("retrieval"),
     log:
@@ -23,5 +24,5 @@ rule retrieval:
         settings=settings("retrieval"),
         execution=execution("retrieval"),
     shell:
-        "python -m videobert retrieval --model {input.weights:q} --tokens {input.tokens:q} --manifest {input.manifest:q} --steps {input.steps:q}"
+        "python -m videobert retrieval --model {input.weights:q} --tokens {input.tokens:q} --manifest {input.manifest:q} --steps {input.steps:q} --ids {input.ids:q}"
         " --figures {output:q} {params.settings} {params.execution} > {log:q} 2>&1"

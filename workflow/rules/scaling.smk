@@ -26,6 +26,7 @@ rule scaling:
         others=[file for model in scaled() for file in model.files().values()],
         manifest=FILES.manifest,
         steps=annotations(),
+        ids=listed_ids(),
     output:
         OWN.task("scaling"),
     log:
@@ -43,4 +44,4 @@ rule scaling:
         template=configuration.flags({"template": CONFIG.zero_shot.templates[0]}),
     shell:
         "python -m videobert scaling --models {input.models:q} --tokens {input.tokens:q} --manifest {input.manifest:q}"
-        " --steps {input.steps:q} --figures {output:q} {params.settings} {params.template} {params.execution} > {log:q} 2>&1"
+        " --steps {input.steps:q} --ids {input.ids:q} --figures {output:q} {params.settings} {params.template} {params.execution} > {log:q} 2>&1"

@@ -9,6 +9,7 @@ rule tokens_shard:
         tokenizer=FILES.tokenizer,
         manifest=FILES.manifest,
         exclude=CONFIG.tokens.exclude or [],
+        ids=OWN.ids if CONFIG.tokens.exclude else [],
     output:
         table=OWN.table("tokens", "{shard}"),
         ledger=OWN.shard_ledger("tokens", "{shard}"),
@@ -25,7 +26,7 @@ rule tokens_shard:
     shell:
         "python -m videobert tokens --transcripts {input.transcripts:q} --features {input.features:q} --centroids {input.centroids:q}"
         " --tokenizer {input.tokenizer:q} --manifest {input.manifest:q} --shard {wildcards.shard}"
-        " --table {output.table:q} --ledger {output.ledger:q} {params.settings} {params.execution} > {log:q} 2>&1"
+        " --ids {input.ids:q} --table {output.table:q} --ledger {output.ledger:q} {params.settings} {params.execution} > {log:q} 2>&1"
 
 
 rule tokens_ledger:

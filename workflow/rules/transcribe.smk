@@ -1,6 +1,9 @@
 # Speech to sentences with times, by Whisper or from captions.
 
 
+CAPTIONS = CONFIG.transcribe.engine == "captions"
+
+
 rule transcribe_shard:
     input:
         download=FILES.shard_ledger("download", "{shard}"),
@@ -19,8 +22,11 @@ rule transcribe_shard:
         settings=settings("transcribe"),
         execution=execution("transcribe"),
         retried=retries("transcribe"),
+        # The list may name captions of its own: their content counts, where they are read.
+        captions=lambda wildcards: captions_digest(SHARDS[wildcards.shard], LOCAL) if CAPTIONS else "",
+        list=lambda wildcards, threads: list_flags(wildcards.shard) if CAPTIONS else "",
     shell:
-        "python -m videobert transcribe --download {input.download:q}"
+        "python -m videobert transcribe --download {input.download:q} {params.list}"
         " --table {output.table:q} --ledger {output.ledger:q} {params.settings} {params.execution} > {log:q} 2>&1"
 
 

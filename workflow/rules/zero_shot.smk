@@ -8,6 +8,7 @@ rule zero_shot:
         features=tables("features"),
         manifest=FILES.manifest,
         steps=annotations(),
+        ids=listed_ids(),
     output:
         OWN.task("zero_shot"),
     log:
@@ -23,5 +24,5 @@ rule zero_shot:
         execution=execution("zero_shot"),
     shell:
         "python -m videobert zero_shot --model {input.weights:q} --tokens {input.tokens:q} --manifest {input.manifest:q}"
-        " --features {input.features:q} --steps {input.steps:q}"
+        " --features {input.features:q} --steps {input.steps:q} --ids {input.ids:q}"
         " --figures {output:q} {params.settings} {params.execution} > {log:q} 2>&1"
