@@ -9,7 +9,8 @@ run is a pure function of (seed, i): its epoch, its place in that epoch's permut
 a run that goes on from a checkpoint skips to where it was without replaying anything.
 
 Checkpoints lie in `checkpoints` of the output folder, which no rule declares, so that they survive a killed job; the
-same command then goes on from the last whole one, on a CPU to the same bits. The train segments lie beside them in
+same command then goes on from the last whole one, on a CPU to the same bits (videobert/model/checkpoints.py).
+The train segments lie beside them in
 `segments` while it trains, for the processes to map instead of each holding its own. `runs` holds TensorBoard's event files,
 with dates and host names in them: they are for watching, not part of the result.
 
@@ -40,11 +41,12 @@ from videobert.data.provenance import (
 from videobert.errors import UserError
 from videobert.layout import ModelFolder
 from videobert.model import initial_model as checkpoint
+from videobert.model.checkpoints import clear, training_of
 from videobert.model.examples import Examples
 from videobert.model.processing_videobert import Vocabulary
 from videobert.model.sequences import Segments, TokenTables, memory_mapped, on_disk, open_tokens, read_vocabulary
 from videobert.model.settings import PretrainExecution, PretrainSettings
-from videobert.model.training import PARTS, last_checkpoint, make_trainer, training_arguments, training_curve
+from videobert.model.training import PARTS, make_trainer, train, training_arguments, training_curve
 from videobert.settings import Inputs, Outputs
 from videobert.vision.quantizer import Codebook, load
 
@@ -102,15 +104,13 @@ def pretrain(
     examples = Examples(segments, data.vocabulary, settings)
     model = _build_model(data, start)
     trainer = make_trainer(model, arguments, examples, folder / "runs")
-    with arguments.main_process_first():
-        last = last_checkpoint(folder / "checkpoints", provenance, clean=arguments.process_index == 0)
-    if last:
-        print(f"pretrain: going on from {last.name}", file=sys.stderr)
-    trainer.train(resume_from_checkpoint=str(last) if last else None)
+    parts = train(trainer, folder / "checkpoints", training_of(provenance))
     if arguments.process_index == 0:
+        if len(parts) > 1:
+            provenance["parts"] = parts
         statistics = {"curve": training_curve(trainer), "corpus": _corpus(segments, data)}
         _write(cast("VideoBertForPreTraining", trainer.model), data, statistics, ModelFolder(folder), provenance)
-        shutil.rmtree(folder / "checkpoints")
+        clear(folder / "checkpoints")
         shutil.rmtree(folder / "segments")
 
 
