@@ -289,3 +289,46 @@ def test_of_an_earlier_version_too_a_damaged_file_costs_one_checkpoint(damage, n
     damage(output / "checkpoints/checkpoint-20" / name)
     put_in_order(output / "checkpoints", training)
     assert newest(output / "checkpoints").name == "checkpoint-10"
+
+
+# Links ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "runs", "segments", "."])
+def test_links_are_followed_and_stay(name, paths, output, undisturbed, tmp_path):
+    """Of a folder that was moved to another disk in the middle of a training."""
+    scratch, link = tmp_path / "scratch", Path(os.path.normpath(output / name))
+    shutil.move(link, scratch)
+    link.symlink_to(scratch)
+    (scratch / "theirs").mkdir()
+    train(paths, output)
+    assert link.is_symlink() and (scratch / "theirs").is_dir()
+    assert weights(output) == weights(undisturbed)
+    if name == "checkpoints":
+        assert names(scratch) == ["theirs"]
+
+
+def test_a_link_to_a_folder_that_was_swept_away(paths, tmp_path, undisturbed):
+    output = tmp_path / "pretrain"
+    output.mkdir()
+    for name in ("checkpoints", "runs", "segments"):
+        (output / name).symlink_to(tmp_path / f"swept-{name}")
+    train(paths, output)
+    assert weights(output) == weights(undisturbed) and names(tmp_path / "swept-checkpoints") == []
+    (output / "runs").unlink()
+    (output / "runs").symlink_to(tmp_path / "not-mounted/runs")
+    with pytest.raises(UserError, match=r"pretrain/runs is a link to .*not-mounted/runs, which is not there"):
+        train(paths, output)
+
+
+def test_a_disk_that_removes_nothing_costs_no_model(paths, tmp_path, undisturbed, monkeypatch, capsys):
+    """As an NFS does, where a deleted file is open."""
+
+    def refuse(path: Path, ignore_errors: bool = False) -> None:
+        if not ignore_errors:
+            raise OSError(39, "Directory not empty", str(path))
+
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    train(paths, tmp_path)
+    assert weights(tmp_path) == weights(undisturbed)
+    assert f"the model is written, but {tmp_path / 'segments'} cannot be removed" in capsys.readouterr().err
