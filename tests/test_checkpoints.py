@@ -332,3 +332,20 @@ def test_a_disk_that_removes_nothing_costs_no_model(paths, tmp_path, undisturbed
     train(paths, tmp_path)
     assert weights(tmp_path) == weights(undisturbed)
     assert f"the model is written, but {tmp_path / 'segments'} cannot be removed" in capsys.readouterr().err
+
+
+# Modes ----------------------------------------------------------------------------------------------------------------
+
+
+def test_files_are_readable_for_whom_the_umask_says(paths, tmp_path):
+    before = os.umask(0o027)
+    try:
+        train(paths, tmp_path, stop=15)
+        modes = {path: path.stat().st_mode & 0o777 for path in (tmp_path / "checkpoints/checkpoint-10").iterdir()}
+        assert len(modes) == len(FILES) + 1
+        train(paths, tmp_path)
+    finally:
+        os.umask(before)
+    modes |= {path: path.stat().st_mode & 0o777 for path in tmp_path.rglob("*") if path.is_file()}
+    assert tmp_path / "model.safetensors" in modes
+    assert set(modes.values()) == {0o640}

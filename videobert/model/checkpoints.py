@@ -234,7 +234,11 @@ def marking(training: Training, parts: list[dict[str, Any]]) -> "TrainerCallback
 def mark_whole(path: Path, training: Training, parts: list[dict[str, Any]]) -> None:
     """Marks a checkpoint as whole, once its files are on the disk. Raises UserError when the disk did not take them."""
     files = _files(path)
+    # The safetensors library makes its files readable for their owner alone; this one Python wrote, as the umask says.
+    mode = (path / "trainer_state.json").stat().st_mode
     for file in files:
+        if file.stat().st_mode != mode:
+            file.chmod(mode)
         _sync(file)
     with suppress(OSError):  # some network file systems do not sync folders
         _sync(path)
