@@ -25,7 +25,6 @@ from videobert.model.examples import Examples
 from videobert.model.processing_videobert import IGNORE, Vocabulary
 from videobert.model.sequences import Segments, read_segments, read_vocabulary
 from videobert.model.settings import PretrainSettings
-from videobert.model.training import last_checkpoint
 
 VISUAL = 96
 FILES = [
@@ -319,18 +318,6 @@ def test_two_processes_train_the_model_of_one(paths, tmp_path):
         # Attention does not depend on the bias of its keys: that has a gradient of rounding errors, which Adam blows up.
         if not name.endswith("key.bias"):
             torch.testing.assert_close(weights["two"][name], tensor, atol=1e-4, rtol=0)
-
-
-def test_checkpoints_of_other_settings_are_thrown_away(tmp_path, capsys):
-    folder = tmp_path / "checkpoints"
-    assert last_checkpoint(folder, {"seed": 0}) is None
-    for step in (10, 200):
-        (folder / f"checkpoint-{step}").mkdir()
-        (folder / f"checkpoint-{step}" / "whole").touch()
-    assert last_checkpoint(folder, {"seed": 0}).name == "checkpoint-200"
-    assert capsys.readouterr().err == ""
-    assert last_checkpoint(folder, {"seed": 1}) is None
-    assert "thrown away" in capsys.readouterr().err and not list(folder.glob("checkpoint-*"))
 
 
 def test_what_does_not_fit_together_is_refused(paths, tmp_path):

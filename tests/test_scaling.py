@@ -129,7 +129,7 @@ def test_a_run_that_broke_off_goes_on_with_its_own_share_alone(paths, tmp_path, 
     assert digests(tmp_path / "broken") == digests(tmp_path / "whole")
     pretrain(**paths, output=tmp_path / "other", **{**settings, "share": 0.4})
     said = capsys.readouterr().err
-    assert "thrown away" in said and "going on" not in said
+    assert "of another training (share: 0.3)" in said and "going on" not in said
 
 
 def test_the_figures_are_those_of_the_models_one_by_one(measured, learnt, features, models, tmp_path):

@@ -56,11 +56,11 @@ def atomic(path: Path) -> Iterator[Path]:
         yield temporary
         for part in sorted(temporary.rglob("*")) if temporary.is_dir() else [temporary]:
             if part.is_file() and not part.is_symlink():
-                _finish(part)
+                settle(part)
         if temporary.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         os.replace(temporary, path)
-        _flush(path.parent)
+        flush(path.parent)
     except Exception as error:
         if fault := writing_fault(error, path):
             raise fault from error
@@ -73,13 +73,20 @@ def atomic(path: Path) -> Iterator[Path]:
                 temporary.unlink()
 
 
-def _finish(file: Path) -> None:
-    """Gives a file the user's permissions, and flushes it to the disk."""
-    os.chmod(file, 0o666 & ~_UMASK)
-    _flush(file)
+def settle(file: Path) -> None:
+    """Gives a file that a library wrote the user's permissions, and flushes it to the disk.
+
+    Raises MachineFault when the disk does not take it.
+    """
+    try:
+        os.chmod(file, 0o666 & ~_UMASK)
+        flush(file)
+    except OSError as error:
+        raise writing_fault(error, file) or error from None
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Has the system write a file or folder to the disk: until then a power cut may leave its name, and nothing in it."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

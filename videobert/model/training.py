@@ -1,14 +1,13 @@
-"""Training with transformers' Trainer: its arguments, the loss of each objective in the log, and whole checkpoints."""
+"""Training with transformers' Trainer: its arguments, the loss of each objective in the log, and one curve of them."""
 
 import os
-import shutil
-import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from videobert.data.provenance import atomic, provenance_key
 from videobert.devices import resolve_device
 from videobert.errors import UserError
+from videobert.model.checkpoints import Training, marking, newest, parts_from, put_in_order, say_from_where
 from videobert.model.examples import Examples
 
 if TYPE_CHECKING:
@@ -19,29 +18,6 @@ if TYPE_CHECKING:
 
 
 PARTS = ("text_loss", "video_loss", "text_video_loss", "alignment_loss")
-
-
-# A checkpoint is whole when this file, written last, is in it.
-WHOLE = "whole"
-
-
-def last_checkpoint(folder: Path, provenance: dict[str, Any], clean: bool = True) -> Path | None:
-    """The last whole checkpoint of a run with this provenance. With `clean`, removes broken ones and those of other runs."""
-    mark = folder / "provenance"
-    key = provenance_key(provenance)
-    if clean:
-        if list(folder.glob("checkpoint-*")) and (not mark.exists() or mark.read_text(encoding="utf-8") != key):
-            print(f"pretrain: settings or inputs have changed, so {folder} is thrown away", file=sys.stderr)
-            shutil.rmtree(folder)
-        for broken in [path for path in folder.glob("checkpoint-*") if not (path / WHOLE).exists()]:
-            shutil.rmtree(broken)
-        with atomic(mark) as temporary:
-            temporary.write_text(key, encoding="utf-8")
-    return max(
-        (path.parent for path in folder.glob(f"checkpoint-*/{WHOLE}")),
-        key=lambda path: int(path.name.split("-")[1]),
-        default=None,
-    )
 
 
 def training_arguments(
@@ -65,7 +41,6 @@ def training_arguments(
         lr_scheduler_type="linear",
         logging_steps=execution.logging_steps,
         save_steps=execution.save_steps,
-        save_total_limit=2,
         seed=settings.seed,
         bf16=settings.bf16,
         use_cpu=device == "cpu",
@@ -125,21 +100,48 @@ def make_trainer(
                 self.sums = None
             super().log(logs, start_time)
 
-    class Marker(TrainerCallback):
-        """Marks a checkpoint as whole: the Trainer writes its files in place, and a kill may leave any part of them."""
+    class AsConfigured(TrainerCallback):
+        """Saves and logs as often as is asked for now: the Trainer goes on as often as the checkpoint says."""
 
-        def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-            if torch.distributed.is_initialized():
-                torch.distributed.barrier()
-            if state.is_world_process_zero:
-                assert args.output_dir  # training_arguments sets it
-                with atomic(Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE) as temporary:
-                    temporary.touch()
+        def on_train_begin(
+            self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+        ) -> None:
+            state.compute_steps(args, args.max_steps)
 
-    callbacks: list[TrainerCallback] = [Marker()]
+    class FromTheFirstStep(TrainerCallback):
+        """Writes TensorBoard's curve up to the checkpoint again. What lies in `runs` already is hidden: a killed training has
+        points beyond the checkpoint that it goes on from, and one of other settings a curve of its own."""
+
+        def on_train_begin(
+            self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+        ) -> None:
+            for entry in state.log_history:
+                logs = {name: value for name, value in entry.items() if name != "step"}
+                curve.on_log(args, replace(state, global_step=int(entry["step"])), control, logs=logs)
+
+    callbacks: list[TrainerCallback] = [AsConfigured()]
     if arguments.process_index == 0:
-        callbacks.append(TensorBoardCallback(SummaryWriter(str(runs))))
+        curve = TensorBoardCallback(SummaryWriter(str(runs), purge_step=0))
+        callbacks += [curve, FromTheFirstStep()]
     return ByObjective(model, arguments, data_collator=examples.collate, train_dataset=examples, callbacks=callbacks)
+
+
+def train(trainer: "Trainer", folder: Path, training: Training) -> list[dict[str, Any]]:
+    """Trains, from the newest whole checkpoint of this training in `folder` on.
+
+    Returns what each part of it was made with; one part unless that changed on the way.
+    """
+    main = trainer.args.process_index == 0
+    with trainer.args.main_process_first():
+        if main:
+            put_in_order(folder, training)
+    last = newest(folder)
+    parts = parts_from(last, training)
+    if last and main:
+        say_from_where(last, parts)
+    trainer.add_callback(marking(training, parts))
+    trainer.train(resume_from_checkpoint=str(last) if last else None)
+    return parts
 
 
 def training_curve(trainer: "Trainer") -> list[dict[str, Any]]:

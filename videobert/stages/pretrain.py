@@ -9,7 +9,8 @@ run is a pure function of (seed, i): its epoch, its place in that epoch's permut
 a run that goes on from a checkpoint skips to where it was without replaying anything.
 
 Checkpoints lie in `checkpoints` of the output folder, which no rule declares, so that they survive a killed job; the
-same command then goes on from the last whole one, on a CPU to the same bits. The train segments lie beside them in
+same command then goes on from the last whole one, on a CPU to the same bits (videobert/model/checkpoints.py). Each of these
+folders may be a link to another disk. The train segments lie beside them in
 `segments` while it trains, for the processes to map instead of each holding its own. `runs` holds TensorBoard's event files,
 with dates and host names in them: they are for watching, not part of the result.
 
@@ -19,6 +20,7 @@ numbers drawn differ, and without it the sums' last bits.)
 """
 
 import json
+import os
 import shutil
 import sys
 from dataclasses import dataclass
@@ -40,11 +42,12 @@ from videobert.data.provenance import (
 from videobert.errors import UserError
 from videobert.layout import ModelFolder
 from videobert.model import initial_model as checkpoint
+from videobert.model.checkpoints import checkpoints, clear, training_of
 from videobert.model.examples import Examples
 from videobert.model.processing_videobert import Vocabulary
 from videobert.model.sequences import Segments, TokenTables, memory_mapped, on_disk, open_tokens, read_vocabulary
 from videobert.model.settings import PretrainExecution, PretrainSettings
-from videobert.model.training import PARTS, last_checkpoint, make_trainer, training_arguments, training_curve
+from videobert.model.training import PARTS, make_trainer, train, training_arguments, training_curve
 from videobert.settings import Inputs, Outputs
 from videobert.vision.quantizer import Codebook, load
 
@@ -89,10 +92,9 @@ def pretrain(
     provenance = _provenance(data, start, execution, arguments.device.type)
     with arguments.main_process_first():
         if arguments.process_index == 0:
-            on_disk(
-                data.tokens.segments("train", settings.lookahead, settings.share, settings.seed), folder / "segments"
-            )
-    segments = memory_mapped(folder / "segments")
+            _follow_links(folder)
+            on_disk(data.tokens.segments("train", settings.lookahead, settings.share, settings.seed), _segments(folder))
+    segments = memory_mapped(_segments(folder))
     if not len(segments):
         raise UserError(
             "no row of the token tables belongs to the split train: give more videos, or lower corpus.test_fraction, or "
@@ -102,16 +104,48 @@ def pretrain(
     examples = Examples(segments, data.vocabulary, settings)
     model = _build_model(data, start)
     trainer = make_trainer(model, arguments, examples, folder / "runs")
-    with arguments.main_process_first():
-        last = last_checkpoint(folder / "checkpoints", provenance, clean=arguments.process_index == 0)
-    if last:
-        print(f"pretrain: going on from {last.name}", file=sys.stderr)
-    trainer.train(resume_from_checkpoint=str(last) if last else None)
+    parts = train(trainer, folder / "checkpoints", training_of(provenance))
     if arguments.process_index == 0:
+        if len(parts) > 1:
+            provenance["parts"] = parts
         statistics = {"curve": training_curve(trainer), "corpus": _corpus(segments, data)}
         _write(cast("VideoBertForPreTraining", trainer.model), data, statistics, ModelFolder(folder), provenance)
-        shutil.rmtree(folder / "checkpoints")
-        shutil.rmtree(folder / "segments")
+        _tidy_up(folder)
+
+
+# Its working folders --------------------------------------------------------------------------------------------------
+
+
+def _follow_links(folder: Path) -> None:
+    """Makes the folders that links lead to where they are gone: the disks that people link to are swept now and then.
+
+    Not those above them: a disk that is not mounted is not to be made. Raises UserError that names the link.
+    """
+    for link in (folder / "checkpoints", folder / "runs", folder / "segments"):
+        if link.is_symlink() and not link.exists():
+            try:
+                Path(os.path.realpath(link)).mkdir()
+            except OSError as error:
+                raise UserError(
+                    f"{link} is a link to {os.readlink(link)}, which is not there and cannot be made ({error.strerror}): "
+                    "make that folder, or remove the link"
+                ) from None
+
+
+def _segments(folder: Path) -> Path:
+    """Where the train segments lie. What else lies in a folder that a user linked is the user's."""
+    segments = folder / "segments"
+    return segments / "train" if segments.is_symlink() else segments
+
+
+def _tidy_up(folder: Path) -> None:
+    """Removes what was needed to train, the checkpoints last. A disk that refuses must not cost the model: Snakemake deletes that
+    of a job that fails."""
+    shutil.rmtree(_segments(folder), ignore_errors=True)
+    clear(folder / "checkpoints")
+    for path in (_segments(folder), *checkpoints(folder / "checkpoints")):
+        if path.exists():
+            print(f"pretrain: the model is written, but {path} cannot be removed: delete it", file=sys.stderr)
 
 
 # What it reads --------------------------------------------------------------------------------------------------------
@@ -277,7 +311,7 @@ def _write(
     card = Path(model.card)
     if card.exists() and sha256(Path(model.weights)) not in card.read_text(encoding="utf-8"):
         card.unlink()  # it tells the figures of an earlier model; the stage evaluate writes it anew
-    shutil.rmtree(folder / ".saved")
+    shutil.rmtree(folder / ".saved", ignore_errors=True)
 
 
 def _plot(curve: list[dict[str, Any]], path: Path) -> None:
