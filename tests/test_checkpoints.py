@@ -16,7 +16,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from test_initial_model import bert  # noqa: F401 (a fixture)
 from transformers import TrainerCallback
 
-from videobert.data import provenance
 from videobert.data import provenance as provenance_
 from videobert.data.provenance import provenance_key, read_provenance
 from videobert.errors import UserError
@@ -340,7 +339,7 @@ def test_a_disk_that_removes_nothing_costs_no_model(paths, tmp_path, undisturbed
 
 def test_files_are_readable_for_whom_the_umask_says(paths, tmp_path, monkeypatch):
     before = os.umask(0o027)
-    monkeypatch.setattr(provenance, "_UMASK", 0o027)  # which is read once, at the start of a process
+    monkeypatch.setattr(provenance_, "_UMASK", 0o027)  # which is read once, at the start of a process
     try:
         train(paths, tmp_path, stop=15)
         modes = {path: path.stat().st_mode & 0o777 for path in (tmp_path / "checkpoints/checkpoint-10").iterdir()}
