@@ -103,7 +103,7 @@ def test_a_model_says_how_many_videos_it_saw(models, tmp_path):
         json.loads((folder / "training.json").read_text(encoding="utf-8"))["corpus"]["videos"] for folder in models
     ] == [3, 3, 5, 5]
     folder = shutil.copytree(models[2], tmp_path / "model")
-    write_card(ModelFolder(folder), {}, folder / "README.md")
+    write_card(ModelFolder(folder), {}, [], folder / "README.md")
     card = (tmp_path / "model/README.md").read_text(encoding="utf-8")
     assert "5 videos (a share of 0.1 of the train videos), " in card
 

@@ -164,11 +164,67 @@ def test_a_list_that_is_written_again_with_the_same_rows_reruns_nothing(finished
     assert planned(folder, "report") == {}
 
 
+def listed(folder: Path, column: str, value: str) -> None:
+    """Gives the list a column more, the same value in each row."""
+    header, *rows = (folder / "videos.tsv").read_text(encoding="utf-8").splitlines()
+    lines = [f"{header}\t{column}", *(f"{row}\t{value}{number}" for number, row in enumerate(rows))]
+    (folder / "videos.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize("column", ["title", "license", "id"])
+def test_what_the_list_says_besides_reruns_what_shows_it_and_no_more(finished, tmp_path, planned, column):
+    folder = copy(finished, tmp_path / "project")
+    listed(folder, column, "new ")
+    assert planned(folder, "report") == {"corpus_ledger": 1, "evaluate": 1, "report": 1}
+
+
+def test_a_license_that_is_not_wanted_reruns_the_download_of_its_shard(finished, tmp_path, planned):
+    folder = copy(finished, tmp_path / "project")
+    configure(folder, download={"license": "new"})
+    before = planned(folder, "report")
+    listed(folder, "license", "other ")
+    assert before["download_shard"] == planned(folder, "report")["download_shard"] == 2
+    snakemake(folder, "download")
+    listed(folder, "title", "new ")
+    assert "download_shard" not in planned(folder, "report")
+
+
+def test_captions_that_change_are_read_again_and_nothing_else_is(finished, tmp_path, planned):
+    folder = copy(finished, tmp_path / "project")
+    (folder / "a.vtt").write_text("WEBVTT\n\n00:01.000 --> 00:02.000\nSlice the onion.\n", encoding="utf-8")
+    rows = (folder / "videos.tsv").read_text(encoding="utf-8").splitlines()
+    lines = [f"{rows[0]}\tcaptions", f"{rows[1]}\ta.vtt", *rows[2:]]
+    (folder / "videos.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert planned(folder, "transcribe") == {}  # Whisper reads no captions
+    configure(folder, transcribe={"engine": "captions"})
+    snakemake(folder, "transcribe")
+    (folder / "a.vtt").write_text("WEBVTT\n\n00:01.000 --> 00:02.000\nSlice the lemon.\n", encoding="utf-8")
+    assert planned(folder, "transcribe", "features") == {"transcribe_shard": 1, "transcribe_ledger": 1, "transcribe": 1}
+
+
+def test_a_project_that_was_copied_with_other_times_reruns_nothing(finished, tmp_path, planned):
+    folder = copy(finished, tmp_path / "project")
+    for file in (folder / "files").iterdir():
+        os.utime(file, (1_000_000_000, 1_000_000_000))
+    assert planned(folder, "report") == {}
+
+
+def test_a_disk_that_is_away_stops_the_run_and_nothing_is_lost(finished, tmp_path, dry_run, planned):
+    folder = copy(finished, tmp_path / "project")
+    (folder / "files").rename(folder / "away")
+    said = dry_run(*words(folder, "-n", "report"), check=False)
+    assert re.search(
+        r"^\d+ of \d+ local files that were there are not there now, all in .*project/files \(", said, re.MULTILINE
+    )
+    (folder / "away").rename(folder / "files")
+    assert planned(folder, "report") == {}
+
+
 def test_an_excluded_video_reruns_from_tokens_down_and_is_gone(finished, tmp_path, planned):
     folder = copy(finished, tmp_path / "project")
     (folder / "exclude.txt").write_text("kitchen-1  # asked to be taken out\n", encoding="utf-8")
     configure(folder, tokens={"exclude": "exclude.txt"})
-    assert stages(planned(folder, "report")) == set(BELOW["tokens"].split())
+    assert stages(planned(folder, "report")) == {"corpus_ids", *BELOW["tokens"].split()}
     snakemake(folder, "tokens")
     for shard in ("0000", "0001"):
         assert "kitchen-1" not in read_table(folder / f"results/tokens/{shard}.parquet")["video_id"].to_pylist()
@@ -278,7 +334,7 @@ def _job(process: subprocess.Popen, stage: str) -> psutil.Process:
                 line = child.cmdline()
             except psutil.Error:
                 continue
-            first = any(word == "0000" or word.endswith("/0000.parquet") for word in line)
+            first = any(word == "0000" or word.endswith(("=0000", "/0000.parquet")) for word in line)
             if line[1:4] == ["-m", "videobert", stage] and (first or stage not in ("download", "features")):
                 return child
         time.sleep(0.005)
@@ -373,7 +429,7 @@ def test_two_results_folders_are_worked_in_side_by_side_and_the_second_shares_wh
     (tmp_path / "second.yaml").write_text(yaml.safe_dump(changes), encoding="utf-8")
     rules = planned(folder, "report", "--configfile", tmp_path / "second.yaml")
     again = dict.fromkeys(
-        ["codebook", "tokens_ledger", "pretrain", "scaling_pretrain", *TASKS, "evaluate", "report"], 1
+        ["corpus_ledger", "codebook", "tokens_ledger", "pretrain", "scaling_pretrain", *TASKS, "evaluate", "report"], 1
     )
     assert rules == {**again, "tokens_shard": 2}
     before = artefacts(folder)
@@ -385,7 +441,7 @@ def test_two_results_folders_are_worked_in_side_by_side_and_the_second_shares_wh
     made = {
         path.relative_to(folder / "results2").parts[0] for path in (folder / "results2").rglob("*") if path.is_file()
     }
-    assert made <= {"codebook", "tokens", "ledger", "logs", "benchmarks", ".lock"}
+    assert made <= {"corpus", "codebook", "tokens", "ledger", "logs", "benchmarks", ".lock"}
     assert (
         read_table(folder / "results2/tokens/0000.parquet")["video_ids"].combine_chunks().flatten().to_numpy().max() < 9
     )

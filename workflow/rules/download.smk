@@ -49,4 +49,5 @@ rule download_ledger:
 
 rule download:
     input:
+        OWN.ledger("corpus"),
         FILES.ledger("download"),
