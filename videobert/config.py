@@ -10,7 +10,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any, Self, TypeVar
 
-from pydantic import BaseModel, ValidationError, create_model, model_validator
+from pydantic import BaseModel, ValidationError, create_model, field_validator, model_validator
 
 from videobert.cli import parts
 from videobert.errors import UserError
@@ -69,6 +69,13 @@ class _Base(Settings):
     """The results folder of a finished run, whose stages are used instead of made anew: those whose
     settings (and list) are that run's, and all that they read. Nothing is written there. null: everything is made in
     `results`."""
+
+    @field_validator("results", "upstream")
+    @classmethod
+    def _is_no_pattern(cls, folder: str | None) -> str | None:
+        if folder and set("{}") & set(folder):
+            raise ValueError("a folder without braces in its path, which Snakemake takes for a pattern")
+        return folder
 
     @model_validator(mode="after")
     def _sections_fit_together(self) -> Self:
@@ -129,8 +136,14 @@ def check_files(config: Any) -> None:
         for key, path in named.items()
         if path is not None and not Path(path).exists()
     ]
-    if missing:
-        raise UserError("config: " + "\nconfig: ".join(missing))
+    # They are inputs of rules.
+    braces = [
+        f"{key}: {named[key]} has braces in its path, which Snakemake takes for a pattern; give it another name"
+        for key in ("tokens.exclude", "evaluate.annotations")
+        if set("{}") & set(named[key] or "")
+    ]
+    if missing or braces:
+        raise UserError("config: " + "\nconfig: ".join([*missing, *braces]))
 
 
 def part(config: "Config", class_: type[Model]) -> Model:

@@ -30,8 +30,14 @@ def acquire_lock(path: Path) -> TextIO:
 
     Raises UserError that names the holder (host, process, since when) when another workflow works there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 (it stays open as long as the process lives)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 (it stays open as long as the process lives)
+    except OSError as error:
+        raise UserError(
+            f"results: {path.parent} cannot be written ({error.strerror}): correct its permissions, or set `results` to "
+            "another folder"
+        ) from None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

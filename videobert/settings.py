@@ -11,6 +11,7 @@ commented `config.yaml` and the reference in the documentation. Types are strict
 """
 
 import json
+import re
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -131,8 +132,19 @@ def _explain(mistake: Any, model: type[BaseModel], prefix: str) -> str:
         "too_short": "a list of at least {min_length}",
     }
     allowed = phrases[kind].format(**context) if kind in phrases else type_in_words(schema)
-    hint = "; write it as 0.0001 or 1.0e-4" if _is_number(given) and allowed.startswith("a number") else ""
-    return f"{key} is {given!r}, but must be {allowed}{hint}"
+    return f"{key} is {given!r}, but must be {allowed}{_hint(given, allowed)}"
+
+
+def _hint(given: Any, allowed: str) -> str:
+    """Where the value is another than what was meant: habits of YAML and of Snakemake."""
+    if isinstance(given, bool) and ("text" in allowed or allowed.startswith("one of")):
+        return "; YAML takes no, yes, on and off for true and false: write it in quotes"
+    if _is_number(given) and allowed.startswith("a number"):
+        return "; write it as 0.0001 or 1.0e-4 (--config makes all its values text: write them into a file for --configfile)"
+    plain = isinstance(given, str) and re.fullmatch(
+        r"-?\d+|true|false|null|\[.*\]|\{.*\}", given.strip(), re.IGNORECASE
+    )
+    return "; snakemake --config makes all its values text: write them into a file for --configfile" if plain else ""
 
 
 def _schema_at(model: type[BaseModel], loc: tuple[Any, ...]) -> dict[str, Any]:

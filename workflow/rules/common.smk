@@ -75,7 +75,12 @@ def tables(stage):
 
 def settings(stage):
     """A rule's tracked parameter: the settings of its stage as flags. A change reruns the rule and those below."""
-    return configuration.tracked(CONFIG, stage)
+    return as_it_is(configuration.tracked(CONFIG, stage))
+
+
+def as_it_is(value):
+    """A rule's tracked parameter in whose text Snakemake looks for no wildcards: braces in paths and templates."""
+    return lambda wildcards: value
 
 
 def untracked(value):
@@ -130,11 +135,9 @@ def annotations():
     """The tables of annotated steps: a user's own, or those that came with the kitchen's videos."""
     if CONFIG.evaluate.annotations is None:
         return []
-    return (
-        [FILES.steps(shard) for shard in SHARDS]
-        if CONFIG.evaluate.annotations == "kitchen"
-        else [CONFIG.evaluate.annotations]
-    )
+    if CONFIG.evaluate.annotations == "kitchen":
+        return [FILES.steps(shard) for shard in SHARDS]
+    return [CONFIG.evaluate.annotations]
 
 
 def listed_ids():

@@ -20,7 +20,7 @@ rule download_shard:
         version=version("download"),
         settings=settings("download"),
         execution=execution("download"),
-        options=configuration.flags(configuration.part(CONFIG, DownloadExecution).selection()),
+        options=as_it_is(configuration.flags(configuration.part(CONFIG, DownloadExecution).selection())),
         retried=retries("download"),
         # The job reads the list, yet the list is no input: `sources` tells what is new for this shard, so that videos
         # appended elsewhere in the list rerun nothing. (Nor is the manifest, as ancient(): Snakemake 9.27 then forgets

@@ -30,7 +30,7 @@ rule report:
         settings=settings("report"),
         execution=execution("report"),
         results=lambda wildcards, output: Path(output.page).parents[1],
-        upstream=configuration.flags({"upstream": CONFIG.upstream}) if SHARED else "",
+        upstream=as_it_is(configuration.flags({"upstream": CONFIG.upstream}) if SHARED else ""),
         shared=" ".join(SHARED),
     shell:
         "python -m videobert report --results {params.results:q} {params.upstream}"

@@ -41,7 +41,7 @@ rule scaling:
         settings=settings("scaling"),
         execution=execution("scaling"),
         # The question of zero_shot, in its first wording.
-        template=configuration.flags({"template": CONFIG.zero_shot.templates[0]}),
+        template=as_it_is(configuration.flags({"template": CONFIG.zero_shot.templates[0]})),
     shell:
         "python -m videobert scaling --models {input.models:q} --tokens {input.tokens:q} --manifest {input.manifest:q}"
         " --steps {input.steps:q} --ids {input.ids:q} --figures {output:q} {params.settings} {params.template} {params.execution} > {log:q} 2>&1"
