@@ -25,7 +25,7 @@ from videobert.data.ledger import completed, open_file, process_videos, remove_j
 from videobert.data.provenance import make_provenance, sha256, write_table
 from videobert.data.schemas import SENTENCE_COUNTS, SENTENCES, arrow
 from videobert.errors import Status, VideoError
-from videobert.media.decoding import audio
+from videobert.media.sound import audio
 from videobert.settings import Count, DeviceExecution, Inputs, Outputs, Settings, Text
 from videobert.speech.captions import caption_words
 from videobert.speech.engine import Whisper
