@@ -14,7 +14,7 @@ from videobert.media.bounded import call_isolated
 from videobert.media.decoding import SAMPLE_RATE
 from videobert.media.integrity import find_damage
 from videobert.media.probing import probe
-from videobert.media.sound import audio
+from videobert.media.sound import audio, choose_stream
 
 
 def write(path: Path, seconds: float = 2.0, late: float = 0.0, picture: bool = True, sound: bool = True) -> None:
@@ -42,7 +42,7 @@ def write(path: Path, seconds: float = 2.0, late: float = 0.0, picture: bool = T
 
 
 def windows(path: Path, seconds: int) -> list[tuple[int, np.ndarray]]:
-    return list(audio(path, seconds))
+    return list(audio(path, seconds, choose_stream(path, "auto")))
 
 
 def whole(path: Path) -> np.ndarray:

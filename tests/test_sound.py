@@ -16,7 +16,9 @@ from transport import restamped
 from videobert.data.provenance import read_table, write_table
 from videobert.errors import VideoError
 from videobert.media.decoding import SAMPLE_RATE
-from videobert.media.sound import audio
+from videobert.media.integrity import find_damage
+from videobert.media.languages import language_code
+from videobert.media.sound import SoundStream, audio, choose_stream
 
 CASES = Path(__file__).parent / "publiccases" / "sound"
 RATE = 48_000
@@ -73,9 +75,9 @@ def join(target: Path, *parts: Path) -> Path:
     return target
 
 
-def heard(path: Path, seconds: int = 60) -> list[float]:
+def heard(path: Path, seconds: int = 60, language: str = "auto") -> list[float]:
     """When the clicks begin, in seconds."""
-    return list(onsets(audio(path, seconds)))
+    return list(onsets(audio(path, seconds, choose_stream(path, language))))
 
 
 def onsets(windows: Iterable[tuple[int, np.ndarray]]) -> Iterable[float]:
@@ -105,6 +107,7 @@ def samples(shared) -> tuple[dict[str, dict], dict[str, list[dict]]]:
 
 def transcribe_samples(folder: Path) -> None:
     common, rows = {"status": "ok", "reason": "", "captions": "", "duration": 0.0}, []
+    write(folder / "quiet.mkv", [np.zeros(RATE)] * 2, languages=["ger", "eng"])
     for path in CASES.iterdir():
         (folder / path.name).symlink_to(path)
     for path in sorted(folder.iterdir()):
@@ -123,7 +126,7 @@ SAID = [
 ]
 
 
-@pytest.mark.parametrize("name", ["change", "late-live", "late-seekable", "overlap"])
+@pytest.mark.parametrize("name", ["apac-first", "change", "late-live", "late-seekable", "overlap"])
 def test_every_sentence_of_the_samples_is_heard_once(samples, name):
     ledger, said = samples
     assert ledger[name]["status"] == "ok"
@@ -132,6 +135,7 @@ def test_every_sentence_of_the_samples_is_heard_once(samples, name):
 
 # Where the voice begins, by the stamps of the packets that it is in. In the .ts files the second half's are 0.38 s early.
 VOICES = {
+    "apac-first": [0.46, 7.49, 12.55, 18.30],
     "change": [0.51, 7.54, 12.21, 17.96],
     "late-live": [5.46, 12.49, 17.55, 23.30],
     "late-seekable": [5.46, 12.49, 17.55, 23.30],
@@ -142,18 +146,29 @@ VOICES = {
 @pytest.mark.parametrize("name", VOICES)
 def test_the_samples_sound_when_their_stamps_say(name):
     path = next(CASES.glob(f"{name}.*"))
-    ((place, sound),) = audio(path, 120)
+    ((place, sound),) = audio(path, 120, choose_stream(path, "en"))
     loud = np.flatnonzero(np.abs(sound) > 0.05)
     begins = loud[np.diff(loud, prepend=-SAMPLE_RATE) > 0.5 * SAMPLE_RATE] / SAMPLE_RATE
     assert place == 0
     assert_at(list(begins), VOICES[name])
 
 
+def test_the_ledger_names_the_stream_that_was_heard(samples):
+    ledger, _ = samples
+    facts = {name: tuple(row[key] for key in ("sound_stream", "sound_streams")) for name, row in ledger.items()}
+    assert facts == dict.fromkeys(ledger, (1, 1)) | {"apac-first": (2, 2), "quiet": (None, None)}
+    assert ledger["apac-first"]["reason"] == "heard: sound stream 2 of 2"
+    assert ledger["late-live"]["reason"] == ""
+    assert ledger["quiet"]["reason"] == "there is no speech in it; heard: sound stream 2 of 2"
+
+
 # --- unknown is not zero ---
 
 
 def test_sound_that_begins_after_the_pictures_of_unknown_length_keeps_its_time():
-    live, whole = (list(audio(CASES / name, 60)) for name in ("late-live.mkv", "late-seekable.mkv"))
+    live, whole = (
+        list(audio(CASES / name, 60, SoundStream(1, 1, ""))) for name in ("late-live.mkv", "late-seekable.mkv")
+    )
     assert len(live) == len(whole) == 1
     assert np.array_equal(live[0][1], whole[0][1])
 
@@ -170,7 +185,7 @@ def test_a_clock_that_drifts_is_followed(tmp_path, pace):
 @pytest.mark.parametrize("pace", [0.97, 1.03])
 def test_it_is_followed_without_tearing_the_sound(tmp_path, pace):
     write(tmp_path / "a.mkv", [0.5 * np.sin(2 * np.pi * 400 * np.arange(10 * RATE) / RATE)], pace=pace)
-    ((_, sound),) = audio(tmp_path / "a.mkv", 60)
+    ((_, sound),) = audio(tmp_path / "a.mkv", 60, choose_stream(tmp_path / "a.mkv", "auto"))
     loudness = np.abs(sound[: len(sound) // 80 * 80]).reshape(-1, 80).max(axis=1)[1:-10]  # of 5 ms, two of its waves
     assert loudness.min() > 0.45 and np.abs(np.diff(sound)).max() < 0.1
 
@@ -184,7 +199,7 @@ def test_so_it_is_where_the_rate_needs_no_change(tmp_path, pace):
 def test_stamps_that_are_a_little_off_change_nothing(tmp_path):
     write(tmp_path / "exact.mkv", [clicks(4)])
     write(tmp_path / "a.mkv", [clicks(4)], jitter=0.006)
-    exact, found = (next(audio(tmp_path / name, 60))[1] for name in ("exact.mkv", "a.mkv"))
+    exact, found = (next(audio(tmp_path / name, 60, SoundStream(1, 1, "")))[1] for name in ("exact.mkv", "a.mkv"))
     assert np.array_equal(exact, found)
 
 
@@ -225,10 +240,60 @@ def test_rate_and_channels_change_on_the_way(tmp_path):
     write(tmp_path / "two.ts", [np.stack([clicks(4)] * 2)], RATE, "aac", begin=4.0)
     path = join(tmp_path / "a.ts", *(tmp_path / f"{name}.ts" for name in ("one", "two")))
     assert_at(heard(path), np.arange(8) + 0.5)
-    ((_, sound),) = audio(path, 60)
+    ((_, sound),) = audio(path, 60, choose_stream(path, "auto"))
     for time in heard(path):  # at its pitch, too
         click = sound[round(time * SAMPLE_RATE) :][: 3 * SAMPLE_RATE // 100]
         assert np.abs(np.fft.rfft(click * np.hanning(len(click)), SAMPLE_RATE)).argmax() == pytest.approx(1000, abs=30)
+
+
+# --- which stream ---
+
+
+def test_the_default_stream_is_heard_and_not_the_first(tmp_path):
+    write(tmp_path / "a.mkv", [np.zeros(4 * RATE), clicks(4)], default=1)
+    assert choose_stream(tmp_path / "a.mkv", "auto") == SoundStream(2, 2, "")
+    assert_at(heard(tmp_path / "a.mkv"), np.arange(4) + 0.5)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "number"),
+    [("auto", 1), ("de", 1), ("en", 2), ("fr", 3), ("ja", 4)],  # the last is not there
+)
+def test_the_wanted_language_is_heard_by_its_tag(tmp_path, wanted, number):
+    write(tmp_path / "a.mkv", [clicks(1)] * 4, languages=["ger", "en-GB", "fra", "und"])
+    assert choose_stream(tmp_path / "a.mkv", wanted).number == number
+    assert choose_stream(tmp_path / "a.mkv", wanted).of == 4
+
+
+def test_tags_are_read_in_all_their_spellings():
+    tags = {"eng": "en", "en-US": "en", "pt_BR": "pt", "ger": "de", "deu": "de", "FRE": "fr", "nob": "no", "xyz": "xyz"}
+    tags |= {"": "", "und": "", "zxx": "", "yue": "yue", "haw": "haw"}
+    assert {tag: language_code(tag) for tag in tags} == tags
+
+
+def test_where_no_stream_decodes_the_reason_says_how_many_there_were(tmp_path):
+    data = (CASES / "apac-first.mp4").read_bytes()
+    (tmp_path / "a.mp4").write_bytes(data.replace(b"mp4a", b"apac").replace(b"esds", b"free"))
+    with pytest.raises(VideoError, match="no_audio: nothing of the 2 sound streams decodes"):
+        choose_stream(tmp_path / "a.mp4", "en")
+
+
+def test_a_stream_that_no_decoder_knows_is_no_damage():
+    assert find_damage(CASES / "apac-first.mp4", True, 60) == ""
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "aac"), ("a.mkv", "pcm_s16le"), ("a.mkv", "pcm_u8")])
+def test_of_channels_that_cancel_each_other_one_is_heard(tmp_path, name, codec):
+    write(tmp_path / name, [np.stack([clicks(4), -clicks(4)])], codec=codec)
+    ((_, sound),) = audio(tmp_path / name, 60, choose_stream(tmp_path / name, "auto"))
+    assert np.abs(sound).max() == pytest.approx(0.5, abs=0.1)
+    assert_at(heard(tmp_path / name), np.arange(4) + 0.5)
+
+
+def test_stereo_that_does_not_cancel_is_mixed(tmp_path):
+    write(tmp_path / "a.mkv", [np.stack([clicks(4), 0.2 * clicks(4)])])
+    ((_, sound),) = audio(tmp_path / "a.mkv", 60, choose_stream(tmp_path / "a.mkv", "auto"))
+    assert np.abs(sound).max() == pytest.approx(0.3, abs=0.03)
 
 
 def test_sound_of_channels_that_stand_nowhere_is_a_loss_with_its_reason(tmp_path):

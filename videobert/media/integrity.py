@@ -45,7 +45,7 @@ def _decoded(path: str, everything: bool) -> tuple[int, int, int, float, float]:
             raise VideoError(Status.UNUSABLE, "it has no video stream")
         start, duration = (container.start_time or 0) / av.time_base, (container.duration or 0) / av.time_base
         # Any, since PyAV's types do not know that a stream hands thread_type on to its decoder.
-        streams: list[Any] = [stream, *container.streams.audio[:1]]
+        streams: list[Any] = [stream, *[sound for sound in container.streams.audio if sound.codec_context][:1]]
         for each in streams:
             each.thread_type = ThreadType.NONE
         if not everything:

@@ -1,4 +1,4 @@
-"""The sound of a stranger's file: when each sample of it was.
+"""The sound of a stranger's file: which of its streams is heard, and when each sample of it was.
 
 Time zero is the start of the container, for sound as for pictures, so that the seconds of a sentence and the seconds of a
 clip are the same seconds. Sound stands where its own time stamps put it: a late start and lost packets become silence, what
@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from videobert.errors import Status, VideoError
 from videobert.media.decoding import SAMPLE_RATE, is_damaged, is_set_anew, open_media, packets
+from videobert.media.languages import language_code
 
 if TYPE_CHECKING:
     import av
@@ -31,22 +32,64 @@ PLACING = "min_comp=0.02:min_hard_comp=0.045:comp_duration=0.5:max_soft_comp=0.1
 LONGEST_BURST = 100  # frames: some seconds, that a track without stamps is not held in memory
 
 
-def audio(path: Path, seconds: int) -> "Iterator[tuple[int, npt.NDArray[np.float32]]]":
-    """The first sound track, mono, 16 kHz, in windows of about `seconds`; of a broken track, what decodes.
+class SoundStream(NamedTuple):
+    """The sound stream of a file that is heard: its number among them, from 1; how many there are; its language's tag."""
+
+    number: int
+    of: int
+    language: str
+
+
+def choose_stream(path: Path, language: str) -> SoundStream:
+    """The sound stream to hear: of those that decode one in this language, if tags tell, and of these the default one.
+
+    Args:
+        language: a code of two letters, or auto, for which tags do not matter.
+
+    Raises VideoError("no_audio") when there is no sound stream or nothing of any decodes, VideoError("unusable") when the
+    file does not open.
+    """
+    with open_media(path) as container:
+        streams = list(container.streams.audio)
+        tags = [stream.language or "" for stream in streams]
+        order = sorted(range(len(streams)), key=lambda number: _rank(streams[number], language))
+    if not streams:
+        raise VideoError(Status.NO_AUDIO, "no sound stream")
+    for number in order:
+        if _decodes(path, number):
+            return SoundStream(number + 1, len(streams), tags[number])
+    which = "the sound stream" if len(streams) == 1 else f"the {len(streams)} sound streams"
+    raise VideoError(Status.NO_AUDIO, f"nothing of {which} decodes")
+
+
+def _rank(stream: "av.AudioStream", wanted: str) -> tuple[int, bool]:
+    """Smaller is better; equal ones stay in the order of the file."""
+    from av.stream import Disposition
+
+    spoken = language_code(stream.language or "")
+    fit = 0 if wanted in ("auto", spoken) else 1 if not spoken else 2
+    return fit, not stream.disposition & Disposition.default
+
+
+def _decodes(path: Path, number: int) -> bool:
+    with open_media(path) as container:
+        return any(frame.samples for frame in _frames(container, number))
+
+
+def audio(path: Path, seconds: int, stream: SoundStream) -> "Iterator[tuple[int, npt.NDArray[np.float32]]]":
+    """A sound track, mono, 16 kHz, in windows of about `seconds`; of a broken track, what decodes.
 
     Yields (place of the first sample, counted from the container's start; float32 [samples] in [-1, 1]). A window begins
     where the one before it ended, unless the track has a hole longer than a window: only one is in memory at a time.
 
-    Raises VideoError("no_audio") when there is no track or nothing of it decodes or can be mixed, VideoError("unusable") when
-    the file does not open; both before the first window.
+    Raises VideoError("no_audio") when nothing of it decodes or can be mixed, VideoError("unusable") when the file does not
+    open; both before the first window.
     """
     import av
 
     with open_media(path) as container:
-        if not container.streams.audio:
-            raise VideoError(Status.NO_AUDIO, "no sound stream")
         start = (container.start_time or 0) / av.time_base
-        bursts = _on_one_clock(_believed(_bursts(_frames(container, 0)), start), start)
+        bursts = _on_one_clock(_believed(_bursts(_frames(container, stream.number - 1)), start), start)
         window: list[Samples] = []
         begin = position = 0
         for place, sound in _placed(bursts, seconds):
@@ -176,6 +219,7 @@ class _Line:
         import av
 
         if frame is not None:
+            frame = _without_cancelling(frame)
             frame.time_base = Fraction(1, frame.sample_rate)
             frame.pts = None if time is None else round((time - self.begin / SAMPLE_RATE) * frame.sample_rate)
         self.graph.push(frame)
@@ -208,3 +252,23 @@ def _placed(bursts: Iterable[_Burst], longest: float) -> "Iterator[tuple[int, Sa
 
 def _kind(frame: "av.AudioFrame") -> tuple[str, str, int]:
     return frame.format.name, frame.layout.name, frame.sample_rate
+
+
+def _without_cancelling(frame: "av.AudioFrame") -> "av.AudioFrame":
+    """Of stereo whose right channel is the left one turned over, so that both are silence in mono, the left one twice."""
+    import av
+    import numpy as np
+
+    if len(frame.layout.channels) != 2:
+        return frame
+    sound = frame.to_ndarray()
+    pairs = sound.T if frame.format.is_planar else sound.reshape(-1, 2)
+    zero = 128.0 if frame.format.packed.name == "u8" else 0.0
+    left, right = (pairs.T - zero).astype(np.float64)
+    if np.square(left + right).sum() >= np.square(left - right).sum() / 100:
+        return frame
+    twice = np.repeat(pairs[:, :1], 2, axis=1)
+    twice = np.ascontiguousarray(twice.T if frame.format.is_planar else twice.reshape(1, -1))
+    alone = av.AudioFrame.from_ndarray(cast(Any, twice), format=frame.format.name, layout=frame.layout.name)
+    alone.sample_rate = frame.sample_rate
+    return alone
