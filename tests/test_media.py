@@ -62,9 +62,11 @@ def test_probe_says_what_is_there(tmp_path):
         "height": 48,
         "has_audio": True,
         "has_video": True,
+        "stream": 0,
         "late": 0.0,
         "interlaced": False,
         "promised": 0.0,
+        "as_stamped": False,
     }
     write(tmp_path / "mute.mkv", sound=False)
     assert not probe(tmp_path / "mute.mkv")["has_audio"]

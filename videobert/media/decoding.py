@@ -113,11 +113,19 @@ def _picture_at(container: "av.container.InputContainer", second: float) -> "av.
 
 
 def picture_stream(container: "av.container.InputContainer") -> "av.VideoStream | None":
-    """The first stream of moving pictures; a cover picture in a sound file is none."""
+    """The stream of moving pictures to show: of those that a decoder knows one whose size is known, and of these the default.
+
+    A cover picture in a sound file is none. A size is not known at first when the pictures begin late.
+    """
     from av.stream import Disposition
 
-    streams = (stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic)
-    return next((stream for stream in streams if stream.codec_context and stream.codec_context.width), None)
+    def rank(stream: "av.VideoStream") -> tuple[bool, bool]:
+        return not stream.codec_context.width, not stream.disposition & Disposition.default
+
+    known = [stream for stream in container.streams.video if stream.codec_context]
+    return min(
+        (stream for stream in known if not stream.disposition & Disposition.attached_pic), key=rank, default=None
+    )
 
 
 def open_media(path: str | Path) -> "av.container.InputContainer":
