@@ -80,8 +80,16 @@ def test_every_overlay_is_valid_on_top_of_it():
             "pretrain.learning_rate is '1e-4', but must be a number; write it as 0.0001",
         ),
         ("features.device", "gpu", "features.device is 'gpu', but must be one of auto, cpu, cuda"),
-        ("transcribe.language", False, "transcribe.language is False, but must be text; YAML takes no, yes, on and off for"),
-        ("pretrain.max_steps", "100", "pretrain.max_steps is '100', but must be a whole number; snakemake --config makes all"),
+        (
+            "transcribe.language",
+            False,
+            "transcribe.language is False, but must be text; YAML takes no, yes, on and off for",
+        ),
+        (
+            "pretrain.max_steps",
+            "100",
+            "pretrain.max_steps is '100', but must be a whole number; snakemake --config makes all",
+        ),
         ("results", "res{x}", "results is 'res{x}', but must be a folder without braces in its path"),
         ("vocabulary.tokenizer", 7, "vocabulary.tokenizer is 7, but must be text or null"),
         ("download", [], "download is [], but must be a section of keys"),

@@ -18,11 +18,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from calls import frames, with_facts
+from transport import restamped
 
 from videobert.data.provenance import read_provenance, read_table, write_table
 from videobert.errors import UserError, VideoError
 from videobert.media.ffmpeg import ffmpeg_binary
 from videobert.media.normalising import WHOLE, FrameFormat, _complaint, _ffmpeg, normalise
+from videobert.media.probing import probe
 
 BITS = 8
 pytestmark = pytest.mark.slow  # ffmpeg at work
@@ -343,7 +345,7 @@ def test_a_file_shows_no_other_file_and_asks_no_server(tmp_path, secret, server)
     assert {row["status"] for row in rows.values()} == {"unusable"} and len(rows) == len(posing)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["ledger.parquet"]
     # The second wall: ffmpeg itself, if the probe had let them through.
-    believed = {"late": 0.0, "interlaced": False, "gap": 0.1, "duration": 2.0}
+    believed = {"stream": 0, "late": 0.0, "interlaced": False, "gap": 0.1, "duration": 2.0, "as_stamped": False}
     for name in posing:
         for suffix in ("mp4", "m3u8", "ffconcat", "mpd", "sdp", "avi"):
             if suffix in ("mp4", "avi") or name.split("_")[0] in {
@@ -475,7 +477,7 @@ def test_ffmpeg_stops_at_the_longest_video(tmp_path, monkeypatch):
     write_video(tmp_path / "a.mp4", [barcode(i) for i in range(200)], fps=25)
     for module in (decoding, normalising, probing):
         monkeypatch.setattr(module, "LONGEST", 2, raising=False)
-    believed = {"late": 0.0, "interlaced": False, "gap": 0.1, "duration": 0.0}
+    believed = {"stream": 0, "late": 0.0, "interlaced": False, "gap": 0.1, "duration": 0.0, "as_stamped": False}
     _ffmpeg(tmp_path / "a.mp4", tmp_path / "out.mp4", believed, FrameFormat(20, 112, 18), WHOLE)
     assert decoding.count_frames(tmp_path / "out.mp4") == 41
     with pytest.raises(VideoError, match="it says that it lasts"):
@@ -713,15 +715,116 @@ def test_the_smallest_and_the_oddest_sizes(tmp_path, width, height):
     assert len(found) == 24 and found[5].shape == (224, 224, 3) and abs(found[5].mean() - 200) < 4
 
 
-def test_a_size_that_changes_on_the_way(tmp_path):
-    encode(tmp_path / "one.ts", *X264, pictures=[barcode(i) for i in range(25)])
-    wide = [barcode(i, 360, 480) for i in range(25, 50)]
-    encode(tmp_path / "two.ts", *X264, "-output_ts_offset", "1", pictures=wide)
-    (tmp_path / "a.ts").write_bytes((tmp_path / "one.ts").read_bytes() + (tmp_path / "two.ts").read_bytes())
-    found = shown(tmp_path / "a.ts")
+def joined(folder: Path, pictures: list[np.ndarray], *how: str) -> Path:
+    """The numbers 0 to 24 in the first second of a transport stream, and behind them another one of these pictures."""
+    encode(folder / "one.ts", *X264, "-pix_fmt", "yuv420p", pictures=[barcode(i, 240, 240) for i in range(25)])
+    encode(folder / "two.ts", *X264, "-pix_fmt", "yuv420p", *how, pictures=pictures)
+    (folder / "a.ts").write_bytes((folder / "one.ts").read_bytes() + (folder / "two.ts").read_bytes())
+    return folder / "a.ts"
+
+
+def assert_joined(found: list[int]) -> None:
     assert len(found) == 40
-    assert abs(found[19] - 24) <= 1  # where the filters are set up anew, one frame may be its neighbour
-    assert_in_time([*found[:19], 24, *found[20:]])
+    # Where the filters are set up anew, a frame may be its neighbour.
+    assert abs(found[19] - 24) <= 1 and abs(found[20] - 25) <= 1
+    assert_in_time([*found[:19], 24, 25, *found[21:]])
+
+
+CHANGES = {
+    "wider, all colours": ((360, 480), ("-pix_fmt", "yuv444p")),
+    "smaller, ten bits": ((120, 160), ("-pix_fmt", "yuv420p10le")),
+    "other range, oblong pixels": ((240, 120), ("-color_range", "pc", "-vf", "scale=out_range=full,setsar=2")),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_pictures_that_change_on_the_way(tmp_path, change):
+    size, how = CHANGES[change]
+    later = [barcode(i, *size) for i in range(25, 50)]
+    assert_joined(shown(joined(tmp_path, later, "-output_ts_offset", "1", *how)))
+
+
+def test_a_picture_that_is_turned_on_the_way(tmp_path):
+    lying = [np.ascontiguousarray(np.rot90(barcode(i, 240, 240), -1)) for i in range(25, 50)]
+    turn = ("-bsf:v", "h264_metadata=rotate=90:display_orientation=insert")
+    assert_joined(shown(joined(tmp_path, lying, "-output_ts_offset", "1", *turn)))
+
+
+def test_pieces_that_overlap_keep_their_times(tmp_path):
+    later = [barcode(i, 240, 240) for i in range(15, 50)]
+    path = joined(tmp_path, later, "-output_ts_offset", "0.6")
+    assert_joined(shown(path))
+    assert probe(path)["as_stamped"]
+    # Not if another recording follows, which would not be shown.
+    path.write_bytes(path.read_bytes() + (tmp_path / "one.ts").read_bytes())
+    assert not probe(path)["as_stamped"] and shown(path)[-15:] == shown(tmp_path / "one.ts")[-15:]
+
+
+def test_recordings_that_were_joined_follow_upon_each_other(tmp_path):
+    """The second one's clock begins at zero, too; all that the file says of its duration is the last one's."""
+    path = joined(tmp_path, [barcode(i, 240, 240) for i in range(25, 50)])
+    assert_joined(shown(path))
+    assert probe(path)["duration"] == pytest.approx(2.0, abs=0.1)
+
+
+def test_so_they_do_when_the_clock_is_set_forward_again(tmp_path):
+    """As behind an advertisement that has a clock of its own."""
+    path = joined(tmp_path, [barcode(i, 240, 240) for i in range(25, 50)])
+    later = [barcode(i, 240, 240) for i in range(50, 75)]
+    encode(tmp_path / "three.ts", *X264, "-pix_fmt", "yuv420p", "-output_ts_offset", "15", pictures=later)
+    path.write_bytes(path.read_bytes() + (tmp_path / "three.ts").read_bytes())
+    found = shown(path)
+    assert len(found) == 60
+    assert_joined(found[:40])
+    assert_in_time([0, 1, *(number - 50 for number in found[42:])])
+
+
+@pytest.mark.parametrize("seconds", [-30, 30, 3600])
+def test_one_damaged_stamp_of_a_clock_that_may_jump_moves_nothing(tmp_path, seconds):
+    encode(tmp_path / "a.ts", *X264)
+    (tmp_path / "b.ts").write_bytes(restamped((tmp_path / "a.ts").read_bytes(), b"\xe0", 30, seconds))
+    facts = probe(tmp_path / "b.ts")
+    assert facts["duration"] < 40 and not facts["as_stamped"]  # libavformat itself may take it for the end
+    assert_in_time(shown(tmp_path / "b.ts"))
+
+
+def test_a_hole_in_a_stream_whose_clock_may_jump_keeps_its_length(tmp_path):
+    found = shown(joined(tmp_path, [barcode(i, 240, 240) for i in range(25, 50)], "-output_ts_offset", "14"))
+    assert len(found) == 300 and set(found[21:279]) == {24}
+    assert_joined([*found[:20], *found[280:]])
+
+
+@pytest.mark.parametrize("name", ["a.ts", "a.mpg"])
+def test_pictures_that_begin_after_all_that_is_read_at_first_are_found(tmp_path, name):
+    """When the file is opened, neither their size nor their start is known."""
+    codecs = ("-c:v", "mpeg2video", "-c:a", "mp2") if name == "a.mpg" else (*X264, "-c:a", "aac")
+    maps = ("-map", "0:v", "-map", "1:a", "-vf", "setpts=PTS+12/TB")
+    encode(tmp_path / name, *maps, *codecs, inputs=("-f", "lavfi", "-i", "sine=d=14.4"))
+    with av.open(str(tmp_path / name)) as file:
+        assert file.streams.video[0].codec_context.width == 0
+    facts = probe(tmp_path / name)
+    assert (facts["has_video"], facts["width"], facts["height"]) == (True, 320, 240)
+    found = shown(tmp_path / name)
+    assert set(found[:239]) == {0}
+    for i, number in enumerate(found[242:285], 242):
+        assert abs(number / 25 + 12 - i / 20) <= 0.07, (i, number)  # MPEG-PS says it to a picture
+
+
+def test_pictures_of_unknown_length_are_shown_to_the_end(tmp_path):
+    encode(tmp_path / "a.mkv", *X264, "-f", "matroska", "-live", "1")
+    with av.open(str(tmp_path / "a.mkv")) as file:
+        assert file.duration is None
+    assert probe(tmp_path / "a.mkv")["duration"] == pytest.approx(2.4, abs=0.05)
+    assert_in_time(shown(tmp_path / "a.mkv"))
+
+
+def test_the_default_stream_of_pictures_is_shown_and_not_the_first(tmp_path):
+    encode(tmp_path / "one.mp4", *X264)
+    encode(tmp_path / "other.mp4", *X264, pictures=[barcode(255)] * 60)
+    first, other = ("-i", tmp_path / "one.mp4"), ("-i", tmp_path / "other.mp4")
+    maps = ("-map", "1", "-map", "0", "-disposition:v:0", "0", "-disposition:v:1", "default")
+    remake(tmp_path / "a.mkv", *first, *other, *maps, "-c", "copy")
+    assert_in_time(shown(tmp_path / "a.mkv"))
 
 
 def test_ten_bits_and_the_full_range_keep_their_colours(tmp_path):

@@ -1,8 +1,11 @@
 """A ledger stands for the files that lie beside it: they are opened by their rows alone."""
 
+import pyarrow as pa
 import pytest
 
-from videobert.data.ledger import file_facts, open_file
+from videobert.data.ledger import LedgerInputs, LedgerOutputs, file_facts, ledger, open_file
+from videobert.data.provenance import read_table, write_table
+from videobert.data.schemas import HEARD, names
 from videobert.errors import UserError
 
 
@@ -26,3 +29,22 @@ def test_a_file_of_the_same_size_with_other_content_is_refused(tmp_path, row):
     (tmp_path / "v.mp4").write_bytes(b"as it is not here")
     with pytest.raises(UserError, match=r"v\.mp4 is not the file that .*ledger\.parquet lists"):
         open_file(tmp_path / "ledger.parquet", row)
+
+
+def test_shards_of_before_and_after_a_column_was_added_are_gathered(tmp_path):
+    """A finished run keeps its ledgers; videos that are added later have a stage's newer facts."""
+    outcome = {"status": "ok", "reason": ""}
+    write_table(pa.table({"video_id": ["a", "b"], "shard": ["0000", "0001"]}), tmp_path / "manifest.parquet", {})
+    write_table(pa.Table.from_pylist([{"video_id": "a"} | outcome]), tmp_path / "old.parquet", {})
+    new = {"video_id": "b"} | outcome | dict(zip(names(HEARD), (1, 2, "eng"), strict=True))
+    write_table(pa.Table.from_pylist([new]), tmp_path / "new.parquet", {})
+    inputs = {
+        "ledgers": [tmp_path / "old.parquet", tmp_path / "new.parquet"],
+        "manifest": tmp_path / "manifest.parquet",
+    }
+    ledger(LedgerInputs(**inputs, stage="transcribe"), LedgerOutputs(ledger=tmp_path / "x" / "ledger.parquet"))
+    rows = read_table(tmp_path / "x" / "ledger.parquet").to_pylist()
+    assert [(row["shard"], row["video_id"], row["status"]) for row in rows] == [
+        ("0000", "a", "ok"),
+        ("0001", "b", "ok"),
+    ]

@@ -12,7 +12,7 @@ from typing import Any
 import av
 import pyarrow as pa
 import pytest
-from test_frames import barcode, run, write_video
+from test_frames import barcode, encode, run, write_video
 
 from videobert.data.ledger import process_videos
 from videobert.data.provenance import atomic, read_table, write_table
@@ -76,6 +76,31 @@ def test_of_a_file_that_is_cut_off_libav_says_what_the_system_says_of_a_broken_d
     assert mend_of(av.error.OSError(errno.EIO, "Input/output error")) is None
     assert mend_of(OSError(errno.EIO, "Input/output error"))
     assert mend_of(ValueError("no such codec")) is None
+
+
+def test_memory_that_is_short_while_sound_is_read_is_no_end_of_the_sound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from videobert.media import sound
+
+    encode(
+        tmp_path / "a.wav",
+        "-c:a",
+        "pcm_s16le",
+        "-map",
+        "1:a",
+        inputs=("-f", "lavfi", "-i", "sine=d=2"),
+        pictures=[barcode(0)],
+    )
+
+    def short(container: Any, stream: Any) -> Any:
+        yield from list(container.demux(stream))[:3]
+        raise av.error.MemoryError(errno.ENOMEM, "Cannot allocate memory")
+
+    stream = sound.choose_stream(tmp_path / "a.wav", "auto")
+    monkeypatch.setattr(sound, "packets", short)
+    with pytest.raises(MemoryError):
+        list(sound.audio(tmp_path / "a.wav", 60, stream))
 
 
 @pytest.mark.parametrize(
@@ -191,7 +216,7 @@ def test_a_folder_that_takes_nothing_is_one_line_of_a_command(tmp_path: Path) ->
         "--id_register",
         f"{tmp_path}/r.parquet",
     ]
-    command += ["--manifest", f"{blocked}/m.parquet", "--ledger", f"{tmp_path}/l.parquet"]
+    command += ["--manifest", f"{blocked}/m.parquet"]
     done = subprocess.run(command, capture_output=True, text=True)
     (line,) = done.stderr.strip().splitlines()
     assert done.returncode == 1 and "file cannot be written: File exists; a file stands where" in line

@@ -11,9 +11,10 @@ import pytest
 
 from videobert.errors import VideoError
 from videobert.media.bounded import call_isolated
-from videobert.media.decoding import SAMPLE_RATE, audio
+from videobert.media.decoding import SAMPLE_RATE
 from videobert.media.integrity import find_damage
 from videobert.media.probing import probe
+from videobert.media.sound import audio, choose_stream
 
 
 def write(path: Path, seconds: float = 2.0, late: float = 0.0, picture: bool = True, sound: bool = True) -> None:
@@ -40,9 +41,13 @@ def write(path: Path, seconds: float = 2.0, late: float = 0.0, picture: bool = T
             file.mux(tone.encode(None))
 
 
+def windows(path: Path, seconds: int) -> list[tuple[int, np.ndarray]]:
+    return list(audio(path, seconds, choose_stream(path, "auto")))
+
+
 def whole(path: Path) -> np.ndarray:
     """The sound of a short file: one window, from the beginning."""
-    ((place, sound),) = audio(path, 60)
+    ((place, sound),) = windows(path, 60)
     assert place == 0
     return sound
 
@@ -57,9 +62,11 @@ def test_probe_says_what_is_there(tmp_path):
         "height": 48,
         "has_audio": True,
         "has_video": True,
+        "stream": 0,
         "late": 0.0,
         "interlaced": False,
         "promised": 0.0,
+        "as_stamped": False,
     }
     write(tmp_path / "mute.mkv", sound=False)
     assert not probe(tmp_path / "mute.mkv")["has_audio"]
@@ -82,16 +89,16 @@ def test_sound_is_mono_16_khz_and_keeps_its_time(tmp_path, late):
 
 def test_sound_comes_in_windows_without_a_gap(tmp_path):
     write(tmp_path / "a.mkv", seconds=4.0, late=0.7)
-    windows = list(audio(tmp_path / "a.mkv", 1))
-    assert [round(place / SAMPLE_RATE) for place, _ in windows] == [0, 1, 2, 3]
-    assert [place for place, _ in windows[1:]] == [place + len(sound) for place, sound in windows[:-1]]
-    assert np.array_equal(np.concatenate([sound for _, sound in windows]), whole(tmp_path / "a.mkv"))
+    found = windows(tmp_path / "a.mkv", 1)
+    assert [round(place / SAMPLE_RATE) for place, _ in found] == [0, 1, 2, 3]
+    assert [place for place, _ in found[1:]] == [place + len(sound) for place, sound in found[:-1]]
+    assert np.array_equal(np.concatenate([sound for _, sound in found]), whole(tmp_path / "a.mkv"))
 
 
 def test_a_hole_longer_than_a_window_is_not_filled(tmp_path):
     """A file can claim to begin after years: no silence is made for them."""
     write(tmp_path / "a.mkv", seconds=6.0, late=3.5)
-    ((place, sound),) = audio(tmp_path / "a.mkv", 3)
+    ((place, sound),) = windows(tmp_path / "a.mkv", 3)
     assert place / SAMPLE_RATE == pytest.approx(3.5, abs=0.05)
     assert len(sound) / SAMPLE_RATE == pytest.approx(2.5, abs=0.1)
 
@@ -104,7 +111,7 @@ def test_a_hole_parts_two_windows(tmp_path):
             frame.sample_rate, frame.time_base, frame.pts = SAMPLE_RATE, Fraction(1, SAMPLE_RATE), start
             file.mux(tone.encode(frame))
         file.mux(tone.encode(None))
-    (before, one), (after, two) = audio(tmp_path / "a.mka", 3)
+    (before, one), (after, two) = windows(tmp_path / "a.mka", 3)
     assert (before, after / SAMPLE_RATE) == (0, pytest.approx(8.0, abs=0.05))
     assert len(one) + len(two) == pytest.approx(2 * SAMPLE_RATE, abs=100)
 
@@ -176,7 +183,7 @@ def test_a_stream_that_begins_late_is_left_out_and_the_others_are_read(tmp_path)
     facts = probe(tmp_path / "late.flv")
     assert facts["has_video"] and facts["has_audio"] and facts["duration"] == pytest.approx(10, abs=0.5)
     find_damage(tmp_path / "late.flv", True, 30)
-    heard = sum(len(window) for _, window in audio(tmp_path / "late.flv", 10))
+    heard = sum(len(window) for _, window in windows(tmp_path / "late.flv", 10))
     assert heard == pytest.approx(10 * SAMPLE_RATE, abs=0.2 * SAMPLE_RATE)
 
 

@@ -59,6 +59,12 @@ def mend_of(error: BaseException) -> str | None:
     return None
 
 
+def raise_machine_fault(error: BaseException) -> None:
+    """Raises what the machine did; returns where a file itself breaks off or is broken."""
+    if mend_of(error):
+        raise error
+
+
 def machine_fault(error: BaseException, what: str = "") -> MachineFault | None:
     """The one line for a fault of the machine, which names what was being done; None when the error is none."""
     mend = mend_of(error)

@@ -152,6 +152,11 @@ SENTENCE_COUNTS = (
     Column("dropped_language", "int32", "Windows of some minutes in another language."),
     Column("dropped_malformed", "int32", "Cues of captions that could not be read."),
 )
+HEARD = (
+    Column("sound_stream", "int32", "The sound stream that was heard, counted from 1; null for captions."),
+    Column("sound_streams", "int32", "How many sound streams the file has; null for captions."),
+    Column("sound_language", "string", 'The language that the file gives that stream, as it is written there, or "".'),
+)
 FRAMES_FACTS = (
     Column("path", "string", "File name of the frames, in the ledger's folder."),
     Column("frames", "int32", "Number of frames."),
@@ -369,7 +374,9 @@ def files(layout: Layout) -> dict[str, list[File]]:
         ],
         "transcribe": [
             File(layout.table("transcribe", shard), "A row for each sentence.", SENTENCES),
-            File(layout.shard_ledger("transcribe", shard), "A row for each video.", (*OUTCOME, *SENTENCE_COUNTS)),
+            File(
+                layout.shard_ledger("transcribe", shard), "A row for each video.", (*OUTCOME, *SENTENCE_COUNTS, *HEARD)
+            ),
             _ledger(layout, "transcribe"),
         ],
         "frames": [

@@ -1,13 +1,10 @@
-"""Opening what strangers made: probing media, hearing their sound, finding ffmpeg.
+"""Opening what strangers made, and the pictures of our own videos.
 
 A downloaded file may be cut off, mislabelled or hostile: a playlist named `.mp4` would have the demuxer read other
 files of this machine, or call a server; a kilobyte can ask for gigabytes. So every file is opened by the `file:`
 protocol alone and as one of the containers that videos come in; playlists, concatenation scripts and the like are
 refused. Pictures are looked at in processes of their own, with bounds of time and memory (`run_bounded`). What cannot be
 opened is a `VideoError`.
-
-Time zero is the start of the container, for sound as for pictures: a sound track that begins late is preceded by
-silence, so that the seconds of a sentence and the seconds of a clip are the same seconds.
 """
 
 from collections.abc import Iterator
@@ -15,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from videobert.errors import Status, VideoError
+from videobert.machine import raise_machine_fault
 
 if TYPE_CHECKING:
     import av
@@ -36,67 +34,26 @@ MAX_PIXELS = 8192 * 4608
 LONGEST = 12 * 3600  # seconds
 # The same to decode it in: 8K with all the pictures that H.264 may refer to takes 1.2 GB.
 DECODE_MEMORY = 2 << 30
+# Of a clock: seconds off from which on a stamp is no jitter, and seconds back from which on it was set anew (ffmpeg's bound).
+LEAP, SET_BACK = 1.0, 10.0
 
 
-def audio(path: Path, seconds: int) -> "Iterator[tuple[int, npt.NDArray[np.float32]]]":
-    """The first sound track, mono, 16 kHz, in windows of about `seconds`; of a broken track, what decodes.
+def is_damaged(now: float, before: float, following: float) -> bool:
+    """Whether a time stamp (all in seconds) leaps from where its stream was before, and the one after it takes that back."""
+    return abs(now - before) > LEAP and abs(following - before) < abs(following - now)
 
-    Yields (place of the first sample, counted from the container's start; float32 [samples] in [-1, 1]). A window begins
-    where the one before it ended, unless the track has a hole longer than a window: only one is in memory at a time.
 
-    Raises VideoError("no_audio") when there is no track or nothing of it decodes, VideoError("unusable") when the file does not
-    open; both before the first window.
+def is_set_anew(now: float, before: float, already: bool) -> bool:
+    """Whether a clock that said `before` and now says `now` (seconds from the file's start) was set anew.
+
+    So it is where recordings were joined: their times follow upon each other. A smaller step back repeats what was there, as
+    where pieces of one recording overlap; and one forward is a hole. In a file where it was set anew `already`, every leap is
+    another recording.
     """
-    import av
-    import numpy as np
-
-    with open_media(path) as container:
-        if not container.streams.audio:
-            raise VideoError(Status.NO_AUDIO, "no sound stream")
-        start, longest = (container.start_time or 0) / av.time_base, (container.duration or 0) / av.time_base
-        # 16 bits, as Whisper's own loader has it: mixing down to floats would leave stereo 3 dB too loud.
-        resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
-        window: list[npt.NDArray[np.int16]] = []
-        begin, position, length, heard = 0, 0, seconds * SAMPLE_RATE, False
-        for frame in _decode(packets(container, container.streams.audio[0])):
-            # A late start or lost packets become silence; jitter does not, nor do timestamps beyond the file's end.
-            due = round(min((frame.time or 0.0) - start, longest) * SAMPLE_RATE)
-            hole = due - position > length
-            if window and (hole or position - begin >= length):
-                yield begin, _floats(window)
-                window, begin = [], position
-            if hole:
-                begin = position = due
-            elif due - position > SAMPLE_RATE // 10:
-                window.append(np.zeros(due - position, np.int16))
-                position = due
-            for sound in resampler.resample(frame):
-                window.append(sound.to_ndarray()[0])
-                position += sound.samples
-                heard = True
-        if not heard:
-            raise VideoError(Status.NO_AUDIO, "nothing of the sound stream decodes")
-        yield begin, _floats(window + [sound.to_ndarray()[0] for sound in resampler.resample(None)])
-
-
-def _floats(pieces: "list[npt.NDArray[np.int16]]") -> "npt.NDArray[np.float32]":
-    import numpy as np
-
-    return np.concatenate(pieces or [np.empty(0, np.int16)]).astype(np.float32) / np.float32(32768)
-
-
-def _decode(packets: "Iterator[av.Packet[av.AudioStream]]") -> "Iterator[av.AudioFrame]":
-    """The frames of all packets that decode, up to where the file breaks off."""
-    import av
-
-    try:
-        for packet in packets:
-            try:
-                yield from packet.decode()
-            except av.error.InvalidDataError:
-                continue
-    except av.FFmpegError:
-        return
+    step = now - before
+    if already:
+        return step < -LEAP or step > SET_BACK
+    return step < (-LEAP / 2 if now < LEAP / 2 else -SET_BACK)
 
 
 def packets(container: "av.container.InputContainer", *streams: "AnyStream") -> "Iterator[av.Packet[AnyStream]]":
@@ -156,11 +113,19 @@ def _picture_at(container: "av.container.InputContainer", second: float) -> "av.
 
 
 def picture_stream(container: "av.container.InputContainer") -> "av.VideoStream | None":
-    """The first stream of moving pictures; a cover picture in a sound file is none."""
+    """The stream of moving pictures to show: of those that a decoder knows one whose size is known, and of these the default.
+
+    A cover picture in a sound file is none. A size is not known at first when the pictures begin late.
+    """
     from av.stream import Disposition
 
-    streams = (stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic)
-    return next((stream for stream in streams if stream.codec_context and stream.codec_context.width), None)
+    def rank(stream: "av.VideoStream") -> tuple[bool, bool]:
+        return not stream.codec_context.width, not stream.disposition & Disposition.default
+
+    known = [stream for stream in container.streams.video if stream.codec_context]
+    return min(
+        (stream for stream in known if not stream.disposition & Disposition.attached_pic), key=rank, default=None
+    )
 
 
 def open_media(path: str | Path) -> "av.container.InputContainer":
@@ -171,4 +136,5 @@ def open_media(path: str | Path) -> "av.container.InputContainer":
         options = {"max_pixels": str(MAX_PIXELS)}
         return av.open(f"file:{path}", options=options, container_options=SAFE, metadata_errors="replace")
     except av.FFmpegError as error:
+        raise_machine_fault(error)
         raise VideoError(Status.UNUSABLE, f"not a readable media file: {error.strerror}") from None

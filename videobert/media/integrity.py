@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from videobert.errors import Status, VideoError
+from videobert.machine import raise_machine_fault
 from videobert.media.bounded import call_isolated
 from videobert.media.decoding import DECODE_MEMORY, open_media, packets, picture_stream
 
@@ -45,7 +46,7 @@ def _decoded(path: str, everything: bool) -> tuple[int, int, int, float, float]:
             raise VideoError(Status.UNUSABLE, "it has no video stream")
         start, duration = (container.start_time or 0) / av.time_base, (container.duration or 0) / av.time_base
         # Any, since PyAV's types do not know that a stream hands thread_type on to its decoder.
-        streams: list[Any] = [stream, *container.streams.audio[:1]]
+        streams: list[Any] = [stream, *[sound for sound in container.streams.audio if sound.codec_context][:1]]
         for each in streams:
             each.thread_type = ThreadType.NONE
         if not everything:
@@ -63,8 +64,8 @@ def _decoded(path: str, everything: bool) -> tuple[int, int, int, float, float]:
                     pictures += len(frames) if packet.stream is stream else 0
                 except av.FFmpegError:
                     broken += 1
-        except av.FFmpegError:  # the container itself breaks off; `end` tells where
-            pass
+        except av.FFmpegError as error:  # the container itself breaks off; `end` tells where
+            raise_machine_fault(error)
     if not everything:
         broken = max(broken, wanted - pictures)  # a decoder that skips says nothing of a key frame that it cannot read
     return pictures, wanted, broken, end, duration

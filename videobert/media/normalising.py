@@ -137,8 +137,9 @@ def _filtered(source: Path, facts: dict[str, Any], form: FrameFormat, span: Span
     """ffmpeg's filters: the pictures of the source, at this rate and size, in one colour path."""
     import ffmpeg
 
-    # "V" is the first video stream that is no cover picture.
-    pictures = ffmpeg.input(f"file:{source}", threads=1, max_pixels=MAX_PIXELS, **SAFE)["V"]
+    # Placed by their stamps, as sound is, where ffmpeg itself would have them follow upon each other.
+    stamps = {"copyts": None, "start_at_zero": None} if facts["as_stamped"] else {}
+    pictures = ffmpeg.input(f"file:{source}", threads=1, max_pixels=MAX_PIXELS, **stamps, **SAFE)[str(facts["stream"])]
     if facts["interlaced"]:  # the two halves of a picture were taken at different times
         pictures = pictures.filter("yadif", deint="interlaced")
     if facts["late"]:

@@ -25,9 +25,9 @@ from videobert.data.file_names import existing
 from videobert.data.ledger import completed, open_file, process_videos, remove_journal
 from videobert.data.manifest import rows_of
 from videobert.data.provenance import make_provenance, sha256, write_table
-from videobert.data.schemas import SENTENCE_COUNTS, SENTENCES, arrow
+from videobert.data.schemas import HEARD, SENTENCE_COUNTS, SENTENCES, arrow, names
 from videobert.errors import Status, UserError, VideoError
-from videobert.media.decoding import audio
+from videobert.media.sound import SoundStream, audio, choose_stream
 from videobert.settings import Count, DeviceExecution, Inputs, Outputs, Settings, Text
 from videobert.speech.captions import caption_words
 from videobert.speech.engine import Whisper
@@ -57,7 +57,8 @@ class TranscribeSettings(Settings):
     longer."""
     language: Annotated[str, Field(min_length=2)] = "en"
     """The language spoken, as a code (en, de, ja, ...): what is said in another is dropped. A model that ends in .en cannot
-    tell, so take a multilingual one for a mixed list. auto keeps every language."""
+    tell, so take a multilingual one for a mixed list. auto keeps every language. Of several sound streams, one that the file
+    says is in it is heard."""
     beam_size: Count = 1
     """Beams of the decoder: 1 is greedy and fast, 5 is a little better."""
     compute_type: Literal[
@@ -93,7 +94,7 @@ class TranscribeOutputs(Outputs):
     ledger: Path
     """A row per video (Parquet): its status; of those that are ok the number of sentences, and how many of Whisper's segments
     and sentences (for the language, windows of some minutes) were dropped as no_speech, improbable, repetition or language,
-    or cues of captions as malformed."""
+    or cues of captions as malformed; which of the file's sound streams was heard."""
 
 
 def transcribe(
@@ -114,18 +115,22 @@ def transcribe(
         **source.facts,
     )
     journal = outputs.table.parent / ".journal" / outputs.table.stem
-    schemas = arrow(SENTENCE_COUNTS), arrow(SENTENCES)
+    schemas = arrow((*SENTENCE_COUNTS, *HEARD)), arrow(SENTENCES)
     rows, table = process_videos(completed(inputs.download), work, journal, provenance, *schemas)
     write_table(rows, outputs.ledger, provenance)
     write_table(table, outputs.table, provenance)
     remove_journal(journal)
 
 
+# The sound stream that is heard, none for captions, and its words.
+Words = Callable[[dict[str, Any], Counter[str]], tuple[SoundStream | None, Iterator[Word]]]
+
+
 @dataclass(frozen=True)
 class _Source:
     """Where words come from: a function of (video, counts of what is dropped), and what the provenance says of it."""
 
-    words: Callable[[dict[str, Any], Counter[str]], Iterator[Word]]
+    words: Words
     settings: dict[str, Any]
     packages: tuple[str, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
@@ -134,10 +139,10 @@ class _Source:
 def _captions(inputs: TranscribeInputs, settings: TranscribeSettings) -> _Source:
     own = _own_captions(inputs)
 
-    def words(video: dict[str, Any], dropped: Counter[str]) -> Iterator[Word]:
+    def words(video: dict[str, Any], dropped: Counter[str]) -> tuple[None, Iterator[Word]]:
         given = own.get(video["video_id"])
         path, tag = _listed(given, settings.language) if given else _fetched(inputs.download, video)
-        return _captioned(path, tag, video, settings.language, dropped)
+        return None, _captioned(path, tag, video, settings.language, dropped)
 
     return _Source(words, {"engine": "captions", "language": settings.language})
 
@@ -151,9 +156,11 @@ def _whisper(inputs: TranscribeInputs, settings: TranscribeSettings, execution: 
         engine, weights, model, settings.language, settings.beam_size, device, compute_type, execution.threads
     )
 
-    def words(video: dict[str, Any], dropped: Counter[str]) -> Iterator[Word]:
-        windows = audio(open_file(inputs.download, video), WINDOW)
-        return transcribe_windows(windows, load_engine(whisper), settings.language, dropped)
+    def words(video: dict[str, Any], dropped: Counter[str]) -> tuple[SoundStream, Iterator[Word]]:
+        path = open_file(inputs.download, video)
+        stream = choose_stream(path, settings.language)
+        sound = audio(path, WINDOW, stream)
+        return stream, transcribe_windows(sound, load_engine(whisper), settings.language, dropped)
 
     # The path of a model is of this machine; the weights' hash says which they are.
     used = settings.fingerprint() | {"model": Path(model).name, "compute_type": compute_type}
@@ -164,24 +171,35 @@ def _whisper(inputs: TranscribeInputs, settings: TranscribeSettings, execution: 
     return _Source(words, used, (*ENGINES[engine].packages, "av"), facts)
 
 
-def _sentences(
-    video: dict[str, Any], words: Callable[[dict[str, Any], Counter[str]], Iterator[Word]], language: str
-) -> tuple[dict[str, Any], "pa.Table"]:
+def _sentences(video: dict[str, Any], words: Words, language: str) -> tuple[dict[str, Any], "pa.Table"]:
     """A video's facts for the ledger, and its sentences. Raises VideoError when there is none."""
     import pyarrow as pa
 
     dropped: Counter[str] = Counter()
-    believed = credible(map(sentence_row, sentences(words(video, dropped))), dropped)
+    stream, spoken = words(video, dropped)
+    believed = credible(map(sentence_row, sentences(spoken)), dropped)
     rows = [{"video_id": video["video_id"], **row} for row in believed]
     remark = ", ".join(f"{dropped[why]} {why}" for why in DROPPED if dropped[why])
+    which = f"heard: sound stream {stream.number} of {stream.of}" if stream and stream.of > 1 else ""
     if not rows and dropped["language"]:
-        raise VideoError(Status.OTHER_LANGUAGE, f"its speech is not in {language}; dropped: {remark}")
+        reason = f"its speech is not in {language}; dropped: {remark}"
+        raise VideoError(Status.OTHER_LANGUAGE, _joined(reason, which))
     if not rows:
         reason = f"no speech in it is credible; dropped: {remark}" if remark else "there is no speech in it"
-        raise VideoError(Status.NO_SPEECH, reason)
+        raise VideoError(Status.NO_SPEECH, _joined(reason, which))
     counts = {f"dropped_{why}": dropped[why] for why in DROPPED}
-    facts = {"reason": f"dropped: {remark}" if remark else "", "sentences": len(rows), **counts}
+    heard = dict(zip(names(HEARD), stream, strict=True)) if stream else {}
+    facts = {
+        "reason": _joined(f"dropped: {remark}" if remark else "", which),
+        "sentences": len(rows),
+        **counts,
+        **heard,
+    }
     return facts, pa.Table.from_pylist(rows, schema=arrow(SENTENCES))
+
+
+def _joined(*remarks: str) -> str:
+    return "; ".join(filter(None, remarks))
 
 
 # --- captions ---
