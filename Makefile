@@ -64,4 +64,4 @@ install: .venv/installed
 	touch $@
 
 clean:
-	find results -mindepth 1 ! -name README.md -delete
+	find -H results -mindepth 1 ! -path results/README.md -delete

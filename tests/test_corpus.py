@@ -119,6 +119,22 @@ def test_appended_videos_leave_the_shards_alone(tmp_path):
     assert {row["video_id"]: row["shard"] for row in third} == before
 
 
+@pytest.mark.parametrize("size", [0, 40, None])
+def test_a_register_that_a_power_cut_left_empty_or_that_is_lost_costs_no_shard(tmp_path, size, capsys):
+    (tmp_path / "corpus").mkdir()
+    folder = tmp_path / "corpus"
+    videos = write(tmp_path / "list.tsv", kitchen(*range(7)))
+    before = run(folder, videos)
+    register = folder / "register.parquet"
+    register.write_bytes(register.read_bytes()[:size]) if size is not None else register.unlink()
+    rows, _ = plan(write(tmp_path / "list.tsv", kitchen(100, *range(7))), register, 3, 0.2, 0)
+    assert {row["video_id"]: row["shard"] for row in before}.items() < {
+        row["video_id"]: row["shard"] for row in rows
+    }.items()
+    assert {row["shard"] for row in rows if row["video_id"] == "kitchen-100"} == {"0003"}
+    assert ("register.parquet is not a readable Parquet file" in capsys.readouterr().err) == (size is not None)
+
+
 def test_the_plan_is_the_same_before_and_after_it_is_written(tmp_path):
     videos = write(tmp_path / "list.tsv", kitchen(*range(5)))
     before = plan(videos, tmp_path / "register.parquet", 3, 0.2, 0)

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 from functools import cache
 from pathlib import Path
 
@@ -79,3 +80,16 @@ def test_text_is_read_and_written_as_utf_8_whatever_the_locale():
                 named = any(keyword.arg == "encoding" for keyword in node.keywords)
                 given = len(node.args) > {"read_text": 0, "write_text": 1}.get(node.func.attr, 99)
                 assert named or given or node.func.attr not in ("read_text", "write_text"), f"{path}:{node.lineno}"
+
+
+def test_make_clean_leaves_what_the_repository_ships_and_follows_a_link(tmp_path):
+    for folder in (tmp_path / "disk", tmp_path / "project", tmp_path / "scratch"):
+        folder.mkdir()
+    (tmp_path / "project" / "results").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk" / "pretrain").mkdir()
+    for file in ("disk/README.md", "disk/pretrain/README.md", "scratch/checkpoint"):
+        (tmp_path / file).touch()
+    (tmp_path / "disk" / "pretrain" / "checkpoints").symlink_to(tmp_path / "scratch")
+    subprocess.run(["make", "-f", ROOT / "Makefile", "clean"], cwd=tmp_path / "project", check=True)
+    assert [path.name for path in (tmp_path / "disk").iterdir()] == ["README.md"]
+    assert (tmp_path / "scratch" / "checkpoint").exists()

@@ -97,3 +97,9 @@ def test_of_the_list_each_stage_is_run_again_for_what_it_uses_alone(tmp_path: Pa
     captions.write_text(captions.read_text(encoding="utf-8").replace("egg", "pie"), encoding="utf-8")
     assert digests()[0] == download and digests()[1] != transcribe
     assert digests(captions="")[0] == download
+
+
+def test_what_a_power_cut_left_of_the_memory_stops_nothing(tmp_path: Path, video: Path) -> None:
+    first = seen(tmp_path, video)
+    (tmp_path / "files.parquet").write_bytes(b"")
+    assert seen(tmp_path, video) == first and (tmp_path / "files.parquet").stat().st_size

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 from videobert.config import SHIPPED, check, own_values, part
 from videobert.data.ledger import file_facts
 from videobert.data.manifest import rows_of
-from videobert.data.provenance import FORMAT, OLD_KEY, read_provenance, read_table, write_json, write_table
+from videobert.data.provenance import FORMAT, OLD_KEY, DamagedFile, read_provenance, read_table, write_json, write_table
 from videobert.data.schemas import MANIFEST, SHA256, SIZE, arrow_type, names
 from videobert.errors import Status, UserError
 from videobert.layout import SHARDED, Layout, ModelFolder
@@ -89,8 +90,11 @@ def upgrade(configfile: list[Path]) -> None:
 
 
 def _is_older(layout: Layout) -> bool:
-    register = Path(layout.register)
-    return register.exists() and read_provenance(register).get("format", 1) < FORMAT
+    for file in map(Path, (layout.register, layout.manifest)):
+        with suppress(DamagedFile):  # the other one tells it, too
+            if file.exists():
+                return bool(read_provenance(file).get("format", 1) < FORMAT)
+    return False
 
 
 def _merged(configfile: list[Path]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from videobert.data.file_names import existing
-from videobert.data.provenance import read_table, write_table
+from videobert.data.provenance import DamagedFile, read_table, write_table
 from videobert.data.schemas import LOCAL_FILES, arrow
 from videobert.errors import UserError
 
@@ -39,9 +39,12 @@ class LocalFiles:
         self.file = file
         self.before: dict[str, Stamp] = {}
         self.now: dict[str, Stamp | None] = {}
-        if file.exists():
-            rows = read_table(file).to_pylist()
-            self.before = {row["path"]: Stamp(row["size"], row["time"], row["content"]) for row in rows}
+        try:
+            rows = read_table(file).to_pylist() if file.exists() else []
+        except DamagedFile as error:
+            print(f"{error}; what the local files were like is not known", file=sys.stderr)
+            rows = []
+        self.before = {row["path"]: Stamp(row["size"], row["time"], row["content"]) for row in rows}
 
     def look(self, paths: Iterable[str]) -> None:
         """Looks at these files. Raises UserError when files are gone that were there before."""

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlparse
@@ -15,9 +16,10 @@ from urllib.parse import parse_qs, unquote, urlparse
 from videobert.data.file_names import existing
 from videobert.data.human_tables import read_human_table
 from videobert.data.local_files import LocalFiles
-from videobert.data.provenance import read_table
+from videobert.data.provenance import DamagedFile, read_provenance, read_table
 from videobert.data.text import is_control, one_line
 from videobert.errors import Status, UserError
+from videobert.layout import Layout
 
 COLUMNS = ("source", "id", "split", "captions", "title", "license")
 
@@ -181,12 +183,24 @@ def local_path(source: str) -> Path | None:
 
 
 def read_register(register: Path, shard_size: int) -> dict[str, tuple[str, str]]:
-    """source identity -> (video_id, shard) of earlier runs; nothing when shards had another size."""
-    from videobert.data.provenance import read_provenance
+    """source identity -> (video_id, shard) of earlier runs; nothing when shards had another size.
 
-    if not register.exists() or read_provenance(register).get("settings") != {"shard_size": shard_size}:
+    Where the register is lost or damaged, the manifest beside it tells the same of the videos that were in the list.
+    """
+    try:
+        if register.exists():
+            rows = read_table(register).to_pylist()
+            fits = read_provenance(register).get("settings") == {"shard_size": shard_size}
+            return {row["identity"]: (row["video_id"], row["shard"]) for row in rows} if fits else {}
+    except DamagedFile as error:
+        print(f"{error}; its manifest is read instead", file=sys.stderr)
+    manifest = Path(Layout(register.parents[1]).manifest)
+    if not manifest.exists() or read_provenance(manifest).get("settings", {}).get("shard_size") != shard_size:
         return {}
-    return {row["identity"]: (row["video_id"], row["shard"]) for row in read_table(register).to_pylist()}
+    columns = ["source", "video_id", "shard"]
+    return {
+        identity_of(row["source"]): (row["video_id"], row["shard"]) for row in read_table(manifest, columns).to_pylist()
+    }
 
 
 def _problem(source: str) -> str:

@@ -38,6 +38,10 @@ FORMAT = 3
 OLD_KEY = "made"
 
 
+class DamagedFile(UserError):
+    """A file of ours does not hold what it should."""
+
+
 # The permissions that the user gives to new files; some libraries give their own. (It can only be asked for by a change.)
 _UMASK = os.umask(0)
 os.umask(_UMASK)
@@ -199,7 +203,7 @@ def damaged(path: Path, error: Exception) -> Exception:
         return error
     kinds = {".parquet": "Parquet", ".safetensors": "safetensors", ".json": "JSON"}
     what = f"is not a readable {kinds.get(path.suffix, '')} file ({one_line(str(error), longest=120)})"
-    return UserError(f"{path} {what}; delete it and run again, or copy it anew from where it was made")
+    return DamagedFile(f"{path} {what}; delete it and run again, or copy it anew from where it was made")
 
 
 def write_json(data: dict[str, Any], path: Path, provenance: dict[str, Any]) -> None:
