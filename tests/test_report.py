@@ -12,6 +12,7 @@ import pytest
 from calls import report
 
 from videobert.data.provenance import write_json, write_table
+from videobert.errors import UserError
 from videobert.report.parts import clock, duration, number, percent, size, strip
 
 HOSTILE = '<script>alert("title")</script>'
@@ -688,3 +689,12 @@ def test_numbers_are_readable():
     assert plain(clock, 0, 62.46, 3599.99) == ["0:00.0", "1:02.5", "60:00.0"]
     assert plain(number, 1234567, None) == ["1,234,567", "not measured"]
     assert plain(percent, 0.1234, 0, None) == ["12.3 %", "0.0 %", "–"]
+
+
+def test_figures_of_another_model_are_refused(results):
+    file = results / "evaluate" / "objectives.json"
+    content = json.loads(file.read_text(encoding="utf-8"))
+    content["provenance"] = {"inputs": {"model": "0" * 64}}
+    file.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(UserError, match=r"objectives\.json was measured on another model: run snakemake .* objectives"):
+        write(results)

@@ -5,8 +5,11 @@ says what was measured last, and a task's details (templates, captions, forecast
 figures: the file of an earlier run may still lie beside it. The functions stand in the order of the page.
 """
 
+from pathlib import Path
 from typing import Any
 
+from videobert.data.provenance import sha256
+from videobert.errors import UserError
 from videobert.layout import Layout
 from videobert.report.accuracies import probe_section, scaling_section, zero_shot_section
 from videobert.report.forecasts import forecasting_section
@@ -29,6 +32,15 @@ def measured(layout: Layout) -> list[str]:
     """The tasks that metrics.json is of."""
     protocol = optional_json(layout.metrics).get("protocol", {})
     return [task for task in TASKS if task in protocol]
+
+
+def check_model(layout: Layout) -> None:
+    """Raises UserError when a task's figures are of another model than the one that is shown beside them."""
+    model = sha256(Path(layout.model.weights)) if Path(layout.model.weights).exists() else None
+    for task in measured(layout):
+        seen = optional_json(layout.task(task)).get("provenance", {}).get("inputs", {}).get("model", model)
+        if task != "scaling" and seen != model:  # scaling's models are others
+            raise UserError(f"{layout.task(task)} was measured on another model: run snakemake --cores all {task}")
 
 
 def gather(layout: Layout, shard_of: dict[str, str], titles: dict[str, str], examples: int) -> dict[str, Any]:

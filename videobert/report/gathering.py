@@ -41,6 +41,7 @@ NEAREST = 7  # clips of a visual word: the first as a strip, the others by their
 
 def gather(layout: Layout, words: int, examples: int) -> dict[str, Any]:
     """Everything that the page says, as plain values; what is not there is None or empty."""
+    report_evaluation.check_model(layout)
     manifest = read_table(Path(layout.manifest)).to_pylist()
     shards = sorted({row["shard"] for row in manifest})
     shard_of = {row["video_id"]: row["shard"] for row in manifest}
