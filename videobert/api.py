@@ -271,7 +271,7 @@ class VideoBert:
         column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
         provenance = {"stage": "index", "version": 1, "clips": clips, "model": self._hash}
         table = table.append_column(COLUMNS[-1].name, column)
-        write_table(table, Path(output) / SEGMENTS, provenance, write_page_checksum=True)
+        write_table(table, Path(output) / SEGMENTS, provenance)
         write_table(pa.Table.from_pylist(ledger, arrow(INDEXED)), Path(output) / VIDEOS, provenance)
         notes.forget_others()
         if lost:
