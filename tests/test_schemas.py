@@ -41,7 +41,6 @@ from videobert.data.schemas import (
 from videobert.errors import UserError
 from videobert.evaluation.task import TaskName
 from videobert.layout import Layout
-from videobert.model.projection import PROJECTION
 from videobert.pipeline import STAGES
 from videobert.speech.sentences import DROPPED
 from videobert.upstream import READS
@@ -183,7 +182,7 @@ def test_every_stage_and_task_is_described_and_every_file_of_the_layout():
     for stage in READS:
         assert set(layout.files(stage, ["{shard}"])) <= paths
     assert set(TASKS) == set(TaskName.__args__)
-    assert f"{layout.task_folder('retrieval')}/{PROJECTION}" in paths
+    assert set(layout.model.complete()) <= paths
 
 
 def test_every_reason_to_drop_a_sentence_has_its_column():
