@@ -52,7 +52,13 @@ import pandas
 tokens = pandas.read_parquet("results/tokens/0000.parquet")
 ```
 
-pandas, DuckDB, Arrow and Hugging Face datasets read the tables as they are. To read all shards of a stage, name the files by a
+pandas, DuckDB (1.4 and newer), polars, fastparquet, Arrow (pyarrow 17 and newer) and Hugging Face datasets read the tables as
+they are. Only fastparquet knows no float16, and gives each number of a feature as its two bytes:
+`numpy.array(table["feature"].tolist(), "S2").view("<f2")` makes them numbers. Each page of a table has a checksum, by which
+the stages find damage; other readers look at it when asked
+(`pyarrow.parquet.read_table(file, page_checksum_verification=True)`).
+
+To read all shards of a stage, name the files by a
 pattern (`results/tokens/*.parquet`): a reader that is given the folder finds the ledgers in `_ledger` as well.
 
 """

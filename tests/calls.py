@@ -9,6 +9,7 @@ from typing import Any
 
 from videobert.data.provenance import read_table
 from videobert.kitchen.script import script
+from videobert.layout import Parts
 from videobert.pipeline import function
 
 
@@ -139,12 +140,14 @@ def probe(**values: Any) -> None:
     task("probe", **values)
 
 
-def retrieval(**values: Any) -> None:
-    task("retrieval", **values)
+def retrieval(output: Path, **values: Any) -> None:
+    """Its projection goes beside the figures, as with another run's model."""
+    task("retrieval", output=output, projection=Path(Parts(output.parent).projection), **values)
 
 
-def captioning(**values: Any) -> None:
-    task("captioning", **values)
+def captioning(output: Path, **values: Any) -> None:
+    """Its decoder goes beside the figures, as with another run's model."""
+    task("captioning", output=output, decoder=Path(Parts(output.parent).decoder), **values)
 
 
 def forecasting(**values: Any) -> None:

@@ -15,9 +15,10 @@ from conftest import cut, kitchen_video
 
 from videobert import VideoBert
 from videobert.__main__ import main
-from videobert.data.provenance import read_table, sha256
+from videobert.data.provenance import FORMAT, read_table, sha256
 from videobert.errors import UserError
 from videobert.kitchen.script import script
+from videobert.layout import ModelFolder
 
 TEXT = "now let me show you how to [MASK] the [MASK]"
 
@@ -42,8 +43,9 @@ def short(shared, video) -> Path:
 
 @pytest.fixture(scope="module")
 def model(results, tmp_path_factory) -> VideoBert:
-    """The model's folder, moved away from all that it was made of."""
-    moved = shutil.copytree(results / "pretrain", tmp_path_factory.mktemp("elsewhere") / "model")
+    """The model's folder, moved away from all that it was made of, and without what the tasks fitted to it."""
+    without = shutil.ignore_patterns("retrieval", "captioning")
+    moved = shutil.copytree(results / "pretrain", tmp_path_factory.mktemp("elsewhere") / "model", ignore=without)
     return VideoBert.from_pretrained(moved, device="cpu", threads=1)
 
 
@@ -136,7 +138,7 @@ def test_a_video_is_found_in_an_index_of_files_and_of_results(results, model, vi
     model.search(step.sentence, tmp_path / "files")
     said = capsys.readouterr().err
     assert said.count("the search goes without its projection: it takes longer and finds") == 1
-    assert f"{model.folder}/retrieval/projection.safetensors is missing: copy it there from evaluate/retrieval" in said
+    assert f"{model.folder}/retrieval/projection.safetensors is missing: run snakemake retrieval, or copy it" in said
     scores = [one.score for one in found]
     assert scores == sorted(scores, reverse=True)
     # The score is the alignment head's for this text and this segment.
@@ -149,12 +151,12 @@ def test_a_video_is_found_in_an_index_of_files_and_of_results(results, model, vi
     # With the projection of the stage retrieval the order is its own.
     from videobert.model.projection import projected, read_projection, text_vectors
 
-    projection = read_projection(results / "evaluate/retrieval", results / "pretrain")
+    projection = read_projection(Path(ModelFolder(results / "pretrain").parts.projection), results / "pretrain")
     rows = read_table(tmp_path / "files/segments.parquet").to_pylist()
     vectors = projected(projection, np.array([row["vector"] for row in rows], np.float32))
     order = np.argsort(-(vectors @ text_vectors(projection, [model.predictor.pieces(step.sentence)])[0]))
     moved = shutil.copytree(model.folder, tmp_path / "moved")
-    shutil.copytree(results / "evaluate/retrieval", moved / "retrieval")
+    shutil.copytree(results / "pretrain/retrieval", moved / "retrieval")
     for folder in (results / "pretrain", moved):
         asked = VideoBert.from_pretrained(folder, device="cpu")
         found = asked.search(step.sentence, tmp_path / "files", top=3)
@@ -340,7 +342,7 @@ def test_a_question_that_nothing_answers_is_said(results, model, tmp_path, capsy
     # A piece of the vocabulary that no train sentence has, and one that they all have.
     from videobert.model.projection import read_projection
 
-    projection = read_projection(results / "evaluate/retrieval", results / "pretrain")
+    projection = read_projection(Path(ModelFolder(results / "pretrain").parts.projection), results / "pretrain")
     never, always = (
         next(word for word in map(model.predictor.tokenizer.id_to_token, np.flatnonzero(ids)) if word.isalpha())
         for ids in (~projection.known, projection.rarity == 0)
@@ -409,20 +411,51 @@ def test_what_is_no_count_is_one_line(model, short, tmp_path, number):
     assert not (tmp_path / "index").exists()
 
 
-def test_a_caption_is_written_by_the_decoder_beside_the_model(results, model, short, tmp_path, capsys):
+def test_a_model_folder_that_is_copied_elsewhere_answers_as_in_place(results, model, short, tmp_path, capsys):
     with pytest.raises(
-        UserError, match=r"captioning is missing, .* copy the folder evaluate/captioning of the results there"
+        UserError, match=r"captioning/model\.safetensors is missing, the decoder that writes captions: run"
     ):
         model.caption(short)
-    folder = results / "evaluate/captioning"
-    sentence = VideoBert.from_pretrained(results / "pretrain", device="cpu").caption(short, 6, 12)
-    assert sentence and sentence == model.caption(short, 6, 12, decoder=folder)
-    # A moved model takes it from its own folder.
-    moved = shutil.copytree(model.folder, tmp_path / "moved")
-    shutil.copytree(folder, moved / "captioning")
-    assert VideoBert.from_pretrained(moved, device="cpu").caption(short, 6, 12) == sentence
+    model.index([results], tmp_path / "index")
+    capsys.readouterr()
+
+    def answers(folder: Path) -> tuple[list, str]:
+        asked = VideoBert.from_pretrained(folder, device="cpu", threads=1)
+        return asked.search("slice the tomato", tmp_path / "index", 30), asked.caption(short, 6, 12)
+
+    hits, sentence = answers(results / "pretrain")
+    assert hits and sentence and sentence == model.caption(short, 6, 12, decoder=results / "pretrain/captioning")
+    moved = shutil.copytree(results / "pretrain", tmp_path / "moved")
+    assert answers(moved) == (hits, sentence)
+    # Of earlier versions: what the tasks fitted lies among the results.
+    earlier = shutil.copytree(model.folder, tmp_path / "earlier/pretrain")
+    for task in ("retrieval", "captioning"):
+        shutil.copytree(results / "pretrain" / task, tmp_path / "earlier/evaluate" / task)
+    assert answers(earlier) == (hits, sentence)
+    assert "projection" not in capsys.readouterr().err
     main(["caption", str(short), "--start", "6", "--end", "12", "--model", str(moved), "--json"])
     assert json.loads(capsys.readouterr().out)["caption"] == sentence
+
+
+def test_a_model_folder_holds_the_files_that_are_listed(results):
+    folder = results / "pretrain"
+    found = {str(path) for path in folder.rglob("*") if path.is_file() and "runs" not in path.parts}
+    assert found == set(ModelFolder(folder).complete())
+
+
+@pytest.mark.parametrize("part", ["model.safetensors", "preprocessing.json"])
+def test_a_model_folder_of_a_newer_format_is_refused(model, tmp_path, part):
+    folder = shutil.copytree(model.folder, tmp_path / "model")
+    content = (folder / part).read_bytes()
+    newer = content.replace(f'"format": {FORMAT}'.encode(), b'"format": 9').replace(
+        f'\\"format\\": {FORMAT}'.encode(), b'\\"format\\": 9'
+    )
+    assert newer != content
+    (folder / part).write_bytes(newer)
+    with pytest.raises(
+        UserError, match=rf"{part} was made by a newer version of videobert \(format 9; .* up to {FORMAT}\)"
+    ):
+        VideoBert.from_pretrained(folder, device="cpu")
 
 
 # --- damaged files ---
@@ -432,9 +465,7 @@ def test_a_caption_is_written_by_the_decoder_beside_the_model(results, model, sh
 def whole(results, model, tmp_path_factory) -> tuple[Path, Path]:
     """A model folder with all its parts, and an index."""
     folder = tmp_path_factory.mktemp("damaged")
-    for task in ("retrieval", "captioning"):
-        shutil.copytree(results / "evaluate" / task, folder / "model" / task)
-    shutil.copytree(model.folder, folder / "model", dirs_exist_ok=True)
+    shutil.copytree(results / "pretrain", folder / "model")
     model.index([results], folder / "index")
     return folder / "model", folder / "index"
 

@@ -60,11 +60,23 @@ def test_stages_that_are_shared_lie_in_the_upstream_run():
 
 
 def test_what_a_task_made_is_looked_for_in_the_model_folder_and_beside_it():
-    assert ModelFolder("results/pretrain").task("retrieval") == (
-        "results/pretrain/retrieval",
-        "results/evaluate/retrieval",
-    )
-    assert ModelFolder("model").task("retrieval") == ("model/retrieval", "./evaluate/retrieval")
+    for folder, beside in (("results/pretrain", "results/evaluate"), ("model", "./evaluate")):
+        own, earlier = ModelFolder(folder).places()
+        assert own.projection == f"{folder}/retrieval/projection.safetensors"
+        assert earlier.projection == f"{beside}/retrieval/projection.safetensors"
+
+
+def test_nothing_is_written_into_a_model_folder_that_is_another_runs():
+    assert Layout("own").parts.decoder == "own/pretrain/captioning/model.safetensors"
+    assert Layout("own", "other", ["tokens"]).parts.decoder == "own/pretrain/captioning/model.safetensors"
+    assert Layout("own", "other", ["tokens", "pretrain"]).parts.decoder == "own/evaluate/captioning/model.safetensors"
+
+
+def test_the_page_lists_the_files_of_a_model_folder():
+    page = (ROOT / "docs/using-a-model.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in page.partition("## The model's folder")[2].splitlines() if line[:3] == "| `"]
+    listed = [file for row in rows for file in re.findall("`(.+?)`", row)]
+    assert sorted(listed) == sorted(file.removeprefix("model/") for file in ModelFolder("model").complete())
 
 
 def test_it_imports_nothing_but_words_for_its_types():

@@ -1,9 +1,10 @@
 """A ledger stands for the files that lie beside it: they are opened by their rows alone."""
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from videobert.data.ledger import LedgerInputs, LedgerOutputs, file_facts, ledger, open_file
+from videobert.data.ledger import LedgerInputs, LedgerOutputs, file_facts, ledger, open_file, process_videos
 from videobert.data.provenance import read_table, write_table
 from videobert.data.schemas import HEARD, names
 from videobert.errors import UserError
@@ -48,3 +49,24 @@ def test_shards_of_before_and_after_a_column_was_added_are_gathered(tmp_path):
         ("0000", "a", "ok"),
         ("0001", "b", "ok"),
     ]
+
+
+def test_what_a_journal_keeps_of_a_video_is_done_again_when_a_byte_of_it_has_flipped(tmp_path):
+    schema, done = pa.schema([("number", pa.int32())]), []
+
+    def work(video):
+        done.append(video["video_id"])
+        return {}, pa.table({"number": range(3)}, schema)
+
+    def shard():
+        videos, provenance = [{"video_id": name} for name in "ab"], {"stage": "features"}
+        return process_videos(videos, work, tmp_path, provenance, pa.schema([]), schema)[1].to_pydict()
+
+    whole = shard()
+    assert shard() == whole and done == ["a", "b"]
+    part = tmp_path / "b.parquet"
+    column = pq.read_metadata(part).row_group(0).column(0)
+    data = bytearray(part.read_bytes())
+    data[column.data_page_offset + column.total_compressed_size - 1] ^= 1
+    part.write_bytes(data)
+    assert shard() == whole and done == ["a", "b", "b"]

@@ -4,6 +4,7 @@ described."""
 import csv
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from safetensors import safe_open
 from synthetic import world
 
 from videobert.api import VideoBert
-from videobert.data.provenance import write_table
+from videobert.data.provenance import read_provenance, read_table, write_table
 from videobert.data.schemas import (
     ATLAS,
     CENTROIDS,
@@ -37,9 +38,9 @@ from videobert.data.schemas import (
     files,
     names,
 )
+from videobert.errors import UserError
 from videobert.evaluation.task import TaskName
 from videobert.layout import Layout
-from videobert.model.projection import PROJECTION
 from videobert.pipeline import STAGES
 from videobert.speech.sentences import DROPPED
 from videobert.upstream import READS
@@ -57,6 +58,7 @@ def expect(path: Path, columns: Columns) -> None:
         assert [(field.name, field.type) for field in found] == [(field.name, field.type) for field in expected], path
         assert list(found.metadata) == [b"provenance"], path
         assert not any(field.metadata for field in found), path
+        assert encodings(path) <= {"PLAIN", "RLE"}, path  # RLE is how Parquet has lists and missing values
     elif path.suffix == ".tsv":
         with open(path, encoding="utf-8", newline="") as file:
             assert next(csv.reader(file, delimiter="\t")) == list(names(columns)), path
@@ -66,6 +68,21 @@ def expect(path: Path, columns: Columns) -> None:
     else:
         with safe_open(path, "np") as file:
             assert {re.sub(r"\d+", "{level}", name) for name in file.keys()} == set(names(columns)), path  # noqa: SIM118
+
+
+def encodings(path: Path) -> set[str]:
+    """How the numbers and texts of a table are written."""
+    footer = pq.read_metadata(path)
+    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+    return {name for group in groups for column in range(footer.num_columns) for name in group.column(column).encodings}
+
+
+def flip(path: Path) -> None:
+    """Changes a byte in the data of a table: the last one of its first column."""
+    column = pq.read_metadata(path).row_group(0).column(0)
+    data = bytearray(path.read_bytes())
+    data[column.data_page_offset + column.total_compressed_size - 1] ^= 1
+    path.write_bytes(data)
 
 
 def pattern(path: str) -> str:
@@ -97,6 +114,25 @@ def test_every_file_of_a_run_is_described_and_has_the_columns_that_its_descripti
     # The small run has no captions, and no table that might name videos by the list's own ids.
     captions = f"{results}/download/{{shard}}/{{video_id}}.{{language}}.{{ext}}"
     assert all_files - met <= {captions, Layout(results).ids, Layout(results).local_files}
+
+
+def test_a_byte_that_flips_in_any_kind_of_table_is_one_line_that_says_what_makes_it_anew(finished, tmp_path):
+    kinds = {file.path: path for path, file in described(finished / "results") if path.suffix == ".parquet"}
+    for number, path in enumerate(kinds.values()):
+        copy = Path(shutil.copyfile(path, tmp_path / f"{number}.parquet"))
+        flip(copy)
+        again = f"delete it and run {read_provenance(path)['stage']} again"
+        with pytest.raises(UserError, match=rf"{copy} is not a readable Parquet file .*{again}") as error:
+            read_table(copy)
+        assert "\n" not in str(error.value)
+
+
+def test_the_tables_of_earlier_versions_are_read():
+    """They are in encodings that few others read."""
+    old = [*Path(__file__).with_name("results").glob("[12]/**/*.parquet")]
+    assert {"BYTE_STREAM_SPLIT"} <= {name for path in old for name in encodings(path)}
+    for path in old:
+        assert read_table(path).num_columns, path
 
 
 def test_an_index_has_the_columns_that_are_described(finished, tmp_path):
@@ -147,7 +183,7 @@ def test_every_stage_and_task_is_described_and_every_file_of_the_layout():
     for stage in READS:
         assert set(layout.files(stage, ["{shard}"])) <= paths
     assert set(TASKS) == set(TaskName.__args__)
-    assert f"{layout.task_folder('retrieval')}/{PROJECTION}" in paths
+    assert set(layout.model.complete()) <= paths
 
 
 def test_every_reason_to_drop_a_sentence_has_its_column():

@@ -224,7 +224,7 @@ class VideoBert:
             start: seconds.
             end: seconds.
             decoder: folder of the decoder that the stage captioning trained; none: `captioning` in the model folder, or
-                where the pipeline puts it, `../evaluate/captioning`.
+                where earlier versions put it, `../evaluate/captioning`.
         """
         from videobert.model.captioner import caption, read_decoder
 
@@ -271,7 +271,7 @@ class VideoBert:
         column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
         provenance = {"stage": "index", "version": 1, "clips": clips, "model": self._hash}
         table = table.append_column(COLUMNS[-1].name, column)
-        write_table(table, Path(output) / SEGMENTS, provenance, write_page_checksum=True)
+        write_table(table, Path(output) / SEGMENTS, provenance)
         write_table(pa.Table.from_pylist(ledger, arrow(INDEXED)), Path(output) / VIDEOS, provenance)
         notes.forget_others()
         if lost:
@@ -282,7 +282,7 @@ class VideoBert:
         """The `top` segments of an index that the text belongs to, best first.
 
         An exact search over the vectors, through the projection that the stage retrieval fitted: `retrieval` in the model
-        folder, or where the pipeline puts it, `../evaluate/retrieval`. Without it, or with one that was fitted to another
+        folder, or where earlier versions put it, `../evaluate/retrieval`. Without it, or with one that was fitted to another
         model, which is said, the alignment head reads every segment with the text: that is slow in a large index, and finds
         less. On the kitchen, of the first 5 for 40 actions, 0.28 show verb and object, and with it 0.86. (To order what the
         projection finds by the alignment head gave 0.35.)
@@ -406,14 +406,14 @@ class VideoBert:
     @cached_property
     def _projection(self) -> "Projection | None":
         """What the stage retrieval fitted to this model; None when there is none, and what that costs is said, once."""
-        from videobert.model.projection import PROJECTION, read_projection
+        from videobert.model.projection import read_projection
 
-        own, pipeline = map(Path, ModelFolder(self.folder).task("retrieval"))
-        why = f"{own / PROJECTION} is missing: copy it there from evaluate/retrieval of the results, or run snakemake retrieval"
-        for folder in (own, pipeline):
-            if (folder / PROJECTION).exists():
+        files = ModelFolder(self.folder)
+        why = f"{files.parts.projection} is missing: run snakemake retrieval, or copy it from where the model was made"
+        for path in [Path(parts.projection) for parts in files.places()]:
+            if path.exists():
                 try:
-                    return read_projection(folder, self.folder)
+                    return read_projection(path, self.folder)
                 except UserError as error:
                     why = str(error)
         _say(f"the search goes without its projection: it takes longer and finds less. {why}")
@@ -421,12 +421,13 @@ class VideoBert:
 
     def _decoder(self) -> Path:
         """The folder of the decoder that the stage captioning trained. Raises UserError when there is none."""
-        own, pipeline = map(Path, ModelFolder(self.folder).task("captioning"))
-        if own.exists() or pipeline.exists():
-            return own if own.exists() else pipeline
+        places = [Path(parts.decoder) for parts in ModelFolder(self.folder).places()]
+        for weights in places:
+            if weights.exists():
+                return weights.parent
         raise UserError(
-            f"{own} is missing, the decoder that writes captions: copy the folder evaluate/captioning of the results there, or "
-            "run snakemake --cores all captioning"
+            f"{places[0]} is missing, the decoder that writes captions: run snakemake --cores all captioning, or copy its folder "
+            "from where the model was made"
         )
 
     @cached_property
@@ -506,7 +507,8 @@ def _segments(
 
 
 def _read_preprocessing(path: Path) -> dict[str, Any]:
-    """Raises UserError when the file is damaged, or lacks what this version needs."""
+    """Raises UserError when the file is damaged, of a newer format, or lacks what this version needs."""
+    read_provenance(path)
     try:
         content: dict[str, Any] = json_.loads(path.read_text("utf-8"))
         lacking = sorted({*names(PREPROCESSING)} - {*content, "provenance"})

@@ -91,7 +91,7 @@ def caption(
         end: end at this second.
         model: folder of the model.
         decoder: folder of the decoder that the stage captioning trained; none: captioning in the model folder, or where
-            the pipeline puts it, evaluate/captioning beside the model folder.
+            earlier versions put it, evaluate/captioning beside the model folder.
         json: print JSON alone.
     """
     sentence = VideoBert.from_pretrained(model).caption(video, start, end, decoder)

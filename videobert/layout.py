@@ -15,11 +15,22 @@ SHARDED = ("download", "transcribe", "frames", "features", "tokens")
 PER_VIDEO = SHARDED[:-1]  # the stages in which a video can be lost
 
 
+class Parts:
+    """What tasks of the evaluation fit to a model, for `videobert search` and `videobert caption`."""
+
+    def __init__(self, folder: str | PathLike[str]) -> None:
+        self.projection = f"{folder}/retrieval/projection.safetensors"
+        self.decoder = f"{folder}/captioning/model.safetensors"
+        self.decoder_config = f"{folder}/captioning/config.json"
+        self.decoder_generation = f"{folder}/captioning/generation_config.json"
+
+
 class ModelFolder:
     """The files of a model folder: a Hugging Face model with all that a raw video needs."""
 
     def __init__(self, folder: str | PathLike[str]) -> None:
         self.folder = str(folder)
+        self.parts = Parts(folder)
         self.weights = f"{folder}/model.safetensors"
         self.config = f"{folder}/config.json"
         self.tokenizer = f"{folder}/tokenizer.json"
@@ -34,10 +45,14 @@ class ModelFolder:
         names = ("weights", "config", "tokenizer", "tokenizer_config", "centroids", "preprocessing", "training")
         return {name: getattr(self, name) for name in (*names, "provenance")}
 
-    def task(self, name: str) -> tuple[str, str]:
-        """What a task of the evaluation made for this model: in the model folder, or where the pipeline puts it."""
+    def complete(self) -> list[str]:
+        """The files of a folder that lacks nothing."""
+        return [*self.files().values(), *vars(self.parts).values(), self.card, self.plot]
+
+    def places(self) -> tuple[Parts, Parts]:
+        """Where the parts may lie: in the folder, or where earlier versions put them, among the results."""
         above = self.folder.rstrip("/").rpartition("/")[0]
-        return f"{self.folder}/{name}", f"{above or '.'}/evaluate/{name}"
+        return self.parts, Parts(f"{above or '.'}/evaluate")
 
     @property
     def card(self) -> str:
@@ -189,9 +204,10 @@ class Layout:
         """A task's figures."""
         return f"{self.folder('evaluate')}/{name}.json"
 
-    def task_folder(self, name: str) -> str:
-        """What a task keeps beside its figures, for `videobert search` and `videobert caption`."""
-        return f"{self.folder('evaluate')}/{name}"
+    @property
+    def parts(self) -> Parts:
+        """What tasks fit to the model: in its folder, unless that is another run's, where nothing is written."""
+        return Parts(self.folder("evaluate")) if "pretrain" in self.shared else self.model.parts
 
     @property
     def metrics(self) -> str:

@@ -97,7 +97,7 @@ class _Entry:
             return
         row.pop("doubtful", None)
         if table is not None:
-            _write(table, self.part)
+            write_table(table, self.part, {})  # the journal says what it is of
         with atomic(self.row) as temporary:
             temporary.write_text(json.dumps(row), encoding="utf-8")
 
@@ -248,10 +248,3 @@ def _attempt(video: dict[str, Any], work: Callable[[dict[str, Any]], Result]) ->
         traceback.print_exc()
         reason = one_line(f"{type(error).__name__}: {error}")
         return {**row, "status": Status.FAILED, "reason": reason, "doubtful": True}, None
-
-
-def _write(table: "pa.Table", path: Path) -> None:
-    import pyarrow.parquet as pq
-
-    with atomic(path) as temporary:
-        pq.write_table(table, temporary)

@@ -408,13 +408,13 @@ def files(layout: Layout) -> dict[str, list[File]]:
         **{task: [File(layout.task(task), "The figures and what is behind them.", TASKS[task])] for task in TASKS},
         "retrieval": [
             File(layout.task("retrieval"), "The figures and what is behind them.", TASKS["retrieval"]),
-            File(f"{layout.task_folder('retrieval')}/projection.safetensors", "For `videobert search`.", PROJECTION),
+            File(layout.parts.projection, "For `videobert search`.", PROJECTION),
         ],
         "captioning": [
             File(layout.task("captioning"), "The figures and what is behind them.", TASKS["captioning"]),
-            File(f"{layout.task_folder('captioning')}/model.safetensors", "The decoder for `videobert caption`."),
-            File(f"{layout.task_folder('captioning')}/config.json", "Its configuration."),
-            File(f"{layout.task_folder('captioning')}/generation_config.json", "How it writes."),
+            File(layout.parts.decoder, "The decoder for `videobert caption`."),
+            File(layout.parts.decoder_config, "Its configuration."),
+            File(layout.parts.decoder_generation, "How it writes."),
         ],
         "scaling": [
             File(layout.task("scaling"), "The figures and what is behind them.", TASKS["scaling"]),

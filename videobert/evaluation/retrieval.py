@@ -22,6 +22,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -80,27 +81,32 @@ class RetrievalSettings(Settings):
         return self
 
 
+class RetrievalOutputs(TaskOutputs):
+    projection: Path
+    """The first stage's projection (safetensors), for `videobert search`. None is made when no train video has both speech and
+    pictures in one segment."""
+
+
 def retrieval(
     inputs: AnnotatedInputs,
-    outputs: TaskOutputs,
+    outputs: RetrievalOutputs,
     settings: RetrievalSettings,
     shared: AnnotatedSettings,
     execution: EvaluateExecution,
 ) -> None:
-    """Find the video for a text and the text for a video, in two stages.
-
-    Beside the output stands a folder of the same name with the first stage's projection, for `videobert search`.
-    """
+    """Find the video for a text and the text for a video, in two stages."""
     task = open_task(inputs, shared, execution)
-    predictor, folder = task.predictor, outputs.figures.with_suffix("")
+    predictor = task.predictor
     provenance = task.provenance("retrieval", VERSION, used_settings(settings, shared))
     train = task.tokens.segments("train", predictor.model.config.lookahead)
-    shutil.rmtree(folder, ignore_errors=True)  # of an earlier run, and perhaps not made again
+    # Of an earlier run, and perhaps not made again; earlier versions kept it beside the figures.
+    shutil.rmtree(outputs.figures.with_suffix(""), ignore_errors=True)
+    outputs.projection.unlink(missing_ok=True)
     pairs = _pairs(train)
     if len(pairs) < 2:
         return write_task(outputs.figures, provenance, {"retrieval": {"skipped": NO_PAIRS}}, {})
     projection = _projection(predictor, train, pairs, shared.seed)
-    save_projection(projection, folder, task.provenance("retrieval", VERSION, {"seed": shared.seed}))
+    save_projection(projection, outputs.projection, task.provenance("retrieval", VERSION, {"seed": shared.seed}))
     search = _Search(predictor, projection, settings.candidates, shared.seed)
     summary, details = _segments(search, task.test)
     if shared.annotations is None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -145,13 +146,15 @@ def padded(arrays: Sequence[Ids] | Sequence[Memory], filler: int) -> "torch.Tens
     return pad_sequence([torch.from_numpy(array) for array in arrays], batch_first=True, padding_value=filler)
 
 
-def save_decoder(decoder: "CaptionDecoder", folder: Path, provenance: dict[str, Any]) -> None:
-    with atomic(folder) as temporary:
-        decoder.save_pretrained(temporary)
-        weights = temporary / "model.safetensors"
-        data = with_provenance(weights.read_bytes(), provenance)
-        weights.unlink()  # safetensors' own file is for its owner only
-        weights.write_bytes(data)
+def save_decoder(decoder: "CaptionDecoder", weights: Path, provenance: dict[str, Any]) -> None:
+    """Writes the decoder's weights, and beside them its configuration."""
+    with TemporaryDirectory() as scratch:
+        decoder.save_pretrained(scratch)
+        # The weights last: without them there is no decoder.
+        for file in sorted(Path(scratch).iterdir(), key=lambda file: (file.name == weights.name, file.name)):
+            data = file.read_bytes()
+            with atomic(weights.with_name(file.name)) as temporary:
+                temporary.write_bytes(with_provenance(data, provenance) if file.name == weights.name else data)
 
 
 def train_decoder(

@@ -33,9 +33,6 @@ PAIRS = 2**15
 RIDGE = 0.1
 
 
-PROJECTION = "projection.safetensors"
-
-
 @dataclass(frozen=True)
 class Projection:
     """The linear map from what the model makes of a video to the words that are said to it, of `fit_projection`."""
@@ -97,21 +94,21 @@ def projected(projection: Projection, outputs: npt.NDArray[np.float32]) -> npt.N
     return vectors
 
 
-def save_projection(projection: Projection, folder: Path, provenance: dict[str, Any]) -> None:
-    """Writes projection.safetensors, with its provenance as metadata."""
+def save_projection(projection: Projection, path: Path, provenance: dict[str, Any]) -> None:
+    """Writes a safetensors file, with its provenance as metadata."""
     from safetensors.numpy import save_file
 
     arrays = {name: np.ascontiguousarray(array) for name, array in vars(projection).items()}
-    with atomic(folder / PROJECTION) as temporary:
+    with atomic(path) as temporary:
         save_file(arrays, temporary, metadata={"provenance": as_text(provenance)})
 
 
-def read_projection(folder: Path, pretrain: Path) -> Projection:
+def read_projection(path: Path, pretrain: Path) -> Projection:
     """Reads what `save_projection` wrote. Raises UserError when it is missing, or was fitted to another model."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    path, model = folder / PROJECTION, Path(ModelFolder(pretrain).weights)
+    model = Path(ModelFolder(pretrain).weights)
     if read_provenance(path).get("inputs", {}).get("model") != sha256(model):
         raise UserError(f"{path} was fitted to another model than {model}: run snakemake --cores all retrieval")
     try:

@@ -1,5 +1,5 @@
 # The sentences of annotated steps, written by decoders.
-# The folder beside the output, with the decoder that a person may use, is no declared output: it is not made when the task
+# The decoder that `videobert caption` takes lies in the model's folder. It is no declared output: it is not made when the task
 # is left out for want of a sentence, which nobody knows before.
 
 
@@ -24,7 +24,8 @@ rule captioning:
         version=version("captioning"),
         settings=settings("captioning"),
         execution=execution("captioning"),
+        decoder=untracked(FILES.parts.decoder),
     shell:
         "python -m videobert captioning --model {input.weights:q} --tokens {input.tokens:q} --manifest {input.manifest:q}"
         " --features {input.features:q} --steps {input.steps:q} --ids {input.ids:q}"
-        " --figures {output:q} {params.settings} {params.execution} > {log:q} 2>&1"
+        " --figures {output:q} --decoder {params.decoder:q} {params.settings} {params.execution} > {log:q} 2>&1"

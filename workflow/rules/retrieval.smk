@@ -1,6 +1,6 @@
 # The video for a text, and the text for a video.
-# The folder beside the output, with the projection that `videobert search` takes, is no declared output: it is not made
-# when no train video has both speech and pictures, which nobody knows before.
+# The projection that `videobert search` takes lies in the model's folder. It is no declared output: it is not made when no
+# train video has both speech and pictures, which nobody knows before.
 
 
 rule retrieval:
@@ -23,6 +23,7 @@ rule retrieval:
         version=version("retrieval"),
         settings=settings("retrieval"),
         execution=execution("retrieval"),
+        projection=untracked(FILES.parts.projection),
     shell:
         "python -m videobert retrieval --model {input.weights:q} --tokens {input.tokens:q} --manifest {input.manifest:q} --steps {input.steps:q} --ids {input.ids:q}"
-        " --figures {output:q} {params.settings} {params.execution} > {log:q} 2>&1"
+        " --figures {output:q} --projection {params.projection:q} {params.settings} {params.execution} > {log:q} 2>&1"
