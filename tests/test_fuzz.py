@@ -142,7 +142,9 @@ def stages(folder: Path, shard: str) -> None:
             "output": folder / engine / f"{shard}.parquet",
             "ledger": folder / engine / f"ledger-{shard}.parquet",
         }
-        transcribe(media, **outputs, **section("transcribe", engine=engine, device="cpu"))
+        listed = common | {"id_register": common["register"], "shard": shard} if engine == "captions" else {}
+        listed.pop("register", None)
+        transcribe(media, **outputs, **listed, **section("transcribe", engine=engine, device="cpu"))
     decoded = folder / "frames" / shard / "ledger.parquet"
     frames(media, decoded, **section("frames"))
     outputs = {

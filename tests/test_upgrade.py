@@ -78,6 +78,14 @@ def older(request, tmp_path, monkeypatch) -> Path:
     return folder
 
 
+@pytest.fixture
+def oldest(tmp_path, monkeypatch) -> Path:
+    """The format from which there is most to do."""
+    folder = restored(tmp_path / "project", 1)
+    monkeypatch.chdir(folder)
+    return folder
+
+
 def test_an_older_format_is_refused_then_upgraded_and_kept(older, dry_run, planned):
     refused = dry_run(*words(older, "-n", "report"), check=False)
     assert "results was made by an older version of videobert: `videobert upgrade" in refused
@@ -103,13 +111,13 @@ def changed(folder: Path, section: str, key: str, value: object) -> str:
     return str(overlay)
 
 
-def test_what_does_not_hold_is_named_and_made_anew(older, planned, capsys):
-    overlay = changed(older, "codebook", "branching", 3)
+def test_what_does_not_hold_is_named_and_made_anew(oldest, planned, capsys):
+    overlay = changed(oldest, "codebook", "branching", 3)
     upgrade([Path("config.yaml"), Path(overlay)])
     said = capsys.readouterr().err
     assert "codebook will be made anew: branching differs: 2 there, 3 here" in said
     assert "pretrain will be made anew: tokens is made anew" in said and "features will" not in said
-    assert costly(planned(older, "report", "--configfile", overlay)) == {
+    assert costly(planned(oldest, "report", "--configfile", overlay)) == {
         "codebook",
         "tokens_shard",
         "pretrain",
@@ -117,7 +125,7 @@ def test_what_does_not_hold_is_named_and_made_anew(older, planned, capsys):
     }
 
 
-def test_an_upgrade_that_is_broken_off_begins_again(older, dry_run, planned, monkeypatch):
+def test_an_upgrade_that_is_broken_off_begins_again(oldest, dry_run, planned, monkeypatch):
     """Nothing says that the folder is of today's format before all is done."""
 
     def killed(*_):
@@ -127,12 +135,12 @@ def test_an_upgrade_that_is_broken_off_begins_again(older, dry_run, planned, mon
         patch.setattr("videobert.upgrade._accept", killed)
         with pytest.raises(KeyboardInterrupt):
             upgrade([Path("config.yaml")])
-    assert "made by an older version" in dry_run(*words(older, "-n", "report"), check=False)
+    assert "made by an older version" in dry_run(*words(oldest, "-n", "report"), check=False)
     upgrade([Path("config.yaml")])
-    assert costly(planned(older, "report")) == set()
+    assert costly(planned(oldest, "report")) == set()
 
 
-def test_a_list_that_changed_meanwhile_is_refused(older):
+def test_a_list_that_changed_meanwhile_is_refused(oldest):
     with open("videos.tsv", "a", encoding="utf-8") as file:
         file.write("clips/other.mp4\ttrain\t\n")
     with pytest.raises(UserError, match=r"videos\.tsv has changed since results was made: put the old list back"):

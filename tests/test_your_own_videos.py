@@ -67,13 +67,14 @@ def test_names_of_strangers_are_harmless(tmp_path, site):
     assert len(locals_) == len(NAMES) - 3 and {row["status"] for row in locals_} == {"ok"}
     aside = read_table(results / "ledger" / "corpus.parquet").to_pylist()
     assert {row["reason"] for row in aside if row["status"] == "unusable"} == {"source has control characters"}
-    titles = [row["title"] for row in ledger if row["title"]]
+    details = read_table(results / "corpus" / "details.parquet").to_pylist()
+    titles = [row["title"] for row in [*ledger, *details] if row["title"]]
     assert "🍲 soup 👩‍🍳" in titles and max(map(len, titles)) == 300
     report(results, results / "report.html", results / "summary.txt", words=1, examples=1)
     page = (results / "report.html").read_text(encoding="utf-8")
     assert "<script>alert" not in page and "<img src=x" not in page and "&lt;script&gt;alert" in page
     logs = "".join(path.read_text(encoding="utf-8") for path in (results / "logs").rglob("*.log"))
-    facts = "".join(str(value) for row in [*ledger, *aside] for value in row.values())
+    facts = "".join(str(value) for row in [*ledger, *aside, *details] for value in row.values())
     for text in (facts, page, logs, printed, (results / "summary.txt").read_text(encoding="utf-8")):
         assert not set(text) & set("\0\x1b\x07\x9b\u202e\u2066\u200f")
     assert not list(tmp_path.rglob("pwned"))
