@@ -373,7 +373,7 @@ def test_stages_killed_at_each_other_point_are_finished_with_the_same_bytes(fini
 
 
 def same_as(finished: Path, folder: Path, *stages_: str) -> bool:
-    """Whether all that these stages wrote is the same to the byte; but for the model's card and what tasks of the evaluation fit to it."""
+    """Whether all that these stages wrote is the same to the byte; the card and what tasks fit to the model are not theirs."""
     one, other = (
         {
             name: hash_
