@@ -141,13 +141,13 @@ def probe(**values: Any) -> None:
 
 
 def retrieval(output: Path, **values: Any) -> None:
-    """Its projection goes beside the figures, as with another run's model."""
-    task("retrieval", output=output, projection=Path(Parts(output.parent).projection), **values)
+    """Its projection goes into a model folder beside the figures."""
+    task("retrieval", output=output, projection=Path(Parts(output.parent / "pretrain").projection), **values)
 
 
 def captioning(output: Path, **values: Any) -> None:
-    """Its decoder goes beside the figures, as with another run's model."""
-    task("captioning", output=output, decoder=Path(Parts(output.parent).decoder), **values)
+    """Its decoder goes into a model folder beside the figures."""
+    task("captioning", output=output, decoder=Path(Parts(output.parent / "pretrain").decoder), **values)
 
 
 def forecasting(**values: Any) -> None:
