@@ -170,13 +170,12 @@ def test_without_java_meteor_alone_is_missing(measured, paths, tmp_path, no_java
     ours.pop("skipped"), theirs.pop("skipped", None)
     assert json.dumps(ours) == json.dumps(theirs)
     assert str(paths["pretrain"]) not in measured.read_text(encoding="utf-8")
-    names = {path.name for path in (tmp_path / "pretrain/captioning").iterdir()}
-    assert {"config.json", "generation_config.json", "model.safetensors"} <= names
+    ours, theirs = (folder / "pretrain/captioning" for folder in (tmp_path, measured.parent))
+    names = {path.name for path in ours.iterdir()}
+    assert names == {"config.json", "generation_config.json", "model.safetensors"}
     for name in names:
-        assert (tmp_path / "pretrain/captioning" / name).read_bytes() == (
-            measured.with_name("pretrain") / "captioning" / name
-        ).read_bytes(), name
-    assert read_provenance(tmp_path / "pretrain/captioning/model.safetensors")["settings"]["num_beams"] == 3
+        assert (ours / name).read_bytes() == (theirs / name).read_bytes(), name
+    assert read_provenance(ours / "model.safetensors")["settings"]["num_beams"] == 3
 
 
 @pytest.mark.parametrize(("program", "seconds"), [("exec sleep 600", 1), ("echo no memory >&2; exit 1", 30)])
