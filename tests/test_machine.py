@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 from test_frames import barcode, encode, run, write_video
 
 from videobert.data.ledger import process_videos
-from videobert.data.provenance import atomic, read_table, write_table
+from videobert.data.provenance import atomic, read_json, read_provenance, read_table, write_table
 from videobert.errors import BoundError, UserError
 from videobert.layout import Layout
 from videobert.machine import MachineFault, mend_of
@@ -266,3 +267,34 @@ def test_retry_has_a_stage_try_its_failed_videos_alone(tmp_path: Path, stage: st
     assert shard(work) == ["ok"] * 4 and work.asked == ["b"]
     if schema:
         assert read_table(table)["value"].to_pylist() == [97, 98, 99, 100]
+
+
+RESULTS = Path(__file__).parent / "results" / "3" / "results"
+KINDS = {".parquet": read_table, ".safetensors": read_provenance, ".json": read_json}
+
+
+@pytest.mark.parametrize("share", [0, 0.5], ids=["empty", "half"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_power_cut_left_of_a_result_is_one_line_with_the_mend(tmp_path: Path, kind: str, share: float) -> None:
+    files = [file for file in RESULTS.rglob(f"*{kind}") if not {"logs", "benchmarks"} & {*file.parts}]
+    assert len(files) >= 2
+    for file in files:
+        broken = tmp_path / file.name
+        broken.write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
+        with pytest.raises(
+            UserError, match=rf"^{re.escape(str(broken))} is not a readable .*; delete it and run"
+        ) as caught:
+            KINDS[kind](broken)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_may_not_be_read_is_one_line_of_a_command(tmp_path: Path) -> None:
+    program = (
+        "import sys; import videobert.__main__ as command\n"
+        "def denied(*_): raise PermissionError(13, 'Permission denied', 'a.safetensors')\n"
+        "command.function = lambda name: denied\n"
+        "import videobert.cli; videobert.cli.run = denied\n"
+        "command.main(['corpus'])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stderr.strip() == "videobert corpus: a.safetensors may not be read or written: correct its permissions"

@@ -57,7 +57,9 @@ def main(arguments: list[str] | None = None) -> None:
             run(function(stage), rest, f"videobert {stage}")
     except UserError as error:
         sys.exit("\n".join(f"videobert {stage}: {line}" for line in str(error).split("\n")))
-    except (OSError, MemoryError) as error:
+    except (OSError, MemoryError, RuntimeError) as error:
+        if isinstance(error, PermissionError) and error.filename:
+            sys.exit(f"videobert {stage}: {error.filename} may not be read or written: correct its permissions")
         if not (fault := machine_fault(error)):
             raise
         sys.exit(f"videobert {stage}: {fault}; what is done is kept, run the same command again")

@@ -51,7 +51,8 @@ def mend_of(error: BaseException) -> str | None:
         return None if from_libav else MENDS.get(error.errno or 0)
     text = str(error)
     if re.search(OUT_OF_MEMORY, text, re.IGNORECASE):
-        return MENDS[errno.ENOMEM]
+        on_gpu = re.search(r"\bCUDA\b|\bHIP\b", text)
+        return "give it a smaller batch_size, or a larger GPU" if on_gpu else MENDS[errno.ENOMEM]
     if re.search(OF_A_GPU, text):
         return "the GPU failed: try again, on another machine if it fails there, too"
     if disk := re.search(OF_THE_DISK, text):

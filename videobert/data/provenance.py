@@ -199,6 +199,17 @@ def damaged(path: Path, error: Exception, maker: str = "") -> Exception:
     return DamagedFile(f"{path} {what}; delete it and {again}, or copy it anew from where it was made")
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a JSON file of ours. Raises UserError that names the file when it is missing or broken."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: the stage that makes it has not run, or the file was deleted") from None
+    except ValueError as error:
+        raise damaged(path, error) from None
+    return content
+
+
 def write_json(data: dict[str, Any], path: Path, provenance: dict[str, Any]) -> None:
     """Writes a JSON file, keys sorted, with its provenance."""
     with atomic(path) as temporary:

@@ -7,12 +7,11 @@ come) and scaling (table 2: what more videos bring). Each writes `results/evalua
 summaries, and says by which protocol each was measured: version, seeds, label lists.
 """
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
-from videobert.data.provenance import make_provenance, read_provenance, read_table, sha256, write_json
+from videobert.data.provenance import make_provenance, read_json, read_provenance, read_table, sha256, write_json
 from videobert.errors import UserError
 from videobert.layout import ModelFolder
 from videobert.model.card import write_card
@@ -44,7 +43,7 @@ def evaluate(inputs: EvaluateInputs, outputs: EvaluateOutputs) -> None:
     for file in inputs.figures:
         if not file.exists():
             raise UserError(f"{file} is missing: run snakemake --cores all {file.stem}")
-        result = json.loads(file.read_text(encoding="utf-8"))
+        result = read_json(file)
         provenance = result["provenance"]
         _check_model(file, provenance, inputs.model)
         metrics |= result["summary"]

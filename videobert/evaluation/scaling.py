@@ -10,7 +10,6 @@ is their spread, beside it. The language prior asks the same without the video: 
 sight.
 """
 
-import json
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from videobert.data.provenance import make_provenance, read_provenance, sha256
+from videobert.data.provenance import make_provenance, read_json, read_provenance, sha256
 from videobert.errors import UserError
 from videobert.evaluation.ranking import rank_labels, without_video
 from videobert.evaluation.scoring import Ranked, accuracies, chance, hits, means
@@ -153,7 +152,7 @@ def _check(inputs: ScalingInputs, settings: ScalingSettings) -> None:
 
 def _trained_on(model: Path) -> int:
     """How many videos a model was trained on."""
-    videos: int = json.loads(Path(ModelFolder(model.parent).training).read_text(encoding="utf-8"))["corpus"]["videos"]
+    videos: int = read_json(Path(ModelFolder(model.parent).training))["corpus"]["videos"]
     return videos
 
 

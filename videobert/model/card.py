@@ -5,12 +5,10 @@ stage evaluate writes it, from metrics.json and the model's own files. Its last 
 and the stage pretrain takes the card of an earlier model away.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
-from videobert.data.provenance import atomic, sha256
-from videobert.errors import UserError
+from videobert.data.provenance import atomic, read_json, sha256
 from videobert.layout import ModelFolder
 
 
@@ -23,17 +21,11 @@ def write_card(model: ModelFolder, metrics: dict[str, Any], licenses: list[str],
         licenses: of the videos, as the list gives them.
         card: the file to write.
 
-    Raises UserError when a file of the model is missing.
+    Raises UserError when a file of the model is missing or broken.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    def read(path: str) -> dict[str, Any]:
-        if not Path(path).exists():
-            raise UserError(f"{path} is missing: run the stage pretrain again")
-        content: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
-        return content
-
-    training, provenance = read(model.training), read(model.provenance)["provenance"]
+    training, provenance = read_json(Path(model.training)), read_json(Path(model.provenance))["provenance"]
     corpus = training["corpus"]
     kitchen = corpus["kitchen_videos"] == corpus["videos"]
     environment = Environment(
@@ -47,8 +39,8 @@ def write_card(model: ModelFolder, metrics: dict[str, Any], licenses: list[str],
         settings=provenance["settings"],
         steps=provenance["settings"]["max_steps"],
         loss=training["curve"][-1]["loss"] if training["curve"] else "none was noted",
-        config=read(model.config),
-        how=read(model.preprocessing),
+        config=read_json(Path(model.config)),
+        how=read_json(Path(model.preprocessing)),
         tables=[_table(name, figures) for name, figures in metrics.items()],
         sha256=sha256(Path(model.weights)),
     )

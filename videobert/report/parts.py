@@ -1,13 +1,12 @@
 """What the report's sections are made of: files that may be missing, numbers as words, tables, pictures and plots."""
 
-import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from videobert.data.provenance import read_table
+from videobert.data.provenance import read_json, read_table
 from videobert.errors import VideoError
 from videobert.layout import Layout
 from videobert.media.decoding import pictures_at
@@ -31,7 +30,7 @@ def optional_table(path: str, columns: list[str] | None = None) -> "pa.Table | N
 
 
 def optional_json(path: str) -> dict[str, Any]:
-    return json.loads(Path(path).read_text(encoding="utf-8")) if Path(path).exists() else {}
+    return read_json(Path(path)) if Path(path).exists() else {}
 
 
 # Numbers and tables ---------------------------------------------------------------------------------------------------
