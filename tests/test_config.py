@@ -11,7 +11,17 @@ import yaml
 from packaging.requirements import Requirement
 
 from videobert.cli import parts
-from videobert.config import SECTIONS, Config, check, config_as_yaml, flags, settings_as_markdown, tracked, untracked
+from videobert.config import (
+    SECTIONS,
+    Config,
+    check,
+    config_as_yaml,
+    flags,
+    for_videos,
+    settings_as_markdown,
+    tracked,
+    untracked,
+)
 from videobert.errors import UserError
 from videobert.pipeline import STAGES, TOOLS, function
 from videobert.settings import Execution, Settings
@@ -215,3 +225,11 @@ def test_environments_name_what_no_import_names():
 def test_no_tool_has_the_name_of_a_stage():
     """Both are `videobert NAME`: one would hide the other."""
     assert not set(STAGES) & set(TOOLS)
+
+
+def test_the_kitchens_annotations_are_those_of_kitchen_videos_alone():
+    config = check({"evaluate": {"annotations": "kitchen"}})
+    assert for_videos(config, ["a.mp4", "kitchen:3"]).evaluate.annotations == "kitchen"
+    assert for_videos(config, ["a.mp4"]).evaluate.annotations is None
+    own = check({"evaluate": {"annotations": "mine.tsv"}})
+    assert for_videos(own, ["a.mp4"]).evaluate.annotations == "mine.tsv"

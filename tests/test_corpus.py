@@ -7,9 +7,10 @@ import pytest
 from calls import corpus
 
 from videobert.data.local_files import LocalFiles
-from videobert.data.manifest import LONGEST_ID, plan, read_list, rows_of, shards, sources_digest, split_of
+from videobert.data.manifest import LONGEST_ID, plan, read_list, rows_of, shards, sources_digest
 from videobert.data.provenance import read_table
 from videobert.data.schemas import MANIFEST, names
+from videobert.data.splits import check_splits, split_of
 from videobert.errors import UserError
 
 
@@ -194,3 +195,37 @@ def test_a_list_that_cannot_be_used_is_one_line(tmp_path, name, content, message
     assert message in str(error.value)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "manifest.parquet").exists()
+
+
+def test_a_small_list_has_a_test_video_and_keeps_it(tmp_path, capsys):
+    """None of these draws below 0.05; later ones that do are test videos beside it."""
+    small = kitchen(4, 5, 6)
+    first = run(tmp_path, write(tmp_path / "list.tsv", small), test_fraction=0.05)
+    (test,) = [row["video_id"] for row in first if row["split"] == "test"]
+    assert (
+        f"{test} is a test video, since the draws of this small list left none; it stays one" in capsys.readouterr().err
+    )
+    later = run(tmp_path, write(tmp_path / "list.tsv", [*kitchen(*range(10, 200)), *small]), test_fraction=0.05)
+    splits = {row["video_id"]: row["split"] for row in later}
+    assert splits[test] == "test" and sum(split == "test" for split in splits.values()) > 1
+    assert all(splits[row["video_id"]] == row["split"] for row in first)
+    # Another fraction or seed is another draw.
+    again = {row["video_id"]: row["split"] for row in run(tmp_path, tmp_path / "list.tsv", test_fraction=0.04)}
+    assert again == {video: split_of(video, 0.04, 0) for video in again}
+
+
+def test_where_all_draw_test_one_is_for_training(tmp_path):
+    rows = run(tmp_path, write(tmp_path / "list.tsv", kitchen(1, 2, 3)), test_fraction=0.999)
+    assert sorted(row["split"] for row in rows) == ["test", "test", "train"]
+
+
+def test_a_list_whose_splits_lack_one_is_refused(tmp_path):
+    for splits, message in {
+        ("train", "train"): "no video is in the split test, which the tasks",
+        ("test", "test"): "no video is in the split train",
+        ("test",): "its only video is in the split test",
+        ("train",): "no video is in the split test",
+    }.items():
+        with pytest.raises(UserError, match=message):
+            check_splits([{"split": split} for split in splits], ["objectives"])
+    check_splits([{"split": "train"}], [])

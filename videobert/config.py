@@ -146,6 +146,13 @@ def check_files(config: Any) -> None:
         raise UserError("config: " + "\nconfig: ".join([*missing, *braces]))
 
 
+def for_videos(config: Any, sources: list[str]) -> Any:
+    """The configuration for a list of these sources: where none is of the kitchen, there are no annotations of the kitchen."""
+    if config.evaluate.annotations != "kitchen" or any(source.startswith("kitchen:") for source in sources):
+        return config
+    return config.model_copy(update={"evaluate": config.evaluate.model_copy(update={"annotations": None})})
+
+
 def part(config: "Config", class_: type[Model]) -> Model:
     """The settings of one class, from the section that has its fields."""
     name = next(name for name, classes in SECTIONS.items() if any(issubclass(own, class_) for own in classes))

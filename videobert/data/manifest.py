@@ -10,21 +10,19 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlparse
 
 from videobert.data.file_names import existing
 from videobert.data.human_tables import read_human_table
 from videobert.data.local_files import LocalFiles
 from videobert.data.provenance import DamagedFile, read_provenance, read_table
+from videobert.data.splits import SPLITS, fill_empty_splits, split_of
 from videobert.data.text import is_control, one_line
 from videobert.errors import Status, UserError
 from videobert.layout import Layout
 
 COLUMNS = ("source", "id", "split", "captions", "title", "license")
-
-
-SPLITS = ("train", "validation", "test")
 
 
 LONGEST_ID = 64
@@ -44,13 +42,13 @@ def plan(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The manifest's rows and the ledger's rows; see `corpus` for the arguments. Writes nothing."""
     table = read_list(videos)
-    remembered = read_register(register, shard_size)
-    taken = {video_id.lower() for video_id, _ in remembered.values()}
+    remembered = read_register(register, shard_size, test_fraction, seed)
+    taken = {place.video_id.lower() for place in remembered.values()}
     manifest: list[dict[str, Any]] = []
     ledger: list[dict[str, Any]] = []
     first: dict[str, str] = {}
     fresh = 0
-    next_shard = 1 + max((int(shard) for _, shard in remembered.values()), default=-1)
+    next_shard = 1 + max((int(place.shard) for place in remembered.values()), default=-1)
     for number, row in enumerate(table, 2):
         problem = _problem(row["source"])
         identity = identity_of(row["source"])
@@ -61,20 +59,23 @@ def plan(
             source = one_line(row["source"], longest=1000)
             ledger.append({"video_id": f"row-{number}", "status": status, "reason": reason, "source": source})
             continue
+        kept = ""
         if identity in remembered:
-            video_id, shard = remembered[identity]
+            video_id, shard, kept = remembered[identity]
         else:
             video_id = _unique(clean(row["id"]) or _name(row["source"]), identity, taken)
             shard = f"{next_shard + fresh // shard_size:04d}"
             fresh += 1
         first[identity] = video_id
-        split = row["split"] or split_of(video_id, test_fraction, seed)
+        split = row["split"] or kept or split_of(video_id, test_fraction, seed)
         manifest.append(
             {
                 "video_id": video_id,
                 "source": row["source"],
                 "shard": shard,
                 "split": split,
+                "listed_split": row["split"],
+                "kept": "" if row["split"] else kept,
                 "listed_id": row["id"],
                 "captions": row["captions"],
                 "title": one_line(row["title"]),
@@ -84,6 +85,7 @@ def plan(
         renamed = row["id"] and clean(row["id"]) != video_id
         reason = f"{RENAMED}: it is called {video_id}" if renamed else ""
         ledger.append({"video_id": video_id, "status": Status.OK, "reason": reason, "source": row["source"]})
+    fill_empty_splits(manifest, test_fraction, seed)
     if not any(_reachable(row["source"]) for row in manifest):
         reason = next((row["reason"] for row in ledger if row["reason"]), "none of the local files exists")
         raise UserError(
@@ -164,12 +166,6 @@ def _content(source: str, files: LocalFiles) -> list[Any]:
     return files.facts(str(path)) if path is not None else []
 
 
-def split_of(video_id: str, test_fraction: float, seed: int) -> str:
-    """train or test: a seeded hash of the id, so that neither the list's order nor its length matters."""
-    number = int.from_bytes(hashlib.sha256(f"{seed}:{video_id}".encode()).digest()[:8], "big")
-    return "test" if number < test_fraction * 2**64 else "train"
-
-
 def manifest_of(path: Path) -> dict[str, dict[str, Any]]:
     """The manifest's rows by video id."""
     return {row["video_id"]: row for row in read_table(path).to_pylist()}
@@ -182,16 +178,29 @@ def local_path(source: str) -> Path | None:
     return None if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", source) else Path(source)
 
 
-def read_register(register: Path, shard_size: int) -> dict[str, tuple[str, str]]:
-    """source identity -> (video_id, shard) of earlier runs; nothing when shards had another size.
+class Place(NamedTuple):
+    """What the register keeps of a video: its name, its shard, and its split where that is not its draw's ("" else)."""
+
+    video_id: str
+    shard: str
+    split: str = ""
+
+
+def read_register(register: Path, shard_size: int, test_fraction: float, seed: int) -> dict[str, Place]:
+    """The places of earlier runs' videos by their identity; none when shards had another size, and no splits when they were
+    drawn otherwise.
 
     Where the register is lost or damaged, the manifest beside it tells the same of the videos that were in the list.
     """
     try:
         if register.exists():
-            rows = read_table(register).to_pylist()
-            fits = read_provenance(register).get("settings") == {"shard_size": shard_size}
-            return {row["identity"]: (row["video_id"], row["shard"]) for row in rows} if fits else {}
+            rows, settings = read_table(register).to_pylist(), read_provenance(register).get("settings", {})
+            drawn = (settings.get("test_fraction"), settings.get("seed")) == (test_fraction, seed)
+            places = {
+                row["identity"]: Place(row["video_id"], row["shard"], row.get("split", "") if drawn else "")
+                for row in rows
+            }
+            return places if settings.get("shard_size") == shard_size else {}
     except DamagedFile as error:
         print(f"{error}; its manifest is read instead", file=sys.stderr)
     manifest = Path(Layout(register.parents[1]).manifest)
@@ -199,7 +208,8 @@ def read_register(register: Path, shard_size: int) -> dict[str, tuple[str, str]]
         return {}
     columns = ["source", "video_id", "shard"]
     return {
-        identity_of(row["source"]): (row["video_id"], row["shard"]) for row in read_table(manifest, columns).to_pylist()
+        identity_of(row["source"]): Place(row["video_id"], row["shard"])
+        for row in read_table(manifest, columns).to_pylist()
     }
 
 

@@ -100,6 +100,7 @@ REGISTER = (
     Column("identity", "string", "The source, written the same way for every spelling of it."),
     Column("video_id", "string", "The name that it was given."),
     Column("shard", "string", "The shard that it was given."),
+    Column("split", "string", 'The split that a small list gave it against its draw, or "".'),
 )
 CORPUS_LEDGER = (
     Column("video_id", "string", "The video; row-N for a row of the list that is set aside."),

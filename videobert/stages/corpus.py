@@ -21,9 +21,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from videobert.data.manifest import SPLITS, digest, identity_of, plan, read_register, shards
+from videobert.data.manifest import Place, digest, identity_of, plan, read_register, shards
 from videobert.data.provenance import make_provenance, write_table
 from videobert.data.schemas import CORPUS_LEDGER, DETAILS, IDS, MANIFEST, REGISTER, Column, arrow, names
+from videobert.data.splits import SPLITS, moved
 from videobert.errors import Status
 from videobert.settings import Count, Inputs, Outputs, Seed, Settings, Text
 
@@ -41,7 +42,8 @@ class CorpusSettings(Settings):
     """Videos in a shard, the unit of a job: a few hundred for a large corpus (aim at 100 to 2,000 shards), few when the
     corpus is small, so that all cores have work. A change makes everything anew."""
     test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.2
-    """Share of the videos held out for testing where the list gives no split."""
+    """The chance of each video to be held out for testing, where the list gives no split. It draws by itself, so that its split
+    stays when others are appended; of a small list a split that the draws leave empty gets the video whose draw is nearest."""
     seed: Seed = 0
     """Seed of that choice. A change moves videos between train and test: the stages from the codebook on run again."""
 
@@ -74,11 +76,13 @@ def corpus(outputs: CorpusOutputs, settings: CorpusSettings) -> None:
     """Read the list of videos and write the manifest: a row for each video, with id, shard and split."""
     register = outputs.id_register
     manifest, rows = _plan(register, settings)
-    remembered = read_register(register, settings.shard_size)
-    remembered.update({identity_of(row["source"]): (row["video_id"], row["shard"]) for row in manifest})
-    known = [{"identity": key, "video_id": value[0], "shard": value[1]} for key, value in remembered.items()]
-    sizes = {"stage": "corpus", "settings": {"shard_size": settings.shard_size}}
-    _write(known, REGISTER, register, sizes)
+    remembered = read_register(register, settings.shard_size, settings.test_fraction, settings.seed)
+    remembered.update(
+        {identity_of(row["source"]): Place(row["video_id"], row["shard"], row["kept"]) for row in manifest}
+    )
+    known = [{"identity": identity, **place._asdict()} for identity, place in remembered.items()]
+    kept_under = settings.fingerprint() | {"videos": ""}  # no path of this machine
+    _write(known, REGISTER, register, {"stage": "corpus", "settings": kept_under})
     _write(manifest, MANIFEST, outputs.manifest, _provenance(settings, manifest, MANIFEST))
     lost = sum(row["status"] != Status.OK for row in rows)
     splits = {split: sum(row["split"] == split for row in manifest) for split in SPLITS}
@@ -87,6 +91,9 @@ def corpus(outputs: CorpusOutputs, settings: CorpusSettings) -> None:
         + ", ".join(f"{split} {count}" for split, count in splits.items() if count),
         file=sys.stderr,
     )
+    for row in manifest:
+        if row["kept"]:
+            print(moved(row), file=sys.stderr)
 
 
 def corpus_ids(inputs: ListInputs, outputs: IdsOutputs, settings: CorpusSettings) -> None:

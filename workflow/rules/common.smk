@@ -12,6 +12,7 @@ if (CHECKOUT / "videobert").is_dir():
 from videobert import config as configuration
 from videobert.data.local_files import LocalFiles
 from videobert.data.manifest import captions_digest, digest, local_files, plan, shards, sources_digest
+from videobert.data.splits import check_splits, moved
 from videobert.data.schemas import CORPUS_LEDGER, DETAILS, IDS, MANIFEST, names
 from videobert.errors import UserError
 from videobert.layout import SHARDED, Layout
@@ -44,12 +45,18 @@ try:
     NOT_SHARED = shared_stages(CONFIG, list(shards(PLAN[0]))) if CONFIG.upstream else {}
     if NOT_SHARED.get("corpus"):
         PLAN = planned(OWN)
+    check_splits(PLAN[0], CONFIG.evaluate.tasks)
+    CONFIG = configuration.for_videos(CONFIG, [row["source"] for row in PLAN[0]])
     LOCAL = LocalFiles(Path(OWN.local_files))
     LOCAL.look(local_files(PLAN[0]))
 except UserError as error:
     sys.exit(str(error))
 
 SHARDS = shards(PLAN[0])
+if workflow.is_main_process:
+    for row in PLAN[0]:
+        if row["kept"]:
+            print(moved(row), file=sys.stderr)
 # Where files are read: those of shared stages in the upstream run. Rules write to OWN alone.
 SHARED = [stage for stage, reason in NOT_SHARED.items() if not reason]
 FILES = Layout(CONFIG.results, CONFIG.upstream, SHARED)

@@ -1,0 +1,58 @@
+"""Which videos are for training and which for testing, where the list does not say it.
+
+Each video draws by itself, so that its split never changes when others are appended: `test_fraction` is a chance, not a share.
+Of a small list the draws may leave a split empty. Then the video whose draw is nearest moves into it, and stays there: the
+register keeps it until `test_fraction` or `seed` changes.
+"""
+
+import hashlib
+from typing import Any
+
+from videobert.errors import UserError
+
+SPLITS = ("train", "validation", "test")
+
+
+def split_of(video_id: str, test_fraction: float, seed: int) -> str:
+    """train or test: a seeded hash of the id, so that neither the list's order nor its length matters."""
+    return "test" if draw(video_id, seed) < test_fraction * 2**64 else "train"
+
+
+def draw(video_id: str, seed: int) -> int:
+    """What a video draws: a number below 2**64."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{video_id}".encode()).digest()[:8], "big")
+
+
+def fill_empty_splits(rows: list[dict[str, Any]], test_fraction: float, seed: int) -> None:
+    """Moves a video into train or test where the draws left it empty; its `kept` says so.
+
+    Args:
+        rows: of the plan: video_id, split, `listed_split` ("" where the list gives none), `kept`.
+    """
+    if len(rows) < 2 or not test_fraction:
+        return
+    for wanted, nearest in (("test", min), ("train", max)):
+        free = [row for row in rows if not row["listed_split"]]
+        if free and not any(row["split"] == wanted for row in rows):
+            moved = nearest(free, key=lambda row: draw(row["video_id"], seed))
+            moved["split"] = moved["kept"] = wanted
+
+
+def moved(row: dict[str, Any]) -> str:
+    """One line on a video that `fill_empty_splits` moved."""
+    return f"{row['video_id']} is a {row['split']} video, since the draws of this small list left none; it stays one"
+
+
+def check_splits(rows: list[dict[str, Any]], tasks: list[str]) -> None:
+    """Raises UserError when nothing is left to learn from, or nothing to be tested on though tasks are wanted."""
+    found = {row["split"] for row in rows}
+    if "train" not in found:
+        one = "its only video is in the split test" if len(rows) == 1 else "no video is in the split train"
+        raise UserError(
+            f"corpus.videos: {one}: list more videos, give some the split train (column split), or lower corpus.test_fraction"
+        )
+    if "test" not in found and tasks:
+        raise UserError(
+            "corpus.videos: no video is in the split test, which the tasks of the evaluation need: list more than one video, "
+            "give one the split test (column split) or set corpus.test_fraction above 0; or set evaluate.tasks to []"
+        )
