@@ -18,12 +18,10 @@ PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist
 
 demo: install
 	$(BIN)/snakemake --cores $(CORES) report
-	@cat results/report/summary.txt
 
 # The same on 240 videos, with every task of the evaluation but scaling: 20 minutes on two cores.
 kitchen-full: install
 	$(BIN)/snakemake --cores $(CORES) report --configfile config.yaml config/kitchen-full.yaml
-	@cat results/kitchen-full/report/summary.txt
 
 test: install
 	$(PYTEST) $(TESTS)

@@ -618,3 +618,18 @@ def test_importing_the_package_stays_light():
         "import sys, videobert; assert not {'torch', 'numpy', 'transformers'} & set(sys.modules); videobert.VideoBert"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_reader_that_has_enough_ends_a_command_quietly():
+    pipe = f"{sys.executable} -m videobert config | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", pipe], capture_output=True, text=True)
+    assert (done.returncode, done.stderr, len(done.stdout.splitlines())) == (0, "", 1)
+
+
+def test_the_package_and_a_model_say_what_they_are(model):
+    import videobert
+
+    assert {"VideoBert", "VideoBertForPreTraining"} <= {*dir(videobert)} and "Any" not in dir(videobert)
+    assert repr(model).startswith(f"VideoBert({str(model.folder)!r}: ") and "visual words, on cpu)" in repr(model)
+    with pytest.raises(TypeError):
+        model.fill("a [MASK]", "clip.mp4", 2)  # top? start?

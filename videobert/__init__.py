@@ -1,5 +1,12 @@
 """VideoBERT-in-a-box: from a list of videos to a pretrained joint video-language model.
 
+    from videobert import VideoBert
+
+    model = VideoBert.from_pretrained("results/pretrain")
+    model.fill("now let me show you how to [MASK] the [MASK]", "clip.mp4", start=12, end=18)
+    model.index(["a.mp4", "b.mp4"], "index")
+    model.search("slice the onion", "index")
+
 Each floor uses those below it:
 
     api.py, commands.py   what a trained model is for, in Python and from the shell
@@ -24,6 +31,12 @@ Each floor uses those below it:
 from typing import Any
 
 from videobert.version import __version__ as __version__
+
+NAMES = ("VideoBert", "VideoBertConfig", "VideoBertForPreTraining")
+
+
+def __dir__() -> list[str]:
+    return [*NAMES, "__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,6 +5,7 @@ the flag and the field are one word. The rules of the workflow call these same c
 stages: `videobert TOOL FILE`.
 """
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -55,6 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
             _apply(function(stage), rest, f"videobert {stage}")
         else:
             run(function(stage), rest, f"videobert {stage}")
+        sys.stdout.flush()
     except UserError as error:
         sys.exit("\n".join(f"videobert {stage}: {line}" for line in str(error).split("\n")))
     except (OSError, MemoryError, RuntimeError) as error:
@@ -65,6 +67,8 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"videobert {stage}: {fault}; what is done is kept, run the same command again")
     except ModuleNotFoundError as error:
         sys.exit(f"videobert {stage}: {_missing(error)}")
+    except BrokenPipeError:  # `| head` has read enough; what is left in the buffer must not be tried again at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _apply(tool: Callable[..., None], arguments: list[str], program: str) -> None:

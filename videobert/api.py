@@ -130,6 +130,12 @@ class VideoBert:
         if card.exists() and (told := TOLD_HASH.search(card.read_text("utf-8", "replace"))) and told[1] != self._hash:
             _say(f"{card} is of other weights than {files.weights}: they were trained on since, or are damaged")
 
+    def __repr__(self) -> str:
+        config = self.predictor.model.config
+        size = f"{config.num_hidden_layers} layers of {config.hidden_size}"
+        vocabularies = f"{config.vocab_size} word pieces, {config.visual_words} visual words"
+        return f"VideoBert({str(self.folder)!r}: {size}, {vocabularies}, on {self.predictor.device})"
+
     @classmethod
     def from_pretrained(cls, folder: str | Path, device: Device = "auto", threads: int | None = None) -> "VideoBert":
         """Loads a model folder, `results/pretrain` or a copy of it.
@@ -147,9 +153,10 @@ class VideoBert:
         self,
         text: str,
         video: str | Path | None = None,
-        top: int = 5,
+        *,
         start: float | None = None,
         end: float | None = None,
+        top: int = 5,
     ) -> list[list[tuple[str, float]]]:
         """Fills each [MASK] of a sentence: for each, the `top` most probable word pieces with their probabilities.
 
@@ -160,7 +167,9 @@ class VideoBert:
         if "[MASK]" not in text:
             raise UserError(f"the text has no [MASK] to fill: {text!r}; write for example {TEMPLATE!r}")
         ids = self.predictor.masked(text)
-        words_given = np.empty(0, np.int64) if video is None else self._joint(self.clips(video, start, end).words)
+        words_given = (
+            np.empty(0, np.int64) if video is None else self._joint(self.clips(video, start=start, end=end).words)
+        )
         room = self._room(len(ids))
         if len(words_given) > room:
             _say(
@@ -171,7 +180,7 @@ class VideoBert:
         return [self._best(answer, top) for answer in answers]
 
     def forecast(
-        self, video: str | Path, top: int = 5, start: float | None = None, end: float | None = None
+        self, video: str | Path, *, start: float | None = None, end: float | None = None, top: int = 5
     ) -> list[NextWord]:
         """The `top` most probable visual words of the clip after the video's end, most probable first.
 
@@ -179,7 +188,7 @@ class VideoBert:
         """
         _check_whole("top", top)
         length = min(self.preprocessing["segment_length"] - 1, self._room(0) - 1)
-        seen = self._joint(self.clips(video, start, end).words[-length:])
+        seen = self._joint(self.clips(video, start=start, end=end).words[-length:])
         ids, types = self.predictor.sequence(np.empty(0, np.int64), np.append(seen, self.predictor.vocabulary.mask))
         (answers,) = self.predictor.log_probabilities([(ids, types)], 1)
         best = np.argsort(-answers[0], kind="stable")[:top]
@@ -194,12 +203,12 @@ class VideoBert:
             for word in best
         ]
 
-    def embed(self, video: str | Path, start: float | None = None, end: float | None = None) -> Embedding:
+    def embed(self, video: str | Path, *, start: float | None = None, end: float | None = None) -> Embedding:
         """The video in numbers: S3D's features and the visual word of each clip, and the mean of the model's outputs.
 
         The model reads the video in windows as long as in training; the mean is over all clips.
         """
-        clips = self.clips(video, start, end)
+        clips = self.clips(video, start=start, end=end)
         length = min(self.preprocessing["segment_length"], self._room(0))
         windows = [self._joint(clips.words[first : first + length]) for first in range(0, len(clips.words), length)]
         sequences = [self.predictor.sequence(np.empty(0, np.int64), window) for window in windows]
@@ -213,6 +222,7 @@ class VideoBert:
     def caption(
         self,
         video: str | Path,
+        *,
         start: float | None = None,
         end: float | None = None,
         decoder: str | Path | None = None,
@@ -231,7 +241,7 @@ class VideoBert:
         folder = Path(decoder) if decoder else self._decoder()
         saved = read_decoder(folder, self.folder)
         room = self._room(len(self.predictor.masked(saved.config.template)))
-        words = self.clips(video, start, end).words
+        words = self.clips(video, start=start, end=end).words
         if len(words) > room:
             _say(f"{video}: the first {room} of {len(words)} clips are described; choose others with start and end")
         return caption(self.predictor, saved, [words[:room]])[0]
@@ -331,7 +341,7 @@ class VideoBert:
             raise UserError(f"the model knows no word of {text!r}, so nothing is found: it never met {near}")
         _say(f"the model never met {near}; the search goes by the other words")
 
-    def clips(self, video: str | Path, start: float | None = None, end: float | None = None) -> Clips:
+    def clips(self, video: str | Path, *, start: float | None = None, end: float | None = None) -> Clips:
         """A video's clips whose middle lies in [start, end), with features and visual words; the nearest when there is
         none. They lie where they lie in the whole video, so a cut has the visual words of the whole."""
         try:

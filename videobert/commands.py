@@ -37,7 +37,7 @@ def fill(
         model: folder of the model.
         json: print JSON alone.
     """
-    answers = VideoBert.from_pretrained(model).fill(text, video, top, start, end)
+    answers = VideoBert.from_pretrained(model).fill(text, video, start=start, end=end, top=top)
     if json:
         words = [[{"word": word, "probability": _short(share)} for word, share in answer] for answer in answers]
         return _print({"text": text, "masks": words})
@@ -66,7 +66,7 @@ def forecast(
         model: folder of the model.
         json: print JSON alone.
     """
-    found = VideoBert.from_pretrained(model).forecast(video, top, start, end)
+    found = VideoBert.from_pretrained(model).forecast(video, start=start, end=end, top=top)
     if json:
         return _print({"next": [{**vars(one), "probability": _short(one.probability)} for one in found]})
     rows = [[f"{one.probability:.0%}", str(one.word), ".".join(map(str, one.path)), one.text] for one in found]
@@ -94,7 +94,7 @@ def caption(
             earlier versions put it, evaluate/captioning beside the model folder.
         json: print JSON alone.
     """
-    sentence = VideoBert.from_pretrained(model).caption(video, start, end, decoder)
+    sentence = VideoBert.from_pretrained(model).caption(video, start=start, end=end, decoder=decoder)
     if json:
         return _print({"video": str(video), "caption": sentence})
     print(sentence)

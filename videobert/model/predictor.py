@@ -141,8 +141,9 @@ def read_pretrained(class_: Any, folder: Path) -> Any:
     """A model of transformers in a folder. Raises UserError, in a line, when its files cannot be read or do not fit."""
     from transformers.utils import logging
 
-    files, level = ModelFolder(folder), logging.get_verbosity()
+    files, level, bars = ModelFolder(folder), logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(logging.CRITICAL)  # it tells in a page what is told here in a line
+    logging.disable_progress_bar()  # which is for hundreds of files
     try:
         network, report = class_.from_pretrained(folder, output_loading_info=True, ignore_mismatched_sizes=True)
     except (
@@ -154,6 +155,8 @@ def read_pretrained(class_: Any, folder: Path) -> Any:
         raise UserError(f"{files.config} and {files.weights} cannot be read together ({why}): {COPY_ANEW}") from None
     finally:
         logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
     wrong = [*report["missing_keys"], *report["unexpected_keys"], *(name for name, *_ in report["mismatched_keys"])]
     if wrong:
         raise UserError(f"{files.config} does not fit {files.weights} (see {min(wrong)}): {COPY_ANEW}")

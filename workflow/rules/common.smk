@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from pathlib import Path
 
 # A checkout's own package comes before an installed one.
@@ -23,6 +24,7 @@ from videobert.stages.retry import retried
 from videobert.upgrade import UPGRADING, refuse_older
 from videobert.upstream import shared_stages
 
+BEGAN = time.time()
 prepare_jobs(CHECKOUT)
 
 
@@ -111,6 +113,13 @@ def execution(stage):
 def retries(stage):
     """A rule's tracked parameter: how often `videobert retry` asked for a shard's videos again."""
     return lambda wildcards: retried(OWN, stage, wildcards.shard)
+
+
+def print_summary():
+    """Shows the summary that this run has written. (Where this workflow is a module of another one, nobody calls it.)"""
+    summary = Path(OWN.summary)
+    if summary.exists() and summary.stat().st_mtime >= BEGAN:
+        print(summary.read_text(encoding="utf-8"), file=sys.stderr)
 
 
 LOCKS = []
