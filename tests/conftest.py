@@ -83,13 +83,14 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what is slow; and what needs the finished workflow comes first, so that one process makes it while the others
-    have something else to do."""
+    """Marks what is slow. One test that needs the finished workflow comes first, the others last, so that one process makes it
+    while the others have something else to do."""
     needs = {item: {*getattr(item, "fixturenames", ())} for item in items}
     for item in items:
         if {"shared", "site"} & needs[item]:  # a server on this machine
             item.add_marker(pytest.mark.slow)
-    items.sort(key=lambda item: "finished" not in needs[item] or "shared" not in needs[item])
+    reading = [item for item in items if {"finished", "shared"} <= needs[item]]
+    items[:] = [*reading[:1], *(item for item in items if item not in {*reading}), *reading[1:]]
 
 
 # Small enough for minutes, large enough to be real.

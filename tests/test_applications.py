@@ -71,7 +71,7 @@ def test_a_raw_video_has_the_visual_words_that_it_has_in_training(results, model
 )
 def test_a_cut_has_the_visual_words_of_the_whole(results, model, video, start, end, first, last):
     """Those of the clips whose middle lies in it, or of the nearest."""
-    clips = model.clips(video, start, end)
+    clips = model.clips(video, start=start, end=end)
     assert clips.words.tolist() == words_in_tokens(results)[first:last]
     assert clips.start[0] == first * 1.5 and (last is None or clips.end[-1] == last * 1.5)
 
@@ -142,7 +142,7 @@ def test_a_video_is_found_in_an_index_of_files_and_of_results(results, model, vi
     scores = [one.score for one in found]
     assert scores == sorted(scores, reverse=True)
     # The score is the alignment head's for this text and this segment.
-    words = model.clips(video, found[0].start, found[0].end).words
+    words = model.clips(video, start=found[0].start, end=found[0].end).words
     sequence = model.predictor.sequence(
         model.predictor.pieces(step.sentence), model.predictor.vocabulary.vocab_size + words.astype(int)
     )
@@ -296,7 +296,7 @@ def test_the_s3d_weights_must_be_those_of_the_training(model, short, tmp_path):
     with pytest.raises(UserError, match=r"mine\.safetensors is missing: put S3D's weights there"):
         own.clips(short)
     shutil.copyfile(KITCHEN, own.folder / "mine.safetensors")
-    assert own.clips(short, 0, 3).words.tolist() == model.clips(short, 0, 3).words.tolist()
+    assert own.clips(short, start=0, end=3).words.tolist() == model.clips(short, start=0, end=3).words.tolist()
 
 
 def test_mistakes_are_one_line_that_says_what_to_do(model, short, results, tmp_path):
@@ -314,7 +314,7 @@ def test_mistakes_are_one_line_that_says_what_to_do(model, short, results, tmp_p
             r"none\.mp4: there is no such file; give the path of a video",
         ),
         (lambda: model.fill(TEXT, tmp_path / "playlist.mp4"), r"playlist\.mp4: not a readable media file"),
-        (lambda: model.embed(short, 20, 10), r"start 20 and end 10"),
+        (lambda: model.embed(short, start=20, end=10), r"start 20 and end 10"),
         (lambda: model.embed(short, start=1000), r"start is 1000 s, but .* is \d+\.\d s long"),
         (lambda: model.index([tmp_path], tmp_path / "index"), r"is no results folder"),
         (lambda: model.index([short], tmp_path / "index", clips=0), r"clips is 0, but must be 1 to"),
@@ -421,10 +421,12 @@ def test_a_model_folder_that_is_copied_elsewhere_answers_as_in_place(results, mo
 
     def answers(folder: Path) -> tuple[list, str]:
         asked = VideoBert.from_pretrained(folder, device="cpu", threads=1)
-        return asked.search("slice the tomato", tmp_path / "index", 30), asked.caption(short, 6, 12)
+        return asked.search("slice the tomato", tmp_path / "index", 30), asked.caption(short, start=6, end=12)
 
     hits, sentence = answers(results / "pretrain")
-    assert hits and sentence and sentence == model.caption(short, 6, 12, decoder=results / "pretrain/captioning")
+    assert (
+        hits and sentence and sentence == model.caption(short, start=6, end=12, decoder=results / "pretrain/captioning")
+    )
     moved = shutil.copytree(results / "pretrain", tmp_path / "moved")
     assert answers(moved) == (hits, sentence)
     # Of earlier versions: what the tasks fitted lies among the results.

@@ -10,7 +10,7 @@ from videobert.data.local_files import LocalFiles
 from videobert.data.manifest import LONGEST_ID, plan, read_list, rows_of, shards, sources_digest
 from videobert.data.provenance import read_table
 from videobert.data.schemas import MANIFEST, names
-from videobert.data.splits import check_splits, split_of
+from videobert.data.splits import check_split, split_of
 from videobert.errors import UserError
 
 
@@ -220,12 +220,11 @@ def test_where_all_draw_test_one_is_for_training(tmp_path):
 
 
 def test_a_list_whose_splits_lack_one_is_refused(tmp_path):
-    for splits, message in {
-        ("train", "train"): "no video is in the split test, which the tasks",
-        ("test", "test"): "no video is in the split train",
-        ("test",): "its only video is in the split test",
-        ("train",): "no video is in the split test",
-    }.items():
+    for splits, wanted, message in (
+        (("train", "train"), "test", "no video is in the split test, which the tasks"),
+        (("test", "test"), "train", "no video is in the split train"),
+        (("test",), "train", "its only video is in the split test"),
+    ):
         with pytest.raises(UserError, match=message):
-            check_splits([{"split": split} for split in splits], ["objectives"])
-    check_splits([{"split": "train"}], [])
+            check_split([{"split": split} for split in splits], wanted)
+    check_split([{"split": "train"}], "train")

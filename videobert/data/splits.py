@@ -43,16 +43,16 @@ def moved(row: dict[str, Any]) -> str:
     return f"{row['video_id']} is a {row['split']} video, since the draws of this small list left none; it stays one"
 
 
-def check_splits(rows: list[dict[str, Any]], tasks: list[str]) -> None:
-    """Raises UserError when nothing is left to learn from, or nothing to be tested on though tasks are wanted."""
-    found = {row["split"] for row in rows}
-    if "train" not in found:
+def check_split(rows: list[dict[str, Any]], split: str) -> None:
+    """Raises UserError when no video is in this split."""
+    if any(row["split"] == split for row in rows):
+        return
+    if split == "train":
         one = "its only video is in the split test" if len(rows) == 1 else "no video is in the split train"
         raise UserError(
             f"corpus.videos: {one}: list more videos, give some the split train (column split), or lower corpus.test_fraction"
         )
-    if "test" not in found and tasks:
-        raise UserError(
-            "corpus.videos: no video is in the split test, which the tasks of the evaluation need: list more than one video, "
-            "give one the split test (column split) or set corpus.test_fraction above 0; or set evaluate.tasks to []"
-        )
+    raise UserError(
+        f"corpus.videos: no video is in the split {split}, which the tasks of the evaluation need: list more than one video, give "
+        f"one the split {split} (column split) or set corpus.test_fraction above 0; or set evaluate.tasks to []"
+    )

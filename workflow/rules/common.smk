@@ -13,7 +13,7 @@ if (CHECKOUT / "videobert").is_dir():
 from videobert import config as configuration
 from videobert.data.local_files import LocalFiles
 from videobert.data.manifest import captions_digest, digest, local_files, plan, shards, sources_digest
-from videobert.data.splits import check_splits, moved
+from videobert.data.splits import check_split, moved
 from videobert.data.schemas import CORPUS_LEDGER, DETAILS, IDS, MANIFEST, names
 from videobert.errors import UserError
 from videobert.layout import SHARDED, Layout
@@ -47,7 +47,6 @@ try:
     NOT_SHARED = shared_stages(CONFIG, list(shards(PLAN[0]))) if CONFIG.upstream else {}
     if NOT_SHARED.get("corpus"):
         PLAN = planned(OWN)
-    check_splits(PLAN[0], CONFIG.evaluate.tasks)
     CONFIG = configuration.for_videos(CONFIG, [row["source"] for row in PLAN[0]])
     LOCAL = LocalFiles(Path(OWN.local_files))
     LOCAL.look(local_files(PLAN[0]))
@@ -105,6 +104,7 @@ def execution(stage):
 
     def flags(wildcards, threads):
         hold_lock()
+        need_videos(stage)
         return configuration.untracked(CONFIG, stage)
 
     return flags
@@ -113,6 +113,17 @@ def execution(stage):
 def retries(stage):
     """A rule's tracked parameter: how often `videobert retry` asked for a shard's videos again."""
     return lambda wildcards: retried(OWN, stage, wildcards.shard)
+
+
+def need_videos(stage):
+    """Before the first job: that there will be videos to learn from, and others to be tested on, for the stages that are planned."""
+    is_task = STAGES[stage][0].startswith("evaluation.") and stage != "evaluate"
+    split = "test" if is_task else "train" if stage == "codebook" else None
+    try:
+        if split:
+            check_split(PLAN[0], split)
+    except UserError as error:
+        sys.exit(str(error))
 
 
 def print_summary():
