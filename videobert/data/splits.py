@@ -53,6 +53,6 @@ def check_split(rows: list[dict[str, Any]], split: str) -> None:
             f"corpus.videos: {one}: list more videos, give some the split train (column split), or lower corpus.test_fraction"
         )
     raise UserError(
-        f"corpus.videos: no video is in the split {split}, which the tasks of the evaluation need: list more than one video, give "
-        f"one the split {split} (column split) or set corpus.test_fraction above 0; or set evaluate.tasks to []"
+        f"corpus.videos: no video is in the split {split}, which the tasks of the evaluation need: list more than one video, "
+        f"give one the split {split} (column split) or set corpus.test_fraction above 0; or set evaluate.tasks to []"
     )
