@@ -623,9 +623,10 @@ def test_importing_the_package_stays_light():
 
 
 def test_a_reader_that_has_enough_ends_a_command_quietly():
-    pipe = f"{sys.executable} -m videobert config | head -1; exit ${{PIPESTATUS[0]}}"
+    # This reader is gone before anything comes; of `head` it would depend on how much fits into the pipe.
+    pipe = f"{sys.executable} -m videobert config | true; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", pipe], capture_output=True, text=True)
-    assert (done.returncode, done.stderr, len(done.stdout.splitlines())) == (0, "", 1)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_package_and_a_model_say_what_they_are(model):

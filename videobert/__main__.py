@@ -59,6 +59,8 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stdout.flush()
     except UserError as error:
         sys.exit("\n".join(f"videobert {stage}: {line}" for line in str(error).split("\n")))
+    except BrokenPipeError:  # `| head` has read enough; what is left in the buffer must not be tried again at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, MemoryError, RuntimeError) as error:
         if isinstance(error, PermissionError) and error.filename:
             sys.exit(f"videobert {stage}: {error.filename} may not be read or written: correct its permissions")
@@ -67,8 +69,6 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"videobert {stage}: {fault}; what is done is kept, run the same command again")
     except ModuleNotFoundError as error:
         sys.exit(f"videobert {stage}: {_missing(error)}")
-    except BrokenPipeError:  # `| head` has read enough; what is left in the buffer must not be tried again at the end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _apply(tool: Callable[..., None], arguments: list[str], program: str) -> None:

@@ -80,7 +80,7 @@ def _parse(stage: Stage, arguments: list[str], program: str) -> dict[str, Any]:
 
 
 def _metavar(annotation: Any) -> str:
-    if annotation is Path or get_args(annotation) == (Path,):
+    if annotation is Path or Path in get_args(annotation):  # a list of them, or one that may be left out
         return "FILE"
     return "VALUE"
 

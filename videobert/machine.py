@@ -41,8 +41,6 @@ class MachineFault(UserError):
 
 def mend_of(error: BaseException) -> str | None:
     """What mends a fault of the machine; None when the error is none."""
-    if isinstance(error, MachineFault):
-        return str(error)
     if isinstance(error, MemoryError):
         return MENDS[errno.ENOMEM]
     if isinstance(error, OSError):
@@ -69,9 +67,7 @@ def raise_machine_fault(error: BaseException) -> None:
 def machine_fault(error: BaseException, what: str = "") -> MachineFault | None:
     """The one line for a fault of the machine, which names what was being done; None when the error is none."""
     mend = mend_of(error)
-    if mend is None or isinstance(error, MachineFault):
-        return error if isinstance(error, MachineFault) else None
-    return MachineFault(_line(error, what, mend))
+    return MachineFault(_line(error, what, mend)) if mend else None
 
 
 def writing_fault(error: Exception, path: str | os.PathLike[str]) -> MachineFault | None:

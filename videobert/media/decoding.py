@@ -94,6 +94,7 @@ def pictures_at(path: str | Path, seconds: list[float]) -> "list[Image.Image]":
         with open_media(path) as container:
             return [_picture_at(container, second).to_image() for second in seconds]
     except (av.FFmpegError, OSError, IndexError, EOFError) as error:
+        raise_machine_fault(error)
         raise VideoError(Status.UNUSABLE, f"not readable: {error}") from None
 
 

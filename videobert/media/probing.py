@@ -51,6 +51,7 @@ def probe(path: Path) -> dict[str, Any]:
     try:
         seconds = 60 + path.stat().st_size / 5e6  # it is read once or twice, perhaps from a slow disk
     except OSError as error:
+        raise_machine_fault(error)
         raise VideoError(Status.UNUSABLE, f"not a readable media file: {error.strerror}") from None
     facts: dict[str, Any] = call_isolated(_facts, path, seconds=seconds, memory=PROBE_MEMORY)
     return facts
