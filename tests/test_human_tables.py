@@ -233,3 +233,10 @@ def test_a_long_list_is_read_in_a_moment(tmp_path):
     begun = time.process_time()
     assert len(read_list(path)) == 100_000
     assert time.process_time() - begun < 20
+
+
+def test_a_row_that_is_too_long_is_named_with_its_own_length(tmp_path):
+    file = tmp_path / "list.tsv"
+    file.write_text("source\tid\nkitchen:1\ta\tmore\nkitchen:2\tb\t\t\t\t\n", encoding="utf-8")
+    with pytest.raises(UserError, match="row 2 has 3, the header 2"):
+        read_human_table(file, "corpus.videos: list.tsv", {"source": "text"}, {"id": "text"})

@@ -16,15 +16,14 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from videobert.config import SHIPPED, check, own_values, part
+from videobert.config import SHIPPED, check, own_values
 from videobert.data.ledger import file_facts
 from videobert.data.manifest import rows_of
 from videobert.data.provenance import FORMAT, OLD_KEY, DamagedFile, read_provenance, read_table, write_json, write_table
-from videobert.data.schemas import MANIFEST, SHA256, SIZE, arrow_type, names
+from videobert.data.schemas import SHA256, SIZE, arrow_type
 from videobert.errors import Status, UserError
 from videobert.layout import SHARDED, Layout, ModelFolder
 from videobert.process import acquire_lock
-from videobert.stages.corpus import CorpusLedgerOutputs, CorpusSettings, ListInputs, corpus_ledger
 from videobert.stages.download import write_steps
 from videobert.upstream import READS, difference, list_changed, own_settings
 from videobert.workflow import snakefile
@@ -75,7 +74,6 @@ def upgrade(configfile: list[Path]) -> None:
         for shard in shards:
             _add_file_facts(layout, shard)
             _add_steps(config, layout, shard)
-        _divide_manifest(config, layout)
         kept, changed = _compare(config, layout, shards)
         print(
             f"telling Snakemake of {len(kept)} files that hold; it takes a tenth of a second for each job",
@@ -151,19 +149,6 @@ def _add_steps(config: Any, layout: Layout, shard: str) -> None:
     ledger, steps = Path(layout.shard_ledger("download", shard)), Path(layout.steps(shard))
     if ledger.exists() and not steps.exists():
         write_steps(rows_of(shard, Path(config.corpus.videos), Path(layout.register), config.corpus.shard_size), steps)
-
-
-# From format 2 to 3 -----------------------------------------------------------------------------------------------------
-
-
-def _divide_manifest(config: Any, layout: Layout) -> None:
-    """What the manifest said of captions, titles and licenses goes into files of its own."""
-    settings = part(config, CorpusSettings)
-    ledgers = CorpusLedgerOutputs(ledger=Path(layout.ledger("corpus")), details=Path(layout.details))
-    corpus_ledger(ListInputs(id_register=Path(layout.register)), ledgers, settings)
-    manifest = Path(layout.manifest)
-    provenance = {name: value for name, value in read_provenance(manifest).items() if name != "inputs"}
-    write_table(read_table(manifest, list(names(MANIFEST))), manifest, provenance | {"inputs": {}})
 
 
 # What still holds -------------------------------------------------------------------------------------------------------

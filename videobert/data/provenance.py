@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 # 1: until November 2026, without a number in the file. 2: the ledgers of download and frames have size and sha256 of
-# each file, and each shard of download has a steps.tsv. 3: the manifest has neither captions nor title nor license; the two last
-# stand in corpus/details.parquet.
+# each file, and each shard of download has a steps.tsv. 3: titles, licenses and the list's ids stand in files of their own, which
+# the next run makes; the manifest of before has more columns, which nobody reads.
 FORMAT = 3
 # What earlier versions called it: what they fetched is not to be fetched again.
 OLD_KEY = "made"
