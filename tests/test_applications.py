@@ -275,7 +275,7 @@ def _interrupt_second():
 
 
 def test_the_s3d_weights_must_be_those_of_the_training(model, short, tmp_path):
-    from videobert.vision.s3d import KITCHEN
+    from videobert.vision.s3d_weights import KITCHEN
 
     def with_weights(name: str, digest: str) -> VideoBert:
         folder = Path(shutil.copytree(model.folder, tmp_path / digest[:6] / name))

@@ -12,7 +12,8 @@ from calls import features, with_facts
 from videobert.data.provenance import read_provenance, read_table, write_table
 from videobert.errors import UserError
 from videobert.vision.embedding import batches, preprocess
-from videobert.vision.s3d import KITCHEN, S3D
+from videobert.vision.s3d import S3D
+from videobert.vision.s3d_weights import KITCHEN
 
 # Weights of these tests: random, so that what is tested is the stage and not the training.
 SIZE = 64

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from videobert.errors import UserError
-from videobert.vision import s3d
+from videobert.vision import s3d, s3d_weights
 from videobert.vision.s3d import S3D, load, optimise
 
 
@@ -90,7 +90,7 @@ def in_cache(folder: Path, monkeypatch: pytest.MonkeyPatch, write) -> Path:
     digest = hashlib.sha256((folder / "written").read_bytes()).hexdigest()
     path = (folder / "written").rename(folder / f"s3d-{digest[:8]}.pth")
     monkeypatch.setenv("VIDEOBERT_CACHE", str(folder))
-    monkeypatch.setattr(s3d, "KINETICS400", f"http://127.0.0.1:9/{path.name}")  # nobody listens there
+    monkeypatch.setattr(s3d_weights, "KINETICS400", f"http://127.0.0.1:9/{path.name}")  # nobody listens there
     return path
 
 
@@ -129,8 +129,8 @@ def test_optimised_network_gives_the_same_features():
 
 def test_kitchen_weights_ship_with_the_project():
     model, preprocessing, sha256 = load("kitchen")
-    assert sha256 == hashlib.sha256(s3d.KITCHEN.read_bytes()).hexdigest()
-    assert s3d.KITCHEN.stat().st_size < 3e6
+    assert sha256 == hashlib.sha256(s3d_weights.KITCHEN.read_bytes()).hexdigest()
+    assert s3d_weights.KITCHEN.stat().st_size < 3e6
     assert model.dimension == 256
     assert preprocessing["size"] == 64 and preprocessing["frames"] == 15
     assert len(preprocessing["classes"]) == model.classifier[1].out_channels
@@ -267,11 +267,11 @@ def test_weights_are_fetched_once_and_checked(tmp_path, monkeypatch):
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}"
-        monkeypatch.setattr(s3d, "KINETICS400", f"{address}/s3d-00000000.pth")
+        monkeypatch.setattr(s3d_weights, "KINETICS400", f"{address}/s3d-00000000.pth")
         with pytest.raises(UserError, match="invalid hash"):
             load("kinetics400")
         assert list(cache.iterdir()) == []
-        monkeypatch.setattr(s3d, "KINETICS400", f"{address}/s3d-{digest[:8]}.pth")
+        monkeypatch.setattr(s3d_weights, "KINETICS400", f"{address}/s3d-{digest[:8]}.pth")
         assert load("kinetics400")[2] == digest
         server.shutdown()
     assert load("kinetics400")[2] == digest  # the server is gone

@@ -40,6 +40,7 @@ TOOLS = {
     "forecast": ("commands", "say what a video shows next"),
     "caption": ("commands", "describe a short video in a sentence"),
     "discover": ("web.discover", "make a list of videos from playlists, channels and searches"),
+    "weights": ("weights", "fetch the pretrained weights that a configuration names"),
     "retry": ("stages.retry", "have the next run try again videos that were lost"),
     "youcook2": ("evaluation.youcook2", "turn YouCook II's annotations into a list of videos and a table of steps"),
     "upgrade": ("upgrade", "bring results of an older version up to date"),

@@ -6,6 +6,7 @@ name), so annotations and excluded ids would miss their videos. The stage corpus
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from videobert.data.manifest import identity_of
 from videobert.data.provenance import read_table
@@ -33,8 +34,12 @@ def open_names(manifest: Path, ids: list[Path]) -> VideoNames:
 
     Raises UserError when a file is missing or broken.
     """
-    rows = read_table(manifest, ["video_id", "source"]).to_pylist()
     own = {row["video_id"]: row["listed_id"] for file in ids for row in read_table(file).to_pylist()}
+    return names_of(read_table(manifest, ["video_id", "source"]).to_pylist(), own)
+
+
+def names_of(rows: list[dict[str, Any]], own: dict[str, str]) -> VideoNames:
+    """The names of the videos in `rows` (video_id, source); `own` are the list's own ids by video id."""
     listed: dict[str, list[str]] = {}
     sources: dict[str, list[str]] = {}
     for row in rows:

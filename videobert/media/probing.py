@@ -57,6 +57,36 @@ def probe(path: Path) -> dict[str, Any]:
     return facts
 
 
+def total_duration(paths: list[Path], enough: float) -> float | None:
+    """What the files say of their lengths (seconds), summed up until it is `enough`; a file that says nothing counts as none.
+
+    None when it cannot be told: a file crashes the demuxer, or they take too long to open.
+    """
+    if not paths:
+        return 0.0
+    others = [str(path) for path in paths[1:]]
+    try:
+        total: float = call_isolated(_total_duration, paths[0], others, enough, seconds=60, memory=PROBE_MEMORY)
+    except VideoError:
+        return None
+    return total
+
+
+def _total_duration(first: str, others: list[str], enough: float) -> float:
+    import av
+
+    total = 0.0
+    for path in (first, *others):
+        try:
+            with open_media(path) as container:
+                total += min(max((container.duration or 0) / av.time_base, 0.0), LONGEST)
+        except VideoError:
+            continue
+        if total >= enough:
+            break
+    return total
+
+
 def _facts(path: str) -> dict[str, Any]:
     with open_media(path) as container:
         video, sound = picture_stream(container), next(iter(container.streams.audio), None)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from videobert.speech.engine import DECODING, Engine, EngineKind, Whisper, check_language
 from videobert.speech.sentences import Heard, Segment, Word
-from videobert.speech.weights import ctranslate2_folder
+from videobert.speech.weights import ctranslate2_folder, ctranslate2_sizes
 
 if TYPE_CHECKING:
     from videobert.speech.engine import Sound
@@ -57,4 +57,6 @@ def _load(whisper: Whisper) -> Engine:
     return Engine(detect if network.model.is_multilingual else None, listen)
 
 
-FASTER_WHISPER = EngineKind(ctranslate2_folder, _has_gpu, _compute_types, _load, ("faster-whisper", "ctranslate2"))
+FASTER_WHISPER = EngineKind(
+    ctranslate2_sizes, ctranslate2_folder, _has_gpu, _compute_types, _load, ("faster-whisper", "ctranslate2")
+)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from videobert.speech.engine import DECODING, Engine, EngineKind, Whisper, check_language
 from videobert.speech.sentences import Heard, Segment, Word
-from videobert.speech.weights import openai_checkpoint
+from videobert.speech.weights import openai_checkpoint, openai_sizes
 
 if TYPE_CHECKING:
     from videobert.speech.engine import Sound
@@ -59,4 +59,6 @@ def _load(whisper_: Whisper) -> Engine:
     return Engine(detect if network.is_multilingual else None, listen)
 
 
-OPENAI_WHISPER = EngineKind(openai_checkpoint, _has_gpu, _compute_types, _load, ("faster-whisper", "openai-whisper"))
+OPENAI_WHISPER = EngineKind(
+    openai_sizes, openai_checkpoint, _has_gpu, _compute_types, _load, ("faster-whisper", "openai-whisper")
+)

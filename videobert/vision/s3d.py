@@ -9,9 +9,7 @@ linear classifier" with "3D average pooling": `embed`, 1,024 numbers at full wid
 the project, `kinetics400` is fetched once, anything else is a path.
 """
 
-import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,10 +19,8 @@ from torch.nn import functional as F
 
 from videobert.data.provenance import sha256
 from videobert.errors import UserError
+from videobert.vision.s3d_weights import weights_file as weights_file
 
-KITCHEN = Path(__file__).parent / "weights" / "kitchen.safetensors"
-# torchvision's file; the start of its SHA-256 is in the name.
-KINETICS400 = "https://download.pytorch.org/models/s3d-d76dad2f.pth"
 # What torchvision's Kinetics-400 S3D was trained on: all frames of the clip, 224x224, normalised.
 KINETICS400_PREPROCESSING: dict[str, Any] = {
     "size": 224,
@@ -161,17 +157,6 @@ def load(
     return optimise(model, precision).to(device), preprocessing, sha256(path)
 
 
-def weights_file(weights: str) -> Path:
-    """Where the file of a `weights` setting lies; fetches it when it must."""
-    if weights == "kitchen":
-        return KITCHEN
-    if weights == "kinetics400":
-        return _fetch(KINETICS400)
-    if not Path(weights).is_file():
-        raise UserError(f"weights: {weights} is no file; give kitchen, kinetics400 or a path to a .pth or .safetensors")
-    return Path(weights)
-
-
 def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """A state dict and its preprocessing (Kinetics' where the file does not say)."""
     from safetensors import safe_open
@@ -203,24 +188,3 @@ def _preprocessing(given: Any) -> dict[str, Any]:
     ):
         raise ValueError(f"its preprocessing should be size, mean, std and perhaps frames, but is {str(given)[:100]}")
     return stated
-
-
-def _fetch(url: str) -> Path:
-    """The file of this address in the cache folder, downloaded when it is not there; its hash is in its name."""
-    name = url.rsplit("/", 1)[1]
-    prefix = name.rsplit("-", 1)[1].split(".")[0]
-    path = Path(os.environ.get("VIDEOBERT_CACHE") or Path.home() / ".cache" / "videobert") / name
-    if not path.exists():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(url, str(path), hash_prefix=prefix)
-        except (OSError, RuntimeError) as error:
-            raise UserError(
-                f"the weights {name} could not be fetched ({error}); "
-                f"download {url} elsewhere and put it into {path.parent} (or set VIDEOBERT_CACHE to its folder)"
-            ) from None
-    with open(path, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if not found.startswith(prefix):
-        raise UserError(f"{path} is damaged (SHA-256 {found[:8]}..., not {prefix}...); delete it and run again")
-    return path

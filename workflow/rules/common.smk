@@ -1,6 +1,7 @@
 # What all rules share: the checked configuration, the shards, the files.
 
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -13,12 +14,13 @@ if (CHECKOUT / "videobert").is_dir():
 from videobert import config as configuration
 from videobert.data.local_files import LocalFiles
 from videobert.data.manifest import captions_digest, digest, local_files, plan, shards, sources_digest
-from videobert.data.splits import check_split, moved
+from videobert.data.splits import moved
 from videobert.data.schemas import CORPUS_LEDGER, DETAILS, IDS, MANIFEST, names
 from videobert.errors import UserError
 from videobert.layout import SHARDED, Layout
 from videobert.model.settings import PretrainSettings
-from videobert.pipeline import STAGES, version
+from videobert.pipeline import version
+from videobert.preflight import Preflight
 from videobert.process import acquire_lock, prepare_jobs
 from videobert.stages.retry import retried
 from videobert.upgrade import UPGRADING, refuse_older
@@ -66,6 +68,8 @@ if CONFIG.upstream:
         place = f"made in {CONFIG.results}: {reason}" if reason else f"taken from {CONFIG.upstream}"
         print(f"{stage}: {place}", file=sys.stderr)
 
+PREFLIGHT = Preflight(CONFIG, PLAN[0], FILES)
+
 
 wildcard_constraints:
     shard=r"\d+",
@@ -104,7 +108,7 @@ def execution(stage):
 
     def flags(wildcards, threads):
         hold_lock()
-        need_videos(stage)
+        look_ahead(stage)
         return configuration.untracked(CONFIG, stage)
 
     return flags
@@ -115,13 +119,20 @@ def retries(stage):
     return lambda wildcards: retried(OWN, stage, wildcards.shard)
 
 
-def need_videos(stage):
-    """Before the first job: that there will be videos to learn from, and others to be tested on, for the stages that are planned."""
-    is_task = STAGES[stage][0].startswith("evaluation.") and stage != "evaluate"
-    split = "test" if is_task else "train" if stage == "codebook" else None
+def look_ahead(stage):
+    """Checks before the first job what a planned stage needs: videos in its split, names, sizes."""
+    if workflow.is_main_process:
+        try:
+            PREFLIGHT.check(stage)
+        except UserError as error:
+            sys.exit(str(error))
+
+
+def start():
+    """Before the first job: what the stages that are about to run need of this machine. (Not called in a module.)"""
+    planned_stages = {re.sub("_(shard|ledger)$", "", job.rule.name) for job in workflow.dag.needrun_jobs()}
     try:
-        if split:
-            check_split(PLAN[0], split)
+        PREFLIGHT.start(planned_stages)
     except UserError as error:
         sys.exit(str(error))
 
@@ -131,6 +142,8 @@ def print_summary():
     summary = Path(OWN.summary)
     if summary.exists() and summary.stat().st_mtime >= BEGAN:
         print(summary.read_text(encoding="utf-8"), file=sys.stderr)
+    elif notice := PREFLIGHT.kitchen_notice():
+        print(f"warning: {notice}", file=sys.stderr)
 
 
 LOCKS = []

@@ -1,0 +1,173 @@
+"""What can be known before the first job is checked before the first job.
+
+`check` is called for each stage when the jobs are planned, a dry run's too; `start` when they are about to run.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from videobert.config import part
+from videobert.data.manifest import local_path
+from videobert.data.provenance import read_provenance, read_table
+from videobert.data.splits import check_split
+from videobert.data.video_names import names_of
+from videobert.errors import Status, UserError
+from videobert.evaluation.steps import matched, read_steps
+from videobert.layout import Layout
+from videobert.media.probing import total_duration
+from videobert.pipeline import STAGES
+from videobert.speech.weights import check_name
+from videobert.speech.whisper import ENGINES
+from videobert.stages.codebook import CodebookSettings, check_words
+from videobert.vision.s3d_weights import kitchen_notice
+from videobert.weights import needed
+
+ANNOTATED = ("zero_shot", "probe", "captioning", "scaling", "retrieval")
+SMALL_DISK = 5e9  # bytes
+
+
+class Preflight:
+    """The checks of one run.
+
+    Args:
+        config: the checked configuration.
+        rows: the manifest's rows, with `listed_id`.
+        layout: where the run's files are.
+    """
+
+    def __init__(self, config: Any, rows: list[dict[str, Any]], layout: Layout) -> None:
+        self.config, self.rows, self.layout = config, rows, layout
+        self.checked: set[str] = set()
+
+    def check(self, stage: str) -> None:
+        """Checks what a planned stage needs, once. Raises UserError."""
+        is_task = STAGES[stage][0].startswith("evaluation.") and stage != "evaluate"
+        own = self.config.evaluate.annotations not in (None, "kitchen")
+        checks = {
+            self._test_split: is_task,
+            self._train_split: stage == "codebook",
+            self._annotations: own and stage in ANNOTATED,
+            self._speech: stage == "transcribe",
+            self._s3d: stage == "features",
+            self._codebook: stage == "codebook",
+        }
+        for one, wanted in checks.items():
+            if wanted and one.__name__ not in self.checked:
+                self.checked.add(one.__name__)
+                one()
+
+    def start(self, stages: set[str]) -> None:
+        """Checks what the stages that are about to run need of this machine. Raises UserError."""
+        kitchen = any(row["source"].startswith("kitchen:") for row in self.rows)
+        if "download" in stages and kitchen and not find_spec("hibari"):
+            raise UserError("corpus.videos has kitchen videos: pip install 'videobert[kitchen]' brings their voice")
+        free = shutil.disk_usage(Path(self.config.results).resolve().parent).free
+        if "download" in stages and free < SMALL_DISK:
+            print(
+                f"{self.config.results}: {free / 1e9:.1f} GB free. An hour of video takes about 1 GB: see docs/costs.md",
+                file=sys.stderr,
+            )
+        if needed(self.config, sorted(stages)):
+            _fetch_weights(self.config, stages)
+
+    def kitchen_notice(self) -> str:
+        """What must be said of S3D's weights for these videos; "" when nothing."""
+        kitchen = sum(row["source"].startswith("kitchen:") for row in self.rows)
+        return kitchen_notice(self.config.features.weights, len(self.rows), kitchen)
+
+    def _test_split(self) -> None:
+        check_split(self.rows, "test")
+
+    def _train_split(self) -> None:
+        check_split(self.rows, "train")
+
+    def _annotations(self) -> None:
+        """Columns, ids and splits of a user's table of steps."""
+        annotations = self.config.evaluate.annotations
+        where = f"evaluate.annotations: {annotations}"
+        own = {row["video_id"]: row["listed_id"] for row in self.rows if row["listed_id"]}
+        steps = matched(read_steps([Path(annotations)], annotations), names_of(self.rows, own), where)
+        split = {row["video_id"]: row["split"] for row in self.rows}
+        if not any(step.video_id in split for step in steps):
+            raise UserError(
+                f"{where} names no video of the list: its video_id is the list's id, the manifest's video_id or the source"
+            )
+        if not any(split.get(step.video_id) == "test" for step in steps):
+            raise UserError(
+                f"{where} has no step of a test video: annotate some, or give videos that it names the split test "
+                "(column split of the list)"
+            )
+        if "captioning" in self.config.evaluate.tasks and not any(step.sentence for step in steps):
+            print(f"{where} has no column sentence, so captioning is not measured", file=sys.stderr)
+
+    def _speech(self) -> None:
+        if self.config.transcribe.engine in ENGINES:
+            check_name(self.config.transcribe.model, ENGINES[self.config.transcribe.engine].sizes)
+
+    def _s3d(self) -> None:
+        if notice := self.kitchen_notice():
+            print(f"warning: {notice}", file=sys.stderr)
+
+    def _codebook(self) -> None:
+        """Whether the train videos can give as many clips as the codebook has words, where their lengths are known."""
+        settings = part(self.config, CodebookSettings)
+        if self._is_made(settings):
+            return
+        clip = self.config.features.clip_frames / self.config.frames.fps
+        seconds = self._train_seconds(settings.branching**settings.depth * clip)
+        if seconds is not None:
+            check_words(int(seconds / clip), settings)
+
+    def _is_made(self, settings: CodebookSettings) -> bool:
+        """Whether there is a codebook of this size: then it is known to fit."""
+        statistics = Path(self.layout.statistics)
+        made = read_provenance(statistics).get("settings", {}) if statistics.exists() else {}
+        return all(made.get(name) == getattr(settings, name) for name in ("branching", "depth"))
+
+    def _train_seconds(self, enough: float) -> float | None:
+        """Length of all train videos, or of so many that it is enough; None when one is not known before the download."""
+        train = [row for row in self.rows if row["split"] == "train"]
+        known, total = self._downloaded(), 0.0
+        files = []
+        for row in train:
+            if row["video_id"] in known:
+                total += known[row["video_id"]]
+            elif row["source"].startswith("kitchen:"):
+                total += _kitchen_seconds(row["source"])
+            elif path := local_path(row["source"]):
+                files.append(path)
+            else:
+                return None
+            if total >= enough:
+                return total
+        rest = total_duration(files, enough - total)
+        return None if rest is None else total + rest
+
+    def _downloaded(self) -> dict[str, float]:
+        """Lengths by video id, as far as videos were downloaded; a lost one has none."""
+        ledgers = {Path(self.layout.shard_ledger("download", shard)) for shard in {row["shard"] for row in self.rows}}
+        return {
+            row["video_id"]: (row["duration"] or 0.0) if row["status"] == Status.OK else 0.0
+            for ledger in ledgers
+            if ledger.exists()
+            for row in read_table(ledger, ["video_id", "status", "duration"]).to_pylist()
+        }
+
+
+def _kitchen_seconds(source: str) -> float:
+    from videobert.kitchen.script import script
+
+    return script(int(source.removeprefix("kitchen:"))).duration
+
+
+def _fetch_weights(config: Any, stages: set[str]) -> None:
+    """In a process of its own: it imports torch, and takes memory that the workflow would keep for days."""
+    command = [sys.executable, "-m", "videobert", "weights", "/dev/stdin", "--stages", json.dumps(sorted(stages))]
+    done = subprocess.run(command, input=json.dumps(config.model_dump()), text=True)
+    if done.returncode:
+        raise UserError("nothing was run: the weights that the configuration names must be there first (see above)")

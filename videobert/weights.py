@@ -1,0 +1,111 @@
+"""Pretrained weights: fetched and looked at before the first job, since a run of days must not end on a name.
+
+`videobert weights --configfile mine.yaml` does the same by hand, on the node of a cluster that reaches the network.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from videobert.config import check
+from videobert.errors import UserError
+from videobert.speech.weights import on_this_machine
+from videobert.speech.whisper import ENGINES
+
+
+def weights(configfile: Path, stages: list[str] | None = None) -> None:
+    """Fetch the pretrained weights that a configuration names, and check that they can be loaded.
+
+    videobert weights mine.yaml
+
+    Args:
+        configfile: the configuration (YAML); /dev/stdin reads it from a pipe.
+        stages: only those of these stages; none: of all.
+    """
+    import yaml
+
+    config = check(yaml.safe_load(configfile.read_text(encoding="utf-8")) or {})
+    wanted = needed(config, stages or list(_LOADERS))
+    missing = []
+    for name, load in wanted.items():
+        print(f"weights: {name}", file=sys.stderr)
+        try:
+            load()
+        except UserError as error:
+            missing.append(str(error))
+    if missing:
+        raise UserError("\n".join(missing))
+    if not wanted:
+        print("weights: all that this configuration names is installed already", file=sys.stderr)
+
+
+def needed(config: Any, stages: list[str]) -> dict[str, Callable[[], object]]:
+    """Setting and value -> a function that fetches and loads these weights, for what did not come with the packages."""
+    found: dict[str, Callable[[], object]] = {}
+    for stage in stages:
+        found |= _LOADERS[stage](config) if stage in _LOADERS else {}
+    return found
+
+
+def _transcribe(config: Any) -> dict[str, Callable[[], object]]:
+    engine, model = config.transcribe.engine, config.transcribe.model
+    if engine == "captions" or on_this_machine(model):
+        return {}
+    return {f"transcribe.model: {model}": lambda: ENGINES[engine].find_weights(model)}
+
+
+def _features(config: Any) -> dict[str, Callable[[], object]]:
+    def load() -> object:
+        from videobert.vision.s3d import load
+
+        return load(config.features.weights)
+
+    return {} if config.features.weights == "kitchen" else {f"features.weights: {config.features.weights}": load}
+
+
+def _vocabulary(config: Any) -> dict[str, Callable[[], object]]:
+    name = config.vocabulary.tokenizer
+
+    def load() -> object:
+        from videobert.model.tokenizer import pretrained
+
+        return pretrained(name)
+
+    return {f"vocabulary.tokenizer: {name}": load} if name else {}
+
+
+def _pretrain(config: Any) -> dict[str, Callable[[], object]]:
+    name, longest = config.pretrain.initial_model, config.pretrain.max_length
+
+    def load() -> None:
+        bert = _bert(name, f"pretrain.initial_model: {name}", "null starts from nothing")
+        if bert.config.max_position_embeddings < longest:
+            raise UserError(
+                f"pretrain.max_length is {longest}, but {name} knows {bert.config.max_position_embeddings} positions: "
+                "set max_length to that at most"
+            )
+
+    return {f"pretrain.initial_model: {name}": load} if name else {}
+
+
+def _zero_shot(config: Any) -> dict[str, Callable[[], object]]:
+    name = config.zero_shot.text_model
+    if not name:
+        return {}
+    return {f"zero_shot.text_model: {name}": lambda: _bert(name, f"zero_shot.text_model: {name}", "null leaves it out")}
+
+
+def _bert(name: str, where: str, otherwise: str) -> Any:
+    from videobert.model.initial_model import load
+
+    return load(name, where, otherwise)[0]
+
+
+_LOADERS: dict[str, Callable[[Any], dict[str, Callable[[], object]]]] = {
+    "transcribe": _transcribe,
+    "features": _features,
+    "vocabulary": _vocabulary,
+    "pretrain": _pretrain,
+    "zero_shot": _zero_shot,
+}
