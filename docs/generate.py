@@ -16,12 +16,10 @@ from videobert.cli import parts
 from videobert.data.schemas import INDEXED, SEGMENTS, Columns, File, files
 from videobert.errors import Status
 from videobert.layout import Layout
-from videobert.pipeline import RECORDS, STAGES, TOOLS, function
+from videobert.pipeline import READS, RECORDS, STAGES, TASKS, TOOLS, function
 from videobert.settings import Files, Inputs
-from videobert.upstream import READS
 
 DOCS = Path(__file__).parent
-TASKS = [name for name, (module, _) in STAGES.items() if module.startswith("evaluation.") and name != "evaluate"]
 
 
 def pages() -> dict[str, str]:

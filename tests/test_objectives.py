@@ -27,7 +27,11 @@ def seen(seeing, tmp_path_factory):
 def test_each_modality_helps_the_other(measured, seen):
     """The differences are 0.17 and 0.22 of some 200 words."""
     text, video = (json.loads(path.read_text(encoding="utf-8"))["summary"]["masked"] for path in (measured, seen))
-    assert set(text) == {"text_given_video", "text_alone", "video_given_text", "video_alone"}
+    names = {"text_given_video", "text_alone", "video_given_text", "video_alone"}
+    assert set(text) == names | {f"{name}_interval" for name in names}
+    for name in names:
+        low, high = text[f"{name}_interval"]
+        assert low <= text[name] <= high and high - low > 0.01
     assert text["text_given_video"] > text["text_alone"] + 0.05
     assert video["video_given_text"] > video["video_alone"] + 0.08
 

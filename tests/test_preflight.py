@@ -122,6 +122,7 @@ def test_what_came_with_the_packages_needs_no_fetching():
         "transcribe": {"model": "tiny.en"},
         "features": {"weights": "kitchen"},
         "vocabulary": {"tokenizer": None},
+        "pretrain": {"initial_model": None},
     }
     stages = ["transcribe", "features", "vocabulary", "pretrain", "zero_shot", "report"]
     assert needed(check(kitchen), stages) == {}

@@ -41,9 +41,8 @@ from videobert.data.schemas import (
 from videobert.errors import UserError
 from videobert.evaluation.task import TaskName
 from videobert.layout import Layout
-from videobert.pipeline import STAGES
+from videobert.pipeline import READS, STAGES
 from videobert.speech.sentences import DROPPED
-from videobert.upstream import READS
 
 # What a job leaves for the next one of its kind, or Snakemake: not for readers.
 OURS = [r"download/\d+/\.(written|retried)", r".*\.snakemake_timestamp"]

@@ -22,7 +22,7 @@ from videobert.evaluation.scaling import ScalingSettings
 from videobert.evaluation.task import EvaluateExecution, EvaluateSettings
 from videobert.evaluation.zero_shot import ZeroShotSettings
 from videobert.model.settings import CaptioningSettings, PretrainExecution, PretrainSettings
-from videobert.pipeline import function
+from videobert.pipeline import READS, STAGES, TASKS, below, function
 from videobert.report.page import ReportSettings
 from videobert.settings import Execution, Settings, Text, explain, in_words
 from videobert.stages.codebook import CodebookExecution, CodebookSettings
@@ -177,9 +177,16 @@ def tracked(config: "Config", stage: str) -> str:
     return flags(_values(config, stage, Settings, exclude_defaults=True))
 
 
-def untracked(config: "Config", stage: str) -> str:
-    """The flags of a stage's command that say how it is executed: a change of them makes nothing out of date."""
-    return flags(_values(config, stage, Execution, exclude_defaults=True))
+def untracked(config: "Config", stage: str, threads: int) -> str:
+    """The flags of a stage's command that say how it is executed: a change of them makes nothing out of date.
+
+    A stage that has threads gets no more than `threads`, which is what Snakemake gives its job: with --cores 1, one.
+    """
+    values = _values(config, stage, Execution)
+    if "threads" in values:
+        values["threads"] = min(values["threads"], threads)
+    defaults = _values(Config(), stage, Execution)
+    return flags({name: value for name, value in values.items() if value != defaults[name]})
 
 
 def own_values(config: "Config", stage: str) -> dict[str, Any]:
@@ -244,6 +251,8 @@ def config_as_yaml(kitchen: bool = False) -> str:
         lines += [*_comment(class_.__doc__ or "", ""), f"{name}:"]
         for key, schema in class_.model_json_schema()["properties"].items():
             text = f"{' '.join(schema.get('description', '').split())} ({in_words(schema)})"
+            if any(key in own.model_fields for own in SECTIONS[name] if issubclass(own, Execution)):
+                text += " A change reruns nothing."
             lines += [*_comment(text, "  "), _line(key, values[name][key], "  ")]
         lines.append("")
     return "\n".join(lines).rstrip("\n") + "\n"
@@ -258,10 +267,22 @@ def settings_as_markdown() -> str:
     for name, classes in SECTIONS.items():
         lines += [f"## {name}", "", " ".join((classes[0].__doc__ or "").split()), ""]
         for class_ in classes:
-            if issubclass(class_, Execution):
-                lines += ["How it is executed; a change reruns nothing:", ""]
-            lines += [*_rows(class_.model_json_schema()["properties"], class_().model_dump()), ""]
+            lines += [_reruns(class_), "", *_rows(class_.model_json_schema()["properties"], class_().model_dump()), ""]
     return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _reruns(class_: type[BaseModel]) -> str:
+    """What a change of these keys makes Snakemake run again."""
+    if issubclass(class_, Execution):
+        return "How it is executed. A change reruns nothing:"
+    users = {stage for stage in STAGES if any(issubclass(class_, used) for used in parts(function(stage)).values())}
+    stages = below(users)
+    measuring = [stage for stage in stages if stage in TASKS]
+    tasks = ["all tasks of the evaluation"] if len(measuring) == len(TASKS) else [f"`{stage}`" for stage in measuring]
+    last = [f"`{stage}`" for stage in ("evaluate", "report") if stage in stages]
+    found = [f"`{stage}`" for stage in stages if stage in READS] + tasks + last
+    most = "at most " if class_ is CorpusSettings else ""  # a new row makes a new shard alone
+    return f"A change reruns {most}{', '.join(found[:-1])}{' and ' if found[1:] else ''}{found[-1]}:"
 
 
 REFERENCE = """All keys of the configuration, made from the settings classes by `videobert config --reference`. Defaults are

@@ -31,6 +31,10 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
+# A video without speech is not lost: it serves the objectives of video alone.
+SILENT = (Status.NO_AUDIO, Status.NO_SPEECH)
+
+
 class UserError(Exception):
     """Stops the command with one line: what is wrong, where, and what would mend it."""
 

@@ -26,6 +26,7 @@ STAGES = {
     "evaluate": ("evaluation.evaluate", "merge the figures of the tasks"),
     "report": ("report.page", "gather everything in one HTML page"),
 }
+TASKS = tuple(name for name, (module, _) in STAGES.items() if module.startswith("evaluation.") and name != "evaluate")
 # What the workflow writes down beside the stages, in the environment of corpus.
 RECORDS = {
     "corpus_ids": ("stages.corpus", "write down the list's own ids, for tables that name videos by them"),
@@ -47,6 +48,28 @@ TOOLS = {
     "workflow": ("workflow", "print where the Snakefile lies"),
     "config": ("config", "print a configuration with every setting, explained"),
 }
+# What each stage up to the model reads, in the order of the pipeline.
+READS: dict[str, tuple[str, ...]] = {
+    "corpus": (),
+    "download": ("corpus",),
+    "transcribe": ("download",),
+    "frames": ("download",),
+    "features": ("frames",),
+    "codebook": ("features",),
+    "vocabulary": ("transcribe",),
+    "tokens": ("transcribe", "features", "codebook", "vocabulary"),
+    "pretrain": ("tokens", "codebook", "vocabulary", "features", "frames"),
+}
+
+
+def below(stages: set[str]) -> list[str]:
+    """These stages and all that read them, directly or through others, in the order of the pipeline."""
+    found: set[str] = set()
+    measuring = dict.fromkeys(TASKS, ("pretrain",)) | {"evaluate": TASKS, "report": ("evaluate",)}
+    for stage, reads in (READS | measuring).items():
+        if stage in stages or found & {*reads}:
+            found.add(stage)
+    return [stage for stage in STAGES if stage in found]
 
 
 def function(name: str) -> Callable[..., None]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from videobert.config import part
+from videobert.data.kitchen_notice import kitchen_notice
 from videobert.data.manifest import local_path
 from videobert.data.provenance import read_provenance, read_table
 from videobert.data.splits import check_split
@@ -20,11 +21,10 @@ from videobert.errors import Status, UserError
 from videobert.evaluation.steps import matched, read_steps
 from videobert.layout import Layout
 from videobert.media.probing import total_duration
-from videobert.pipeline import STAGES
+from videobert.pipeline import TASKS
 from videobert.speech.weights import check_name
 from videobert.speech.whisper import ENGINES
 from videobert.stages.codebook import CodebookSettings, check_words
-from videobert.vision.s3d_weights import kitchen_notice
 from videobert.weights import needed
 
 ANNOTATED = ("zero_shot", "probe", "captioning", "scaling", "retrieval")
@@ -46,10 +46,9 @@ class Preflight:
 
     def check(self, stage: str) -> None:
         """Checks what a planned stage needs, once. Raises UserError."""
-        is_task = STAGES[stage][0].startswith("evaluation.") and stage != "evaluate"
         own = self.config.evaluate.annotations not in (None, "kitchen")
         checks = {
-            self._test_split: is_task,
+            self._test_split: stage in TASKS,
             self._train_split: stage == "codebook",
             self._annotations: own and stage in ANNOTATED,
             self._speech: stage == "transcribe",

@@ -23,9 +23,10 @@ from videobert.data.provenance import FORMAT, OLD_KEY, DamagedFile, read_provena
 from videobert.data.schemas import SHA256, SIZE, arrow_type
 from videobert.errors import Status, UserError
 from videobert.layout import SHARDED, Layout, ModelFolder
+from videobert.pipeline import READS
 from videobert.process import acquire_lock
 from videobert.stages.download import write_steps
-from videobert.upstream import READS, difference, list_changed, own_settings
+from videobert.upstream import difference, list_changed, own_settings
 from videobert.workflow import snakefile
 
 # Set for the Snakemake that the upgrade itself starts: it neither refuses the folder nor waits for its lock.

@@ -14,22 +14,10 @@ from videobert.data.provenance import read_provenance, read_table
 from videobert.data.schemas import MANIFEST, names
 from videobert.errors import UserError
 from videobert.layout import Layout
-from videobert.pipeline import version
+from videobert.pipeline import READS, version
 from videobert.web.options import DownloadExecution
 
 SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
-# What each stage reads, in the order of the pipeline.
-READS = {
-    "corpus": (),
-    "download": ("corpus",),
-    "transcribe": ("download",),
-    "frames": ("download",),
-    "features": ("frames",),
-    "codebook": ("features",),
-    "vocabulary": ("transcribe",),
-    "tokens": ("transcribe", "features", "codebook", "vocabulary"),
-    "pretrain": ("tokens", "codebook", "vocabulary", "features", "frames"),
-}
 
 
 def shared_stages(config: Any, shards: list[str]) -> dict[str, str]:

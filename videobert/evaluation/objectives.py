@@ -27,7 +27,7 @@ from videobert.model.processing_videobert import Ids, shorten
 from videobert.model.sequences import Segments
 from videobert.settings import PositiveShare, Settings
 
-VERSION = 1
+VERSION = 2
 
 
 class ObjectivesSettings(Settings):
@@ -58,12 +58,19 @@ def objectives(
         "video_given_text": (texts, videos, 1),
         "video_alone": ([none] * len(pairs), videos, 1),
     }
+    groups = segments.group[pairs]
     masked = {
-        name: _masked(predictor, *question, settings.mask_probability, seed) for name, question in questions.items()
+        name: _masked(predictor, *question, settings.mask_probability, groups, seed)
+        for name, question in questions.items()
     }
     alignment = _alignment(predictor, segments, pairs, seed)
     summary = {
-        "masked": {name: result["accuracy"] for name, result in masked.items()},
+        "masked": {
+            key.replace("accuracy", name): result[key]
+            for name, result in masked.items()
+            for key in ("accuracy", "accuracy_interval", "no_interval")
+            if key in result
+        },
         "alignment": {
             name: alignment[name] for name in ("accuracy", "accuracy_interval", "no_interval") if name in alignment
         },
@@ -73,9 +80,16 @@ def objectives(
 
 
 def _masked(
-    predictor: Predictor, texts: Sequence[Ids], videos: Sequence[Ids], type_: int, probability: float, seed: int
+    predictor: Predictor,
+    texts: Sequence[Ids],
+    videos: Sequence[Ids],
+    type_: int,
+    probability: float,
+    groups: npt.NDArray[np.integer],
+    seed: int,
 ) -> dict[str, Any]:
-    """Top-1 accuracy at masks in one modality. The masks depend on seed and row only: with or without the other."""
+    """Top-1 accuracy at masks in one modality, `groups` (rows,) being the videos. The masks depend on seed and row only: with or
+    without the other."""
     sequences, truths = [], []
     for row, (text, video) in enumerate(zip(texts, videos, strict=True)):
         # Cut before masking, as a pair, so that a long row asks the same question with and without its partner.
@@ -89,8 +103,14 @@ def _masked(
         sequences.append(predictor.sequence(hidden, video) if type_ == 0 else predictor.sequence(text, hidden))
     answers = predictor.log_probabilities(sequences, type_)
     found = [answer.argmax(-1) == truth for answer, truth in zip(answers, truths, strict=True)]
-    right = np.concatenate(found) if found else np.empty(0, bool)
-    return {"accuracy": float(right.mean()) if len(right) else None, "count": len(right)}
+    if not found:
+        return {"accuracy": None, "count": 0}
+    right, videos_of_masks = np.concatenate(found), np.repeat(groups, [len(row) for row in found])
+    return {
+        "accuracy": float(right.mean()),
+        **bounds("accuracy_interval", videos_of_masks, partial(interval, right.astype(float), videos_of_masks, seed)),
+        "count": len(right),
+    }
 
 
 def _alignment(predictor: Predictor, segments: Segments, pairs: npt.NDArray[np.intp], seed: int) -> dict[str, Any]:

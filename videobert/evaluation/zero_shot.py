@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     import torch
 
 VERSION = 3
+GUESSES = 50  # sentences that are guessed at where there are no annotations
 
 
 class ZeroShotSettings(Settings):
@@ -85,7 +86,8 @@ def zero_shot(
         used["text_model"] = Path(settings.text_model).resolve().name
     if shared.annotations is None:
         provenance = task.provenance("zero_shot", VERSION, used)
-        return write_task(outputs.figures, provenance, {"zero_shot": {"skipped": NO_TRUTH}}, {})
+        guesses = {"guesses": _guesses(task, settings.templates[0])}
+        return write_task(outputs.figures, provenance, {"zero_shot": {"skipped": NO_TRUTH}}, guesses)
     bert = TextBert(settings.text_model, execution.batch_size, task.predictor.device) if settings.text_model else None
     question = _question(task, shared.seed)
     ranks = _rankings(question, task.predictor, settings.templates[0])
@@ -211,6 +213,29 @@ def _predictions(question: _Question, ranks: dict[str, Ranked]) -> list[dict[str
             **{name: {label: ranked[index][:TOP] for label, ranked in ranks[name].items()} for name in ranks},
         }
         for index, step in enumerate(question.steps)
+    ]
+
+
+def _guesses(task: Task, template: str) -> list[dict[str, Any]]:
+    """The template's two masks filled for sentences of test videos, from the whole vocabulary: where nothing is annotated, they
+    can be looked at, if not measured."""
+    both = task.test.paired & (np.diff(task.test.text_offsets) > 0) & (np.diff(task.test.video_offsets) > 0)
+    rows = np.flatnonzero(both)
+    rows = rows[np.linspace(0, len(rows) - 1, min(GUESSES, len(rows))).round().astype(int)]
+    predictor = task.predictor
+    words, offset = predictor.masked(template), np.int64(predictor.vocabulary.vocab_size)
+    sequences = [predictor.sequence(words, task.test.video_of(row) + offset) for row in rows]
+    answers = predictor.log_probabilities(sequences, 0)
+    return [
+        {
+            "video_id": task.test.videos[task.test.group[row]],
+            "start": float(task.test.start[row]),
+            "end": float(task.test.end[row]),
+            "cross_modal": {
+                part: predictor.best_words(mask, TOP) for part, mask in zip(("verb", "object"), answer, strict=True)
+            },
+        }
+        for row, answer in zip(rows, answers, strict=True)
     ]
 
 

@@ -8,6 +8,7 @@ and the stage pretrain takes the card of an earlier model away.
 from pathlib import Path
 from typing import Any
 
+from videobert.data.kitchen_notice import kitchen_notice
 from videobert.data.provenance import atomic, read_json, sha256
 from videobert.layout import ModelFolder
 
@@ -26,7 +27,7 @@ def write_card(model: ModelFolder, metrics: dict[str, Any], licenses: list[str],
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     training, provenance = read_json(Path(model.training)), read_json(Path(model.provenance))["provenance"]
-    corpus = training["corpus"]
+    corpus, how = training["corpus"], read_json(Path(model.preprocessing))
     kitchen = corpus["kitchen_videos"] == corpus["videos"]
     environment = Environment(
         loader=PackageLoader("videobert.model"), undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False
@@ -34,13 +35,14 @@ def write_card(model: ModelFolder, metrics: dict[str, Any], licenses: list[str],
     text = environment.get_template("card.md.jinja").render(
         license="apache-2.0" if kitchen else "other",
         kitchen=kitchen,
+        notice=kitchen_notice(how["weights"], corpus["videos"], corpus["kitchen_videos"]),
         corpus=corpus,
         licenses=licenses,
         settings=provenance["settings"],
         steps=provenance["settings"]["max_steps"],
         loss=training["curve"][-1]["loss"] if training["curve"] else "none was noted",
         config=read_json(Path(model.config)),
-        how=read_json(Path(model.preprocessing)),
+        how=how,
         tables=[_table(name, figures) for name, figures in metrics.items()],
         sha256=sha256(Path(model.weights)),
     )

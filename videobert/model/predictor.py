@@ -120,6 +120,13 @@ class Predictor:
                     answers.append(head(hidden[where]).float().log_softmax(-1).cpu().numpy())
         return answers
 
+    def best_words(self, answer: npt.NDArray[np.floating], top: int) -> list[tuple[str, float]]:
+        """The `top` word pieces of a mask's log-probabilities (V,), best first, with probabilities; special tokens left out."""
+        choices = self.vocabulary.choices()[0]
+        best = choices[np.argsort(-answer[choices], kind="stable")[:top]]
+        name = self.tokenizer.id_to_token
+        return [(name(int(id_)) or "[UNK]", float(np.exp(answer[id_]))) for id_ in best]
+
     def alignments(self, sequences: Sequence[tuple[Ids, Ids]]) -> npt.NDArray[np.float32]:
         """For each sequence, the score that text and video belong together (positive: yes)."""
         return np.concatenate([output.alignment_logits.float().cpu().numpy() for _, output in self.read(sequences)])

@@ -22,12 +22,12 @@ def zero_shot_section(figures: dict[str, Any] | None, details: dict[str, Any]) -
     tables = [{"name": "This model", **table(rows, ACCURACIES)}]
     parts = {
         f"{row}_{part}": f"{CONDITIONS[row][0]}: {name}"
-        for part, name in (("seen", "verb and object together"), ("held_out", "never together"))
+        for part, name in (("seen", "pair in train steps"), ("held_out", "pair never in train steps"))
         for row in ("cross_modal", "s3d_supervised")
     }
     rows = [(f"{name} ({figures[key]['count']:,})", figures[key], "") for key, name in parts.items() if key in figures]
     if rows:
-        tables.append({"name": "By what training showed", **table(rows, ACCURACIES)})
+        tables.append({"name": "By whether train videos show the verb with the object", **table(rows, ACCURACIES)})
     wordings = [
         (CONDITIONS[key][0], figures[key]["templates"]) for key in CONDITIONS if "templates" in figures.get(key, {})
     ]

@@ -11,10 +11,11 @@ from typing import Any
 from videobert.data.provenance import sha256
 from videobert.errors import UserError
 from videobert.layout import Layout
+from videobert.pipeline import TASKS
 from videobert.report.accuracies import probe_section, scaling_section, zero_shot_section
 from videobert.report.forecasts import forecasting_section
 from videobert.report.headlines import score
-from videobert.report.labels import CAPTION_SCORES, CAPTIONERS, PAPER_CAPTIONING, RANKS, SEARCHES, TASKS
+from videobert.report.labels import CAPTION_SCORES, CAPTIONERS, PAPER_CAPTIONING, RANKS, SEARCHES
 from videobert.report.parts import (
     STYLE,
     Films,
@@ -26,6 +27,7 @@ from videobert.report.parts import (
 )
 
 CAPTIONS_SHOWN = 4
+STAGES = ("first_stage", "cross_encoder")  # of retrieval
 
 
 def measured(layout: Layout) -> list[str]:
@@ -60,7 +62,7 @@ def gather(layout: Layout, shard_of: dict[str, str], titles: dict[str, str], exa
     with matplotlib.rc_context(STYLE):
         return {
             "metrics": metrics,
-            "predictions": details["zero_shot"].get("predictions", []),
+            "predictions": details["zero_shot"].get("predictions") or details["zero_shot"].get("guesses", []),
             "zero_shot": zero_shot_section(metrics.get("zero_shot"), details["zero_shot"]),
             "objectives": _objectives(metrics),
             "probe": probe_section(metrics.get("probe"), details["probe"]),
@@ -133,7 +135,13 @@ def _retrieval(figures: dict[str, Any] | None) -> dict[str, Any] | None:
             count = part["first_stage"]["count"]
             tables.append({"name": name, "count": count, **table(rows, RANKS, {"median_rank": rank})})
     candidates = {part["cross_encoder"]["candidates"] for part in figures.values() if "cross_encoder" in part}
-    return {"tables": tables, "candidates": max(candidates, default=None)}
+    first, second = ([part[stage]["r1"] for part in figures.values() if "cross_encoder" in part] for stage in STAGES)
+    return {
+        "tables": tables,
+        "candidates": max(candidates, default=None),
+        "lowered": sum(below < above for above, below in zip(first, second)),
+        "reranked": len(first),
+    }
 
 
 # Captioning -----------------------------------------------------------------------------------------------------------

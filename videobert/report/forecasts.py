@@ -48,13 +48,14 @@ def forecasting_section(
 
 
 def _distance_plot(figures: dict[str, Any]) -> "Markup | None":
-    """How accuracy falls with the distance, for the model and what needs no model; None for a distance of one clip."""
+    """How accuracy falls with the distance, for the model and what needs no model; None for a distance of one clip, and
+    where all are right, as the first five of five visual words are."""
     curves = [
         (name, [100 * value for value in figures[key]["top5_by_distance"]], colour)
         for key, (name, colour) in FORECASTERS.items()
         if "top5_by_distance" in figures.get(key, {})
     ]
-    if not curves or len(curves[0][1]) < 2:
+    if not curves or len(curves[0][1]) < 2 or all(min(heights) == 100 for _, heights, _ in curves):
         return None
     axes = axes_of(2.3)
     for name, heights, colour in curves:
@@ -116,7 +117,7 @@ def _text_examples(examples: list[dict[str, Any]], films: Films) -> list[dict[st
 
 
 def _mark(right: bool, share: float) -> str:
-    return f"{'✓ ' if right else ''}{percent(share, 0)}"
+    return f"{'✓ same visual word, ' if right else ''}{percent(share, 0)}"
 
 
 def _with_pictures(examples: list[dict[str, Any]], films: Films) -> list[dict[str, Any]]:

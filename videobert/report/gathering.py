@@ -7,8 +7,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from videobert.data.kitchen_notice import kitchen_notice
 from videobert.data.provenance import read_provenance, read_table
-from videobert.errors import Status
+from videobert.errors import SILENT, Status
 from videobert.layout import Layout
 from videobert.report import evaluation as report_evaluation
 from videobert.report.parts import evenly, moments, optional_json, optional_table, strip
@@ -88,6 +89,11 @@ def _corpus(layout: Layout, manifest: list[dict[str, Any]], shards: list[str]) -
         "videos": len(manifest),
         "trained_on": trained_on["videos"],
         "splits": {split: sum(row["split"] == split for row in manifest) for split in ("train", "validation", "test")},
+        "notice": kitchen_notice(
+            optional_json(layout.model.preprocessing).get("weights", ""),
+            len(manifest),
+            sum(row["source"].startswith("kitchen:") for row in manifest),
+        ),
         "trained_seconds": 3600 * trained_on["hours"],
         "sentences": _rows([layout.table("transcribe", shard) for shard in shards]),
         "clips": _rows([layout.table("features", shard) for shard in shards]),
@@ -150,14 +156,16 @@ def _funnel(ledgers: dict[str, "pa.Table | None"], titles: dict[str, str]) -> li
 
 
 def _step(stage: str, label: str, ok: int | None, rows: list[dict[str, Any]], titles: dict[str, str]) -> dict[str, Any]:
-    losses = [row for row in rows if row["status"] != Status.OK]
+    losses = [row for row in rows if row["status"] not in (Status.OK, *SILENT)]
+    silent = [row for row in rows if row["status"] in SILENT]
     return {
         "stage": stage,
         "label": label,
         "ok": ok,
         "lost": len(losses),
         "statuses": _counted(losses),
-        "remarks": len(rows) - len(losses),
+        "silent": len(silent),
+        "remarks": len(rows) - len(losses) - len(silent),
         "rows": [{"source": "", **row, "title": titles.get(row["video_id"], "")} for row in rows[:LOSSES_SHOWN]],
         "hidden": max(0, len(rows) - LOSSES_SHOWN),
     }
@@ -320,7 +328,11 @@ def _example(layout: Layout, shard: str, title: str, step: dict[str, Any]) -> di
         "end": step["end"],
         "text": step["text"] if "text" in step else _heard(layout, shard, step),
         "picture": strip(layout.frames_video(shard, step["video_id"]), moments(step["start"], step["end"], 4)),
-        "guesses": [(part, step[part], step["cross_modal"][part]) for part in ("verb", "object") if part in step],
+        "guesses": [
+            (part, step.get(part, ""), step["cross_modal"][part])
+            for part in ("verb", "object")
+            if part in step.get("cross_modal", {})
+        ],
     }
 
 

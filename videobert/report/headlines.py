@@ -1,44 +1,109 @@
 """The figures that tell most: cards on top of the page, and lines for the terminal."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from videobert.report.accuracies import by_share
 from videobert.report.parts import cell, number, percent
 
 
-def cards(metrics: dict[str, Any]) -> list[dict[str, Any]]:
-    """Of each task the figure that answers whether the model uses the video, with what it must be compared with."""
-    every = [
-        _card(
-            "Zero-shot verb, top-1",
-            metrics.get("zero_shot"),
-            ("cross_modal", "verb_top1"),
-            {"without video": "language_prior", "with another video": "shuffled_video", "chance": "chance"},
-        ),
-        _alignment_card(metrics.get("alignment")),
-        _masked_card(metrics.get("masked")),
-        _card(
-            "Retrieval of the video, R@5",
-            _part(metrics.get("retrieval"), "text_to_video"),
-            ("first_stage", "r5"),
-            {"asked with another sentence": "shuffled", "chance": "chance"},
-        ),
-        _card(
-            "Captions, CIDEr",
-            metrics.get("captioning"),
-            ("videobert", "cider"),
-            {"without video": "no_video", "from S3D": "s3d"},
-            score,
-        ),
-        _card(
-            "Forecast of the next clip, top-1",
-            _part(metrics.get("forecasting"), "next"),
-            ("videobert", "top1"),
-            {"the last again": "repeat_last", "what most often followed": "bigram", "chance": "chance"},
-        ),
-    ]
-    return [card for card in every if card]
+def score(value: float | None) -> str:
+    """A score that is no share: 0.123 -> 0.12."""
+    return "–" if value is None else f"{value:.2f}"
+
+
+FEWEST_VIDEOS = 5  # test videos: a figure of fewer says nothing, and would look like something
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A task's figure that answers whether the model uses the video, and what it must be compared with."""
+
+    name: str
+    task: str
+    row: str
+    figure: str
+    controls: dict[str, str]  # what they are called: their rows
+    part: str = ""  # of the task's figures
+    form: Callable[[float | None], str] = percent
+
+
+HEADLINES = (
+    Headline(
+        "Zero-shot verb, top-1",
+        "zero_shot",
+        "cross_modal",
+        "verb_top1",
+        {"without video": "language_prior", "with another video": "shuffled_video", "chance": "chance"},
+    ),
+    Headline("Alignment of text and video", "alignment", "", "accuracy", {"chance": "chance"}),
+    Headline(
+        "Masked visual words, with the text", "masked", "", "video_given_text", {"without the text": "video_alone"}
+    ),
+    Headline(
+        "Retrieval of the video, R@5",
+        "retrieval",
+        "first_stage",
+        "r5",
+        {"asked with another sentence": "shuffled", "chance": "chance"},
+        "text_to_video",
+    ),
+    Headline(
+        "Captions, CIDEr",
+        "captioning",
+        "videobert",
+        "cider",
+        {"without video": "no_video", "from S3D": "s3d"},
+        form=score,
+    ),
+    Headline(
+        "Forecast of the next clip, top-1",
+        "forecasting",
+        "videobert",
+        "top1",
+        {"the last again": "repeat_last", "what most often followed": "bigram", "chance": "chance"},
+        "next",
+    ),
+)
+
+
+def cards(metrics: dict[str, Any], test_videos: int) -> list[dict[str, Any]]:
+    """The headlines that were measured, as cards."""
+    return [_card(one, metrics[one.task], test_videos) for one in HEADLINES if metrics.get(one.task)]
+
+
+def _card(headline: Headline, measured: dict[str, Any], test_videos: int) -> dict[str, Any]:
+    card = {"name": headline.name, "value": None, "none": "not measured", "beneath": "", "text": "", "beaten": False}
+    figures = _part(measured, headline.part) if headline.part else measured
+    if not figures or "skipped" in figures:
+        return card | {"text": (figures or {}).get("skipped", "")}
+    if test_videos < FEWEST_VIDEOS:
+        return card | {"none": f"too few test videos ({test_videos}) to say"}
+    own = figures[headline.row] if headline.row else figures
+    controls = {
+        words: value
+        for words, row in headline.controls.items()
+        if (value := _control(figures, row, headline.figure)) is not None
+    }
+    value, best = own.get(headline.figure), max(controls.values(), default=None)
+    beaten = value is not None and best is not None and value <= best
+    text = ", ".join(f"{words} {headline.form(figure)}" for words, figure in controls.items())
+    written = cell(own, headline.figure, headline.form)
+    return card | {
+        "value": written["text"],
+        "beneath": written["beneath"],
+        "text": f"No better than a control: {text}" if beaten else text,
+        "beaten": beaten,
+    }
+
+
+def _control(figures: dict[str, Any], row: str, figure: str) -> float | None:
+    """A control's figure: a row of its own, a figure beside the model's, or the alignment's even chance."""
+    if row == "chance" and row not in figures:
+        return 0.5
+    value = figures.get(row)
+    return value.get(figure) if isinstance(value, dict) else value
 
 
 def _part(figures: dict[str, Any] | None, name: str) -> dict[str, Any] | None:
@@ -46,43 +111,40 @@ def _part(figures: dict[str, Any] | None, name: str) -> dict[str, Any] | None:
     return figures and (figures if "skipped" in figures else figures.get(name))
 
 
-def _card(
-    name: str, figures: dict[str, Any] | None, place: tuple[str, str], controls: dict[str, str], form: Any = percent
-) -> dict[str, Any] | None:
-    if not figures:
-        return None
-    row, key = place
-    if "skipped" in figures:
-        return {"name": name, "value": None, "beneath": "", "text": figures["skipped"]}
-    controls_text = [
-        f"{words} {form(figures[control][key])}" for words, control in controls.items() if control in figures
-    ]
-    value = cell(figures[row], key, form)
-    return {"name": name, "value": value["text"], "beneath": value["beneath"], "text": ", ".join(controls_text)}
+def uses_video(metrics: dict[str, Any], test_videos: int) -> str:
+    """Whether the model uses the video, in a sentence: by the verbs it names with the step's video, and without it."""
+    if test_videos < FEWEST_VIDEOS:
+        return f"too few test videos ({test_videos}) to say whether the model uses the video"
+    figures = metrics.get("zero_shot") or {}
+    if "cross_modal" in figures:
+        own = figures["cross_modal"]
+        controls = {"without a video": "language_prior", "with another video": "shuffled_video"}
+        others = {words: figures[row] for words, row in controls.items() if row in figures}
+        asked = f"names the verb of a step in {percent(own['verb_top1'])} of cases with its video"
+        compared = ", ".join(f"{words} in {percent(row['verb_top1'])}" for words, row in others.items())
+        gains = [own["verb_top1"] - row["verb_top1"] for row in others.values()]
+        apart = all(_apart(own, row, "verb_top1") for row in others.values())
+        return f"{_verdict(gains, apart)}: the model {asked}, {compared}"
+    alignment = metrics.get("alignment") or {}
+    if alignment.get("accuracy") is None:
+        return "not measured: there are neither annotations nor sentences in test videos"
+    share, bounds = alignment["accuracy"], alignment.get("accuracy_interval")
+    verdict = _verdict([share - 0.5], bounds is not None and bounds[0] > 0.5)
+    return (
+        f"{verdict}: the model tells in {percent(share)} of cases whether a text belongs to a video, by chance in 50 %"
+    )
 
 
-def _alignment_card(alignment: dict[str, Any] | None) -> dict[str, Any] | None:
-    if not alignment:
-        return None
-    value = cell(alignment, "accuracy")
-    return {
-        "name": "Alignment of text and video",
-        "value": value["text"],
-        "beneath": value["beneath"],
-        "text": "is this text of this video? Half are; chance 50 %",
-    }
+def _apart(own: dict[str, Any], other: dict[str, Any], figure: str) -> bool:
+    """Whether two intervals do not overlap; false where one is not known."""
+    mine, theirs = own.get(f"{figure}_interval"), other.get(f"{figure}_interval")
+    return bool(mine and theirs and mine[0] > theirs[1])
 
 
-def _masked_card(masked: dict[str, Any] | None) -> dict[str, Any] | None:
-    if not masked:
-        return None
-    return {
-        "name": "Masked visual words",
-        "value": percent(masked["video_given_text"]),
-        "beneath": "",
-        "text": f"with the text; {percent(masked['video_alone'])} without. Masked words of the text: "
-        f"{percent(masked['text_given_video'])} with the video, {percent(masked['text_alone'])} without",
-    }
+def _verdict(gains: list[float], apart: bool) -> str:
+    if min(gains) <= 0:
+        return "no"
+    return "yes" if apart else "perhaps, the difference is within the intervals or they are not known"
 
 
 def no_interval(metrics: Any) -> str:
@@ -91,11 +153,6 @@ def no_interval(metrics: Any) -> str:
         return ""
     reasons = (value if key == "no_interval" else no_interval(value) for key, value in metrics.items())
     return next((str(reason) for reason in reasons if reason), "")
-
-
-def score(value: float | None) -> str:
-    """A score that is no share: 0.123 -> 0.12."""
-    return "–" if value is None else f"{value:.2f}"
 
 
 def summarise(metrics: dict[str, Any]) -> list[str]:

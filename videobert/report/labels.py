@@ -2,17 +2,6 @@
 
 from videobert.report.parts import BLUE, GOLD, GREEN, GREY, ORANGE, PURPLE
 
-TASKS = (
-    "objectives",
-    "zero_shot",
-    "probe",
-    "retrieval",
-    "captioning",
-    "forecasting",
-    "scaling",
-)  # each measures, evaluate merges
-
-
 ACCURACIES = {
     "verb_top1": "verb top-1",
     "verb_top5": "verb top-5",

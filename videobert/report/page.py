@@ -11,8 +11,10 @@ is said in its place; the page is made all the same. Its bytes depend on the res
 The functions stand in the order of the page; those that gather come first, then those that write.
 """
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
 
 from pydantic import Field
 
@@ -76,14 +78,14 @@ def report(inputs: ReportInputs, outputs: ReportOutputs, settings: ReportSetting
     """Gather everything in one self-contained HTML page, and its gist in twenty lines of text."""
     layout = Layout(inputs.results, inputs.upstream, inputs.shared)
     facts = gather(layout, settings.words, settings.examples)
-    page, text = render(facts, inputs.results), summarise(facts, layout, outputs.page)
+    page, text = render(facts, layout, outputs.page), summarise(facts, layout, outputs.page)
     for path, content in ((outputs.summary, text), (outputs.page, page)):
         with atomic(path) as temporary:
             temporary.write_text(content, encoding="utf-8")
 
 
-def render(facts: dict[str, Any], results: Path) -> str:
-    """The page. `facts` are those of `gather`."""
+def render(facts: dict[str, Any], layout: Layout, page: Path) -> str:
+    """The page, as it will lie at `page`. `facts` are those of `gather`."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     from videobert.version import __version__
@@ -100,26 +102,42 @@ def render(facts: dict[str, Any], results: Path) -> str:
     return environment.get_template("report.html.jinja").render(
         facts
         | {
-            "results": results.name,
+            "results": Path(layout.results).name,
+            "links": _links(layout, page),
             "version": __version__,
             "side": SIDE,
             "headline": headline(facts),
             "numbers": _numbers(facts),
             "no_interval": headlines.no_interval(facts["evaluation"]["metrics"]),
-            "cards": headlines.cards(facts["evaluation"]["metrics"]),
+            "cards": headlines.cards(facts["evaluation"]["metrics"], facts["corpus"]["splits"]["test"]),
+            "answer": headlines.uses_video(facts["evaluation"]["metrics"], facts["corpus"]["splits"]["test"]),
             "codebook": _codebook(facts["codebook"]),
             "collapse": collapse(facts["codebook"]),
             "guessed": any(example["guesses"] for example in facts["examples"]),
+            "true_known": any(truth for example in facts["examples"] for _, truth, _ in example["guesses"]),
             "plots": _plots(facts),
         }
     )
+
+
+def _links(layout: Layout, page: Path) -> list[tuple[str, str]]:
+    """(name, place relative to the page) of what lies beside it and is there."""
+    places = {
+        "the model": layout.model.folder,
+        "its card": layout.model.card,
+        "all figures (JSON)": layout.metrics,
+        "the ledgers (Parquet)": f"{layout.results}/ledger",
+    }
+    return [
+        (name, quote(os.path.relpath(place, page.parent))) for name, place in places.items() if Path(place).exists()
+    ]
 
 
 def headline(facts: dict[str, Any]) -> str:
     """What was trained, in one sentence."""
     model, corpus = facts["model"], facts["corpus"]
     what = f"A {model['layers']}-layer VideoBERT" if model["layers"] else "A VideoBERT"
-    time = f", {duration(corpus['trained_seconds'])}" if corpus["trained_seconds"] else ""
+    time = f" ({duration(corpus['trained_seconds'])} of video)" if corpus["trained_seconds"] else ""
     return f"{what}, pretrained on {number(corpus['trained_on'])} videos{time}"
 
 
@@ -188,11 +206,14 @@ def _curve_plot(curve: list[dict[str, Any]]) -> "Markup | None":
 
 def _use_plot(counts: list[int]) -> "Markup | None":
     """How evenly the visual words are used."""
+    from matplotlib.ticker import MaxNLocator
+
     if not sum(counts):
         return None
     axes = axes_of(1.9)
     axes.stairs(sorted(counts, reverse=True), range(1, len(counts) + 2), fill=True, color=BLUE)
     axes.axhline(sum(counts) / len(counts), color=GREY, linestyle="--", linewidth=1)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="visual word, by use", ylabel="train clips", xlim=(1, len(counts) + 1))
     return svg(axes, "Train clips of each visual word, most used first")
 
@@ -208,6 +229,8 @@ def summarise(facts: dict[str, Any], layout: Layout, page: Path) -> str:
         "videos      " + " -> ".join(f"{step['label']} {number(step['ok'])}" for step in facts["funnel"]),
     ]
     for step in facts["funnel"]:
+        if step["silent"]:
+            lines.append(f"  {step['stage']:<12}{number(step['silent'])} silent: they serve the video-only objective")
         if step["lost"]:
             statuses = ", ".join(f"{count} {status}" for status, count in step["statuses"])
             lines.append(f"  {step['stage']:<12}{number(step['lost'])} lost: {statuses}")
@@ -215,10 +238,16 @@ def summarise(facts: dict[str, Any], layout: Layout, page: Path) -> str:
                 lines.append(
                     f"  {'':<12}failed: nobody foresaw why; videobert retry {layout.results} failed, and run again"
                 )
-    if warning := collapse(facts["codebook"]):
-        lines += wrap(f"warning     {warning}", width=100, subsequent_indent=" " * 12)
+    for warning in (facts["corpus"]["notice"], collapse(facts["codebook"])):
+        if warning:
+            lines += wrap(f"warning     {warning}", width=100, subsequent_indent=" " * 12)
     lines.append("")
     lines += [
+        *wrap(
+            f"{'use of video':<14}{headlines.uses_video(facts['evaluation']['metrics'], facts['corpus']['splits']['test'])}",
+            width=100,
+            subsequent_indent=" " * 12,
+        ),
         *headlines.summarise(facts["evaluation"]["metrics"]),
         *wrap(
             "job time    " + ", ".join(f"{cost['stage']} {duration(cost['seconds'])}" for cost in facts["costs"]),

@@ -109,7 +109,7 @@ def execution(stage):
     def flags(wildcards, threads):
         hold_lock()
         look_ahead(stage)
-        return configuration.untracked(CONFIG, stage)
+        return configuration.untracked(CONFIG, stage, threads)
 
     return flags
 
