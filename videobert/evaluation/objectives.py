@@ -27,7 +27,7 @@ from videobert.model.processing_videobert import Ids, shorten
 from videobert.model.sequences import Segments
 from videobert.settings import PositiveShare, Settings
 
-VERSION = 2
+VERSION = 1
 
 
 class ObjectivesSettings(Settings):
