@@ -121,7 +121,7 @@ def test_forecast_ranks_what_the_model_expects_at_the_next_place(model, short):
 def test_embed_gives_the_documented_shapes(model, short):
     found = model.embed(short)
     count = len(found.clips.words)
-    assert found.clips.features.shape == (count, model.codebook.dimension)
+    assert found.clips.features.shape == (count, model.reader.codebook.dimension)
     assert found.output.shape == (model.predictor.model.config.hidden_size,)
     assert np.isfinite(found.output).all()
     assert not np.allclose(found.output, model.embed(short, end=6).output)
@@ -130,7 +130,7 @@ def test_embed_gives_the_documented_shapes(model, short):
 def test_a_video_is_found_in_an_index_of_files_and_of_results(results, model, video, tmp_path, capsys):
     step = script(0).steps[2]
     count = model.index([video], tmp_path / "files")
-    model.__dict__.pop("_projection", None)  # said once
+    model.matcher.__dict__.pop("projection", None)  # said once
     capsys.readouterr()
     assert count == -(-len(words_in_tokens(results)) // 4)
     found = model.search(step.sentence, tmp_path / "files", top=3)

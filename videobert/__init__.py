@@ -9,7 +9,7 @@
 
 Each floor uses those below it:
 
-    api.py, commands.py   what a trained model is for, in Python and from the shell
+    api/, commands.py     what a trained model is for, in Python and from the shell
     upgrade.py            results of an earlier version, brought up to date
     upstream.py           what a run shares with a finished one
     config.py             the configuration

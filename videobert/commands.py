@@ -7,7 +7,8 @@ import json as json_
 from pathlib import Path
 from typing import Any
 
-from videobert.api import VIDEOS, VideoBert
+from videobert.api import VideoBert
+from videobert.api.index import VIDEOS
 from videobert.data.provenance import read_table
 from videobert.errors import Status
 

@@ -88,6 +88,17 @@ class Predictor:
         first, *others = (self.pieces(part) for part in text.split("[MASK]"))
         return np.concatenate([first, *(np.append(self.vocabulary.mask, part) for part in others)])
 
+    def joint(self, words: Ids) -> npt.NDArray[np.int64]:
+        """Visual words as joint ids."""
+        return words.astype(np.int64) + self.vocabulary.vocab_size
+
+    def room(self, pieces: int) -> int:
+        """How many clips the model reads beside so many word pieces and three special tokens. Raises UserError for none."""
+        room = self.model.config.max_position_embeddings - 3 - pieces
+        if room < 1:
+            raise UserError(f"the text has {pieces} word pieces, and leaves no room for a video: shorten it")
+        return room
+
     def sequence(self, text: Ids, video: Ids) -> tuple[Ids, Ids]:
         """(ids, token types) of text ids and joint video ids, cut to the model's length."""
         return lay_out(*shorten(text, video, self.model.config.max_position_embeddings), self.vocabulary)
