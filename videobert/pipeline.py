@@ -45,6 +45,7 @@ TOOLS = {
     "upgrade": ("upgrade", "bring results of an older version up to date"),
     "workflow": ("workflow", "print where the Snakefile lies"),
     "config": ("config", "print a configuration with every setting, explained"),
+    "completion": ("completion", "print a script that lets a shell complete commands and flags"),
 }
 
 
