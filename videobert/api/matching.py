@@ -1,6 +1,7 @@
-"""How well texts fit videos: by the projection that the stage retrieval fitted, or by the alignment head."""
+"""How well texts fit videos: by the projection that the task retrieval fitted, or by the alignment head."""
 
 import sys
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,61 +9,102 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from videobert.api.answers import Found
 from videobert.errors import UserError
 from videobert.layout import ModelFolder
 from videobert.model.predictor import Predictor
+from videobert.model.processing_videobert import Ids
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from videobert.model.projection import Projection
+
+Vectors = npt.NDArray[np.float32]
 
 
 class Matcher:
-    """Finds the segments of videos that a text belongs to."""
+    """Compares texts with videos."""
 
     def __init__(self, predictor: Predictor, files: ModelFolder):
         self.predictor, self.files = predictor, files
 
+    @property
+    def projection(self) -> "Projection":
+        """What the task retrieval fitted to this model. Raises UserError when there is none, or one of another model."""
+        found, why = self._projection
+        if found is None:
+            raise UserError(f"texts and videos cannot be compared without the projection: {why}")
+        return found
+
+    @property
+    def has_projection(self) -> bool:
+        return self._projection[0] is not None
+
     @cached_property
-    def projection(self) -> "Projection | None":
-        """What the stage retrieval fitted to this model; None when there is none, and what that costs is said, once."""
+    def _projection(self) -> "tuple[Projection | None, str]":
+        """The projection, or None and why."""
         from videobert.model.projection import read_projection
 
-        why = f"{self.files.parts.projection} is missing: run snakemake retrieval, or copy it from where the model was made"
-        for path in [Path(parts.projection) for parts in self.files.places()]:
-            if path.exists():
+        path = self.files.parts.projection
+        why = f"{path} is missing: run snakemake retrieval, or copy it from where the model was made"
+        for path in [parts.projection for parts in self.files.places()]:
+            if Path(path).exists():
                 try:
-                    return read_projection(path, Path(self.files.folder))
+                    return read_projection(Path(path), Path(self.files.folder)), ""
                 except UserError as error:
                     why = str(error)
+        return None, why
+
+    @cached_property
+    def _warned(self) -> None:
+        """Says once that there is no projection, and what that costs."""
+        why = self._projection[1]
         print(f"the search goes without its projection: it takes longer and finds less. {why}", file=sys.stderr)
-        return None
 
-    def search(self, text: str, segments: "pa.Table", top: int) -> list[Found]:
-        """The `top` segments of an index's table that the text belongs to, best first."""
-        from videobert.model.projection import alignments, nearest, projected, text_vectors
+    def embed(self, text: str) -> Vectors:
+        """A text in the space that texts and videos share, (hidden_size,) float32, of length 1 or less."""
+        from videobert.model.projection import shared_texts
 
-        ids = self.predictor.pieces(text)
-        if projection := self.projection:
-            outputs = np.array(segments["vector"].combine_chunks().flatten()).reshape(len(segments), -1)
-            self._check_known(text, projection.known)
-            query = text_vectors(projection, [ids])
-            if not query.any():
-                raise UserError(
-                    f"every sentence has the words of {text!r}, so they find nothing: add one that tells more"
-                )
-            (scores,), (rows,) = nearest(query, projected(projection, outputs), top)
+        self._check_known(text, self.projection.known)
+        vector: Vectors = shared_texts(self.projection, [self.predictor.pieces(text)])[0]
+        if not vector.any():
+            raise UserError(f"every sentence has the words of {text!r}, so they find nothing: add one that tells more")
+        return vector
+
+    def project(self, outputs: Vectors) -> Vectors:
+        """Mean outputs over videos, (n, hidden_size), in the space that they share with texts, each of length 1."""
+        from videobert.model.projection import shared_videos
+
+        return shared_videos(self.projection, outputs)
+
+    def alignments(self, texts: Sequence[str], videos: Sequence[Ids]) -> Vectors:
+        """The alignment head's logits, (texts, videos) float32, of texts and of videos as visual words."""
+        from videobert.model.projection import alignments
+
+        if not texts or not videos:
+            return np.zeros((len(texts), len(videos)), np.float32)
+        known = np.arange(self.predictor.vocabulary.vocab_size) != self.predictor.unknown
+        for text in texts:
+            self._check_known(text, known)
+        pairs = np.stack(np.meshgrid(np.arange(len(texts)), np.arange(len(videos)), indexing="ij"), -1).reshape(-1, 2)
+        joint = [self.predictor.joint(np.asarray(words)) for words in videos]
+        pieces = [self.predictor.pieces(text) for text in texts]
+        return alignments(self.predictor, pieces, joint, pairs).reshape(len(texts), len(videos))
+
+    def search(self, text: str, outputs: Vectors, videos: Sequence[Ids], top_k: int) -> tuple[Vectors, Ids]:
+        """(scores, rows) of the videos that the text fits best, best first.
+
+        Args:
+            text: what to look for.
+            outputs: the mean outputs over the videos, (n, hidden_size).
+            videos: their visual words.
+            top_k: how many.
+        """
+        if self.has_projection:
+            scores = self.project(outputs) @ self.embed(text)
         else:
-            self._check_known(text, np.arange(self.predictor.vocabulary.vocab_size) != self.predictor.unknown)
-            videos = [self.predictor.joint(np.array(words)) for words in segments["words"].to_pylist()]
-            pairs = np.stack([np.zeros(len(videos), np.int64), np.arange(len(videos))], axis=1)
-            logits = alignments(self.predictor, [ids], videos, pairs)
-            rows = np.argsort(-logits, kind="stable")[:top]
-            scores = logits[rows]
-        found = segments.select(["video", "start", "end"]).take(rows).to_pylist()
-        return [Found(**row, score=float(score)) for row, score in zip(found, scores, strict=True)]
+            self._warned  # noqa: B018 - said once
+            (scores,) = self.alignments([text], videos)
+        rows = np.argsort(-scores, kind="stable")[:top_k]
+        return scores[rows], rows
 
     def _check_known(self, text: str, known: npt.NDArray[np.bool_]) -> None:
         """Says which words of a text the model does not know, by its known pieces (V,). Raises UserError when it is all."""

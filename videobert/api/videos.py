@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from videobert.api.answers import Clips
-from videobert.api.arguments import check_times
+from videobert.api.arguments import Cut, check_file
 from videobert.data.provenance import damaged, read_provenance, sha256
 from videobert.data.schemas import PREPROCESSING, names
 from videobert.errors import Status, UserError, VideoError
@@ -24,6 +24,9 @@ from videobert.model.predictor import COPY_ANEW
 
 if TYPE_CHECKING:
     from videobert.vision.s3d import S3D
+
+
+SHIPPED = ("kitchen", "kinetics400")  # S3D's weights that lie in no model folder
 
 
 class VideoReader:
@@ -36,7 +39,12 @@ class VideoReader:
         self.preprocessing = _read_preprocessing(Path(files.preprocessing))
         self.codebook = load(Path(files.centroids))
 
-    def clips(self, video: Path, start: float | None = None, end: float | None = None) -> Clips:
+    def to(self, device: str) -> None:
+        """Has S3D run on another device: cpu, cuda, cuda:1."""
+        self.device = device
+        self.__dict__.pop("_network", None)  # loaded again when it is needed
+
+    def clips(self, cut: Cut) -> Clips:
         """The clips whose middle lies in [start, end) seconds; the nearest when there is none.
 
         Raises VideoError when the fault is the file's, UserError when it is not.
@@ -46,7 +54,7 @@ class VideoReader:
         from videobert.vision.quantizer import assign
 
         how, seconds = self.preprocessing, self.preprocessing["clip_seconds"]
-        first, last = self._span(video, start, end)
+        video, (first, last) = cut.video, self._span(cut)
         with TemporaryDirectory() as scratch:
             frames = Path(scratch) / "frames.mp4"
             span = Span(first * how["clip_frames"], None if last is None else last * how["clip_frames"])
@@ -63,17 +71,15 @@ class VideoReader:
         begins = (first + np.arange(len(features))) * seconds
         return Clips(begins, begins + seconds, features, assign(features, self.codebook))
 
-    def _span(self, video: Path, start: float | None, end: float | None) -> tuple[int, int | None]:
+    def _span(self, cut: Cut) -> tuple[int, int | None]:
         """The first clip, and the one after the last (none: to the video's end)."""
         from videobert.media.probing import probe
 
-        check_times(start, end)
-        if not video.is_file():
-            raise VideoError(Status.UNUSABLE, "there is no such file; give the path of a video")
-        begin, seconds = 0.0 if start is None else start, self.preprocessing["clip_seconds"]
-        duration = probe(video)["duration"]
+        check_file(cut.video)
+        begin, end, seconds = cut.start or 0.0, cut.end, self.preprocessing["clip_seconds"]
+        duration = probe(cut.video)["duration"]
         if duration and begin >= duration:
-            raise UserError(f"start is {begin:g} s, but {video} is {duration:.1f} s long")
+            raise UserError(f"start is {begin:g} s, but {cut.video} is {duration:.1f} s long")
         first = max(0, int(np.ceil(begin / seconds - 0.5)))
         if end is None:
             return first, None
@@ -87,8 +93,8 @@ class VideoReader:
         from videobert.vision import s3d
 
         weights, wanted = self.preprocessing["weights"], self.preprocessing["weights_sha256"]
-        if weights not in ("kitchen", "kinetics400"):
-            path = self.folder / weights
+        if weights not in SHIPPED:
+            path = self.folder / Path(weights).name  # of a stranger's model no file elsewhere
             if not path.is_file():
                 raise UserError(
                     f"{path} is missing: put S3D's weights there (SHA-256 {wanted}), a copy of the training's"

@@ -35,9 +35,8 @@ class Predictor:
         check_whole(files, ["weights", "config", "tokenizer"])
         if threads:
             torch.set_num_threads(threads)
-        self.device = resolve_device(device)
-        network: Any = read_network(files)  # transformers' types of `to` do not fit its own classes
-        self.model: VideoBertForPreTraining = network.eval().to(self.device)
+        self.model: VideoBertForPreTraining = read_network(files).eval()
+        self.to(device)
         self.tokenizer = read_tokenizer(Path(files.tokenizer))
         self.tokenizer.encode_special_tokens = True  # a "[SEP]" that somebody writes is text, as in the tokens
         self.vocabulary = read_vocabulary(Path(files.tokenizer), self.model.config.visual_words)
@@ -48,6 +47,12 @@ class Predictor:
             )
         self.unknown = self.tokenizer.token_to_id("[UNK]")
         self.batch_size = batch_size
+
+    def to(self, device: str) -> None:
+        """Moves the model: auto, cpu, cuda, cuda:1."""
+        self.device = resolve_device(device)
+        network: Any = self.model  # transformers' types of `to` do not fit its own classes
+        network.to(self.device)
 
     def pieces(self, text: str) -> npt.NDArray[np.int64]:
         return np.array(self.tokenizer.encode(text, add_special_tokens=False).ids, np.int64)
