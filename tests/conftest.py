@@ -194,6 +194,12 @@ def kitchen_video(shared: Shared, number: int) -> Path:
     return shared(f"kitchen-{number}", lambda folder: render(number, folder / "a video.mp4")) / "a video.mp4"
 
 
+def short_video(shared: Shared) -> Path:
+    """The first 14 seconds of one: each question has a video decoded and looked at from beginning to end."""
+    make = lambda folder: cut(kitchen_video(shared, 0), folder / "a short video.mp4", 14)  # noqa: E731
+    return shared("short", make) / "a short video.mp4"
+
+
 @pytest.fixture(scope="session")
 def files(shared: Shared) -> Path:
     """Files such as strangers have, made of a kitchen video."""

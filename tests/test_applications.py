@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import cut, kitchen_video
+from conftest import cut, kitchen_video, short_video
 
 from videobert import VideoBert
 from videobert.__main__ import main
@@ -36,9 +36,9 @@ def video(shared) -> Path:
 
 
 @pytest.fixture(scope="module")
-def short(shared, video) -> Path:
-    """Its first 14 seconds: each question has a video decoded and looked at from beginning to end."""
-    return shared("short", lambda folder: cut(video, folder / "a short video.mp4", 14)) / "a short video.mp4"
+def short(shared) -> Path:
+    """Its first 14 seconds."""
+    return short_video(shared)
 
 
 @pytest.fixture(scope="module")
@@ -413,7 +413,8 @@ def test_what_is_no_count_is_one_line(model, short, tmp_path, number):
 
 def test_a_model_folder_that_is_copied_elsewhere_answers_as_in_place(results, model, short, tmp_path, capsys):
     with pytest.raises(
-        UserError, match=r"captioning/model\.safetensors is missing, the decoder that writes captions: the task captioning"
+        UserError,
+        match=r"captioning/model\.safetensors is missing, the decoder that writes captions: the task captioning",
     ):
         model.caption(short)
     model.index([results], tmp_path / "index")

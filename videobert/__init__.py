@@ -41,7 +41,8 @@ from videobert.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from videobert.api import VideoBert
-    from videobert.model.modeling_videobert import VideoBertConfig, VideoBertForPreTraining
+    from videobert.model.configuration_videobert import VideoBertConfig
+    from videobert.model.modeling_videobert import VideoBertForPreTraining
 
 __all__ = ["VideoBert", "VideoBertConfig", "VideoBertForPreTraining"]
 

@@ -66,7 +66,7 @@ def _cell(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     text = sanitized(value)
-    return f"'{text}" if text.startswith(FORMULA) else text
+    return f"'{text}" if text.lstrip().startswith(FORMULA) else text
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

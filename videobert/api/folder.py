@@ -14,7 +14,7 @@ from videobert.data.provenance import atomic, read_provenance, sha256, with_prov
 from videobert.data.text import one_line
 from videobert.errors import UserError
 from videobert.layout import ModelFolder
-from videobert.model.predictor import check_whole
+from videobert.model.predictor import check_whole, write_pretrained
 
 if TYPE_CHECKING:
     from videobert.model.modeling_videobert import VideoBertForPreTraining
@@ -28,13 +28,18 @@ TRAINING_ONLY = ["checkpoints/*", "runs/*", "segments/*"]  # of a folder that wa
 
 def find_folder(model: str | PathLike[str], revision: str | None) -> Path:
     """The folder of a model: the path of one, or user/model on the hub. Raises UserError when there is none."""
-    is_hub_id = isinstance(model, str) and HUB_ID.fullmatch(model) and not Path(model).parts[0].startswith(".")
+    is_hub_id = isinstance(model, str) and HUB_ID.fullmatch(model)
     # In results/pretrein, results is a folder here: a mistyped path, and not for the hub to answer.
-    if not is_hub_id or Path(model).parent.exists():
-        if revision is not None:
-            raise UserError(f"{model} is a path, which has no revision {revision}: revisions are of models on the hub")
-        return Path(model)
-    return _fetch(str(model), revision)
+    if is_hub_id and not Path(model).parent.exists():
+        return _fetch(str(model), revision)
+    if not Path(model).is_dir():
+        raise UserError(
+            f"{model} is neither a folder here nor the id of a model on the hub (user/model); the stage pretrain makes a "
+            "model's folder, results/pretrain"
+        )
+    if revision is not None:
+        raise UserError(f"{model} is a folder, which has no revision {revision}: revisions are of models on the hub")
+    return Path(model)
 
 
 def _fetch(model: str, revision: str | None) -> Path:
@@ -57,7 +62,11 @@ def _fetch(model: str, revision: str | None) -> Path:
     except Exception as error:  # the network fails in the ways of many libraries; the mend is one
         if isinstance(error, MemoryError):
             raise
-        why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else one_line(str(error), longest=120)
+        why = (
+            "HF_HUB_OFFLINE is set"
+            if constants.HF_HUB_OFFLINE
+            else one_line(str(error.__cause__ or error), longest=120)
+        )
         raise UserError(
             f"{model} is no folder here, and could not be fetched from the hub, {constants.ENDPOINT} ({why}); check the network, "
             "or give the path of a model's folder"
@@ -144,7 +153,7 @@ def _write_network(network: "VideoBertForPreTraining", source: ModelFolder, new:
     from safetensors.torch import load_file
 
     saved = Path(new.folder) / ".saved"
-    network.save_pretrained(saved)
+    write_pretrained(network, saved)
     shutil.copyfile(saved / "config.json", new.config)
     now, before = load_file(saved / "model.safetensors"), load_file(source.weights)
     unchanged = now.keys() == before.keys() and all(now[name].equal(before[name]) for name in now)

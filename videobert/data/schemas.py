@@ -341,6 +341,11 @@ INDEXED = (
     Column("path", "string", 'Path of the file, or "" where there is none any more.', optional=True),
 )
 
+INDEX_MODEL = (
+    Column("folder", "string", "Folder of the model that made the index, as seen from the index's folder."),
+    PROVENANCE,
+)
+
 # The files of a run ---------------------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 """The frozen model with its tokenizer, ready to answer batches of sequences."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -155,13 +156,10 @@ def read_network(model: ModelFolder) -> "VideoBertForPreTraining":
 
 def read_pretrained(class_: Any, folder: Path) -> Any:
     """A model of transformers in a folder. Raises UserError, in a line, when its files cannot be read or do not fit."""
-    from transformers.utils import logging
-
-    files, level, bars = ModelFolder(folder), logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity(logging.CRITICAL)  # it tells in a page what is told here in a line
-    logging.disable_progress_bar()  # which is for hundreds of files
+    files = ModelFolder(folder)
     try:
-        network, report = class_.from_pretrained(folder, output_loading_info=True, ignore_mismatched_sizes=True)
+        with _quiet():
+            network, report = class_.from_pretrained(folder, output_loading_info=True, ignore_mismatched_sizes=True)
     except (
         Exception
     ) as error:  # of json, safetensors, torch and transformers, whose checks of a configuration are of all kinds
@@ -169,14 +167,32 @@ def read_pretrained(class_: Any, folder: Path) -> Any:
             raise
         why = one_line(str(error), longest=120)
         raise UserError(f"{files.config} and {files.weights} cannot be read together ({why}): {COPY_ANEW}") from None
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
     wrong = [*report["missing_keys"], *report["unexpected_keys"], *(name for name, *_ in report["mismatched_keys"])]
     if wrong:
         raise UserError(f"{files.config} does not fit {files.weights} (see {min(wrong)}): {COPY_ANEW}")
     return network
+
+
+def write_pretrained(network: Any, folder: Path) -> None:
+    """Has a model of transformers write its configuration and weights into a folder."""
+    with _quiet():
+        network.save_pretrained(folder)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' words on loading, a page for what is told here in a line, and its bars for hundreds of files."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def check_parts(model: ModelFolder) -> None:
