@@ -236,6 +236,13 @@ def finished(shared: Shared, files: Path) -> Path:
     return shared("finished", lambda folder: snakemake(project(folder / "project", files))) / "project"
 
 
+def documented(finished: Path, shared: Shared, folder: Path) -> str:
+    """docs/using-a-model.md; a folder gets the files that its examples name: results and clip.mp4."""
+    (folder / "results").symlink_to(finished / "results")
+    (folder / "clip.mp4").symlink_to(short_video(shared))
+    return (ROOT / "docs/using-a-model.md").read_text(encoding="utf-8")
+
+
 # Masked pairs alone ground the words in some hundred steps; alignment would take thousands.
 LEARN = {
     "hidden_size": 128,

@@ -1,6 +1,7 @@
 """`VideoBert` as a user of Hugging Face expects it: devices, saving, the hub, lists, texts beside videos."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import short_video
+from conftest import documented, short_video
 from hub import COMMIT, hub
 
 from videobert import VideoBert, VideoBertConfig, VideoBertForPreTraining
@@ -214,6 +215,18 @@ def test_a_text_fits_its_own_video_best(learnt, tmp_path, monkeypatch):
     assert own.mean() > others.mean() + 0.2
     assert (own > np.median(scores, axis=1)).mean() > 0.9
     assert scores.max() <= 1 + 1e-5
+
+
+def test_the_examples_of_the_documentation_run(finished, shared, tmp_path, monkeypatch):
+    blocks = re.findall(r"```python\n(.*?)```", documented(finished, shared, tmp_path), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    for block in blocks:
+        exec(block, names)
+    assert len(blocks) == 5 and (tmp_path / "copy/model.safetensors").is_file()
+    assert names["text"] @ names["video"] == pytest.approx(
+        VideoBert.from_pretrained("copy", "cpu").similarity("slice the onion", "clip.mp4")[0, 0], abs=1e-5
+    )
 
 
 # --- the hub ---

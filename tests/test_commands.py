@@ -3,13 +3,15 @@
 import csv
 import io
 import json
+import re
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, short_video
+from conftest import ROOT, documented, short_video
 
 from videobert.__main__ import main
 from videobert.data.provenance import read_table, write_table
@@ -216,6 +218,16 @@ def test_strangers_titles_do_no_harm(capsys):
     title = f"{titles[-1]} é \udcff"  # the last one is of a file name that is not UTF-8
     line = to_json({"title": title})
     assert json.loads(line)["title"] == title and line.isprintable() and "é" in line
+
+
+def test_the_examples_of_the_documentation_run(finished, shared, shell, tmp_path, monkeypatch):
+    page = documented(finished, shared, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    lines = re.findall(r"^videobert [^|<>\n]+$", page, re.MULTILINE)
+    assert {line.split()[1] for line in lines} == {"fill", "caption", "forecast", "index", "search"}
+    for line in lines:
+        told, said = shell(*shlex.split(line, comments=True)[1:])
+        assert told and "videobert" not in said, line
 
 
 # --- help and completion ---
