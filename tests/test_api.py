@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,10 @@ def folder(finished) -> Path:
 
 @pytest.fixture(scope="module")
 def model(folder) -> VideoBert:
-    return VideoBert.from_pretrained(folder, device="cpu", threads=1)
+    """The model; it looks at each cut of a video once."""
+    model = VideoBert.from_pretrained(folder, device="cpu", threads=1)
+    model.reader.clips = cache(model.reader.clips)
+    return model
 
 
 @pytest.fixture(scope="module")
@@ -113,9 +117,9 @@ def test_clips_and_embeddings_are_short_in_a_notebook(model, short):
 def test_a_saved_model_is_whole_and_answers_the_same(model, folder, short, tmp_path, capsys):
     model.save_pretrained(tmp_path / "a/new")
     saved = VideoBert.from_pretrained(str(tmp_path / "a/new"), device="cpu", threads=1)
-    assert saved.fill(TEXT, short) == model.fill(TEXT, short)
-    assert saved.caption(short, end=6) == model.caption(short, end=6)
-    assert (saved.similarity("slice the tomato", short) == model.similarity("slice the tomato", short)).all()
+    assert saved.fill(TEXT, short, end=3) == model.fill(TEXT, short, end=3)
+    assert saved.caption(short, end=3) == model.caption(short, end=3)
+    assert np.array_equal(saved.embed_text("slice the tomato"), model.embed_text("slice the tomato"))
     files = {str(path) for path in (tmp_path / "a/new").rglob("*") if path.is_file()}
     assert files == set(ModelFolder(tmp_path / "a/new").complete())
     assert sha256(tmp_path / "a/new/model.safetensors") == sha256(folder / "model.safetensors")
@@ -165,7 +169,7 @@ def test_a_save_that_breaks_off_leaves_what_was_there(model, tmp_path, monkeypat
 
 def test_similarity_is_the_score_of_search(model, short, tmp_path):
     model.index([short], tmp_path)
-    found = model.search("slice the tomato", tmp_path, top_k=3)
+    found = model.search("slice the tomato", tmp_path, top_k=2)
     for one in found:
         score = model.similarity("slice the tomato", short, start=one.start, end=one.end)
         assert score.shape == (1, 1) and score[0, 0] == pytest.approx(one.score, abs=1e-5)
