@@ -134,6 +134,12 @@ def test_a_saved_model_is_whole_and_answers_the_same(model, folder, short, tmp_p
     assert (tmp_path / "a/new/thesis.txt").exists() and not capsys.readouterr().err
 
 
+def test_the_card_promises_no_pipeline_of_transformers(folder):
+    """`transformers.pipeline` knows none for this model."""
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "library_name: videobert" in card and "pipeline_tag" not in card
+
+
 def test_a_model_that_was_trained_on_is_saved_as_it_is_now(folder, tmp_path, capsys):
     model = VideoBert.from_pretrained(folder, device="cpu", threads=1)
     with torch.no_grad():

@@ -179,6 +179,8 @@ def test_lists_come_from_the_standard_input(shell, project, short):
     assert json.loads(told)["segments"] == 3
     lines = shell("search", "-", "--index", "listed", "--json", stdin="slice it\nstir it\n")[0].splitlines()
     assert [json.loads(line)["text"] for line in lines] == ["slice it", "stir it"]
+    lines = shell("search", "-", "--index", "listed", stdin="slice it\nstir it\n")[0].splitlines()
+    assert [line for line in lines if line in ("slice it", "stir it")] == ["slice it", "stir it"]
 
 
 def test_csv_has_the_records_of_json(shell, project, short):

@@ -43,7 +43,7 @@ def run(
         program: the command's name, for its help.
         configured: the stage's settings in configuration files, for --configfile.
     """
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first = argparse.ArgumentParser(prog=program, add_help=False, allow_abbrev=False)
     _add_configfile(first)
     files = getattr(first.parse_known_args(arguments)[0], "configfile", None)
     values = configured(files) if configured and files else {}

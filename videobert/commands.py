@@ -71,7 +71,7 @@ def fill(
         ]
         heads = [f"[MASK] {number}" for number in range(1, len(masks) + 1)]
         rows = [[f"{share:4.0%} {word}" for word, share in ranks] for ranks in zip(*masks, strict=True)]
-        printer.answer({"text": one, "masks": words}, records, heads, rows)
+        printer.answer({"text": one, "masks": words}, records, heads, rows, one if len(texts) > 1 else "")
 
 
 def forecast(
@@ -114,7 +114,7 @@ def forecast(
             [f"{one.probability:.0%}", str(one.word), path, one.text] for one, path in zip(found, paths, strict=True)
         ]
         heads = ["probability", "visual word", "in the tree", "what the model calls it"]
-        printer.answer({"video": video, "next": words}, records, heads, rows)
+        printer.answer({"video": video, "next": words}, records, heads, rows, video if len(places) > 1 else "")
 
     _each(places, answer)
 
@@ -231,9 +231,9 @@ def search(
             "path": [segment.path if segment.path != segment.video else "" for segment in found],
         }
         shown = {head: cells for head, cells in shown.items() if any(cells)}
-        printer.answer(
-            {"text": one, "segments": segments}, records, list(shown), list(zip(*shown.values(), strict=True))
-        )
+        rows = list(zip(*shown.values(), strict=True))
+        title = one if len(texts) > 1 else ""
+        printer.answer({"text": one, "segments": segments}, records, list(shown), rows, title)
     if not json and not csv:
         print(f"\nscore: {COSINE if asked.matcher.has_projection else LOGIT}")
 

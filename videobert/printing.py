@@ -29,7 +29,14 @@ class Printer:
         self.as_json, self.as_csv = as_json, as_csv
         self.has_head = False
 
-    def answer(self, answer: Row, records: Sequence[Row], heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    def answer(
+        self,
+        answer: Row,
+        records: Sequence[Row],
+        heads: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        title: str = "",
+    ) -> None:
         """Prints an answer.
 
         Args:
@@ -37,12 +44,15 @@ class Printer:
             records: as flat rows of CSV, all of the same columns.
             heads: of the table.
             rows: of the table.
+            title: a line above the table: what was asked about, where it was several things.
         """
         if self.as_json:
             print(to_json(answer))
         elif self.as_csv:
             self._csv(records)
         else:
+            if title:
+                print(sanitized(title))
             table(heads, rows)
         sys.stdout.flush()  # whoever reads need not wait for the last one
 

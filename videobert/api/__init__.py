@@ -6,6 +6,7 @@
     model.fill("now let me show you how to [MASK] the [MASK]", "clip.mp4")
 
     arguments.py   what a caller may give, checked before anything slow begins
+    folder.py      the folder of a model: found here or on the hub, and written anew
     videos.py      a raw video file as clips: their features and visual words
     matching.py    how well texts fit videos
     index.py       an index of many videos

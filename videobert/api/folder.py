@@ -94,7 +94,7 @@ def save(network: "VideoBertForPreTraining", source: ModelFolder, target: Path) 
     """
     check_whole(source, ["weights", "config", "tokenizer", "centroids", "preprocessing"])
     _check_target(target)
-    with atomic(target) as temporary:
+    with atomic(target.resolve()) as temporary:  # through a link to another disk, too
         temporary.mkdir()
         new = ModelFolder(temporary)
         unchanged = _write_network(network, source, new)

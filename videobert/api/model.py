@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Sequence
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
@@ -144,7 +145,7 @@ class VideoBert:
         """The configuration of `model`."""
         return self.predictor.model.config
 
-    @property
+    @cached_property
     def tokenizer(self) -> "PreTrainedTokenizerBase":
         """The tokenizer of the text, as transformers has it."""
         from videobert.model.tokenizer import of_model
