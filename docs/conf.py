@@ -38,7 +38,10 @@ autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 
 # Other projects' names lead nowhere, since the site is built without the network.
-nitpick_ignore_regex = [("py:.*", r"(collections|os|pathlib|numpy|np|npt|torch|transformers)\..*")]
+nitpick_ignore_regex = [
+    ("py:.*", r"(collections|os|pathlib|numpy|np|npt|torch|transformers)\..*"),
+    ("py:.*", "PreTrainedTokenizerBase"),
+]
 
 copybutton_prompt_text = r"\$ |>>> "
 copybutton_prompt_is_regexp = True

@@ -13,7 +13,7 @@ from docstring_parser import parse
 
 import videobert
 from videobert.cli import parts
-from videobert.data.schemas import INDEXED, SEGMENTS, Columns, File, files
+from videobert.data.schemas import INDEX_MODEL, INDEXED, SEGMENTS, Columns, File, files
 from videobert.errors import Status
 from videobert.layout import Layout
 from videobert.pipeline import READS, RECORDS, STAGES, TASKS, TOOLS, function
@@ -126,6 +126,7 @@ def files_page() -> str:
     text += "## Index of videobert search\n\n`videobert index` writes it.\n\n"
     text += file_section(File("index/segments.parquet", "A row for each segment.", SEGMENTS), shown)
     text += file_section(File("index/videos.parquet", "A row for each video, also for those left out.", INDEXED), shown)
+    text += file_section(File("index/model.json", "Where the model lies.", INDEX_MODEL), shown)
     rows = [f"| `{word}` | {STATUSES[word]} |" for word in Status]
     return (
         text.rstrip("\n") + "\n" + FILES_TAIL.format(statuses="\n".join(["| word | meaning |", "| --- | --- |", *rows]))

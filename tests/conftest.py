@@ -194,6 +194,12 @@ def kitchen_video(shared: Shared, number: int) -> Path:
     return shared(f"kitchen-{number}", lambda folder: render(number, folder / "a video.mp4")) / "a video.mp4"
 
 
+def short_video(shared: Shared) -> Path:
+    """The first 14 seconds of one: each question has a video decoded and looked at from beginning to end."""
+    make = lambda folder: cut(kitchen_video(shared, 0), folder / "a short video.mp4", 14)  # noqa: E731
+    return shared("short", make) / "a short video.mp4"
+
+
 @pytest.fixture(scope="session")
 def files(shared: Shared) -> Path:
     """Files such as strangers have, made of a kitchen video."""
@@ -228,6 +234,13 @@ def finished(shared: Shared, files: Path) -> Path:
     """A project that has run from nothing to the report, undisturbed, by the bare command: without a target the Snakefile's
     default is made. Tests must not change it: take a `copy`."""
     return shared("finished", lambda folder: snakemake(project(folder / "project", files))) / "project"
+
+
+def documented(finished: Path, shared: Shared, folder: Path) -> str:
+    """docs/using-a-model.md; a folder gets the files that its examples name: results and clip.mp4."""
+    (folder / "results").symlink_to(finished / "results")
+    (folder / "clip.mp4").symlink_to(short_video(shared))
+    return (ROOT / "docs/using-a-model.md").read_text(encoding="utf-8")
 
 
 # Masked pairs alone ground the words in some hundred steps; alignment would take thousands.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import cut, kitchen_video
+from conftest import cut, kitchen_video, short_video
 
 from videobert import VideoBert
 from videobert.__main__ import main
@@ -36,9 +36,9 @@ def video(shared) -> Path:
 
 
 @pytest.fixture(scope="module")
-def short(shared, video) -> Path:
-    """Its first 14 seconds: each question has a video decoded and looked at from beginning to end."""
-    return shared("short", lambda folder: cut(video, folder / "a short video.mp4", 14)) / "a short video.mp4"
+def short(shared) -> Path:
+    """Its first 14 seconds."""
+    return short_video(shared)
 
 
 @pytest.fixture(scope="module")
@@ -77,16 +77,16 @@ def test_a_cut_has_the_visual_words_of_the_whole(results, model, video, start, e
 
 
 def test_fill_gives_words_for_each_mask_and_uses_the_video(model, short):
-    filled = model.fill(TEXT, short, start=6, end=12, top=3)
+    filled = model.fill(TEXT, short, start=6, end=12, top_k=3)
     assert [len(mask) for mask in filled] == [3, 3]
     for mask in filled:
         shares = [share for _, share in mask]
         assert shares == sorted(shares, reverse=True) and shares[-1] > 0 and sum(shares) <= 1
         assert not {"[MASK]", "[>]", "[SEP]"} & {word for word, _ in mask}
-    prior = model.fill(TEXT, top=3)
+    prior = model.fill(TEXT, top_k=3)
     assert prior != filled and [len(mask) for mask in prior] == [3, 3]
     # Asked for all words, the shares are a distribution, but for the special tokens' part.
-    everything = model.fill("[MASK]", top=10_000)[0]
+    everything = model.fill("[MASK]", top_k=10_000)[0]
     assert 0.9 < sum(share for _, share in everything) <= 1 + 1e-5
 
 
@@ -101,7 +101,7 @@ def test_a_long_video_is_cut_and_the_user_told(model, video, capsys):
 
 
 def test_forecast_ranks_what_the_model_expects_at_the_next_place(model, short):
-    next_words = model.forecast(short, end=12, top=4)
+    next_words = model.forecast(short, end=12, top_k=4)
     shares = [one.probability for one in next_words]
     assert len(shares) == 4 and shares == sorted(shares, reverse=True) and 0 < sum(shares) <= 1
     assert all(one.path == [one.word // 4, one.word % 4] and one.text for one in next_words)
@@ -121,7 +121,7 @@ def test_forecast_ranks_what_the_model_expects_at_the_next_place(model, short):
 def test_embed_gives_the_documented_shapes(model, short):
     found = model.embed(short)
     count = len(found.clips.words)
-    assert found.clips.features.shape == (count, model.codebook.dimension)
+    assert found.clips.features.shape == (count, model.reader.codebook.dimension)
     assert found.output.shape == (model.predictor.model.config.hidden_size,)
     assert np.isfinite(found.output).all()
     assert not np.allclose(found.output, model.embed(short, end=6).output)
@@ -130,10 +130,10 @@ def test_embed_gives_the_documented_shapes(model, short):
 def test_a_video_is_found_in_an_index_of_files_and_of_results(results, model, video, tmp_path, capsys):
     step = script(0).steps[2]
     count = model.index([video], tmp_path / "files")
-    model.__dict__.pop("_projection", None)  # said once
+    model.matcher.__dict__.pop("projection", None)  # said once
     capsys.readouterr()
     assert count == -(-len(words_in_tokens(results)) // 4)
-    found = model.search(step.sentence, tmp_path / "files", top=3)
+    found = model.search(step.sentence, tmp_path / "files", top_k=3)
     assert len(found) == 3 and {one.video for one in found} == {str(video)}
     model.search(step.sentence, tmp_path / "files")
     said = capsys.readouterr().err
@@ -159,7 +159,7 @@ def test_a_video_is_found_in_an_index_of_files_and_of_results(results, model, vi
     shutil.copytree(results / "pretrain/retrieval", moved / "retrieval")
     for folder in (results / "pretrain", moved):
         asked = VideoBert.from_pretrained(folder, device="cpu")
-        found = asked.search(step.sentence, tmp_path / "files", top=3)
+        found = asked.search(step.sentence, tmp_path / "files", top_k=3)
         assert "projection" not in capsys.readouterr().err
         assert [one.start for one in found] == [rows[place]["start"] for place in order[:3]]
     with open(moved / "model.safetensors", "r+b") as weights:
@@ -399,9 +399,9 @@ def test_what_is_no_second_of_a_video_is_one_line(model, short, name, number):
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -1, 0, 2.5, "3", None])
 def test_what_is_no_count_is_one_line(model, short, tmp_path, number):
     for name, ask in (
-        ("top", lambda: model.fill(TEXT, top=number)),
-        ("top", lambda: model.forecast(short, top=number)),
-        ("top", lambda: model.search("cut", tmp_path, top=number)),
+        ("top_k", lambda: model.fill(TEXT, top_k=number)),
+        ("top_k", lambda: model.forecast(short, top_k=number)),
+        ("top_k", lambda: model.search("cut", tmp_path, top_k=number)),
         ("clips", lambda: model.index([short], tmp_path / "index", clips=number)),
         ("threads", lambda: VideoBert.from_pretrained(model.folder, threads=number)),
     ):
@@ -413,7 +413,8 @@ def test_what_is_no_count_is_one_line(model, short, tmp_path, number):
 
 def test_a_model_folder_that_is_copied_elsewhere_answers_as_in_place(results, model, short, tmp_path, capsys):
     with pytest.raises(
-        UserError, match=r"captioning/model\.safetensors is missing, the decoder that writes captions: run"
+        UserError,
+        match=r"captioning/model\.safetensors is missing, the decoder that writes captions: the task captioning",
     ):
         model.caption(short)
     model.index([results], tmp_path / "index")
@@ -575,15 +576,15 @@ def shell(model, monkeypatch, capsys):
 
 
 def test_the_commands_print_tables_and_json(shell, short, tmp_path):
-    told = shell("fill", TEXT, "--video", short, "--start", 6, "--end", 12, "--top", 2)
+    told = shell("fill", TEXT, "--video", short, "--start", 6, "--end", 12, "--top_k", 2)
     assert told.splitlines()[0].split() == ["[MASK]", "1", "[MASK]", "2"] and len(told.splitlines()) == 3
-    data = json.loads(shell("fill", TEXT, "--video", short, "--start", 6, "--end", 12, "--top", 2, "--json"))
+    data = json.loads(shell("fill", TEXT, "--video", short, "--start", 6, "--end", 12, "--top_k", 2, "--json"))
     assert [len(mask) for mask in data["masks"]] == [2, 2] and set(data["masks"][0][0]) == {"word", "probability"}
     assert json.loads(shell("forecast", short, "--end", 12, "--json"))["next"][0]["probability"] > 0
     assert "visual word" in shell("forecast", short, "--end", 12)
     index = tmp_path / "index"
     assert json.loads(shell("index", short, short, "--output", index, "--json"))["segments"] > 2
-    found = json.loads(shell("search", "slice the onion", "--index", index, "--top", 2, "--json"))["segments"]
+    found = json.loads(shell("search", "slice the onion", "--index", index, "--top_k", 2, "--json"))["segments"]
     assert len(found) == 2 and found[0]["video"] == str(short) and found[0]["start"] < found[0]["end"]
     lines = shell("search", "slice the onion", "--index", index).splitlines()
     assert lines[0].split() == ["score", "from", "to", "video"] and lines[1].endswith(str(short))
@@ -599,7 +600,7 @@ def test_a_commands_mistake_ends_in_one_line(model):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("flag", ["--start", "--end", "--top"])
+@pytest.mark.parametrize("flag", ["--start", "--end", "--top_k"])
 @pytest.mark.parametrize("number", ["nan", "inf", "-1"])
 def test_a_commands_wrong_number_is_one_line(shell, short, flag, number, capsys):
     with pytest.raises(SystemExit) as ended:

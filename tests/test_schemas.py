@@ -21,6 +21,7 @@ from videobert.data.schemas import (
     ATLAS,
     CENTROIDS,
     CORPUS_LEDGER,
+    INDEX_MODEL,
     INDEXED,
     MANIFEST,
     OUTCOME,
@@ -136,7 +137,8 @@ def test_the_tables_of_earlier_versions_are_read():
 
 def test_an_index_has_the_columns_that_are_described(finished, tmp_path):
     VideoBert.from_pretrained(finished / "results/pretrain").index([finished / "results"], tmp_path)
-    segments, videos = sorted(tmp_path.iterdir())
+    model, segments, videos = sorted(tmp_path.iterdir())
+    expect(model, INDEX_MODEL)
     expect(segments, SEGMENTS)
     expect(videos, INDEXED)
 

@@ -2,14 +2,19 @@
 
     from videobert import VideoBert
 
-    model = VideoBert.from_pretrained("results/pretrain")
+    model = VideoBert.from_pretrained("results/pretrain")    # a folder, or user/model on the hub
     model.fill("now let me show you how to [MASK] the [MASK]", "clip.mp4", start=12, end=18)
+    model.similarity(["slice the onion", "stir the soup"], ["a.mp4", "b.mp4"])
     model.index(["a.mp4", "b.mp4"], "index")
     model.search("slice the onion", "index")
 
-Each floor uses those below it:
+VideoBert                 a trained model with all that a raw video needs; help(VideoBert) has its methods
+VideoBertForPreTraining   the network inside, a model of transformers
+VideoBertConfig           its configuration
 
-    api.py, commands.py   what a trained model is for, in Python and from the shell
+The modules below are the pipeline. Each floor uses those below it:
+
+    api/, commands.py     what a trained model is for, in Python and from the shell
     upgrade.py            results of an earlier version, brought up to date
     upstream.py           what a run shares with a finished one
     config.py             the configuration
@@ -23,20 +28,27 @@ Each floor uses those below it:
     kitchen/              the built-in corpus
     media/                video files in bounded processes; PyAV and ffmpeg are used here
     data/                 provenance, ledgers, tables, the columns of every file, the manifest
-    cli.py, pipeline.py   commands; workflow.py: where the Snakefile lies; process.py, devices.py: locks and devices
+    printing.py           tables, JSON and CSV of the tools
+    cli.py, tool.py       stages and tools as commands; completion.py: for the shell
+    pipeline.py           the commands by name; workflow.py: where the Snakefile lies; process.py, devices.py: locks and devices
     settings.py           what a setting is
     layout.py, errors.py  the files of a run; the two kinds of errors, and the words of the ledgers
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from videobert.version import __version__ as __version__
 
-NAMES = ("VideoBert", "VideoBertConfig", "VideoBertForPreTraining")
+if TYPE_CHECKING:
+    from videobert.api import VideoBert
+    from videobert.model.configuration_videobert import VideoBertConfig
+    from videobert.model.modeling_videobert import VideoBertForPreTraining
+
+__all__ = ["VideoBert", "VideoBertConfig", "VideoBertForPreTraining"]
 
 
 def __dir__() -> list[str]:
-    return [*NAMES, "__version__"]
+    return [*__all__, "__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,119 +1,100 @@
-"""The command line: `videobert STAGE --setting value`, one command for each stage of the pipeline.
+"""The command line: `videobert COMMAND`, one command for each stage of the pipeline, and tools beside them.
 
-A stage's flags are its files and its settings (videobert/cli.py), so the config key,
-the flag and the field are one word. The rules of the workflow call these same commands. A few tools stand beside the
-stages: `videobert TOOL FILE`.
+A stage's flags are its files and its settings (videobert/cli.py), so the config key, the flag and the field are one word. The
+rules of the workflow call these same commands. A tool's arguments are its function's parameters (videobert/tool.py).
 """
 
 import os
 import sys
-from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from videobert.pipeline import RECORDS, STAGES, TOOLS, function
 
-HELP = """usage: videobert STAGE [--setting value ...]
+ASKING = {name: tool for name, tool in TOOLS.items() if tool[0] == "commands"}
+HELP = """usage: videobert COMMAND ...
 
-The stages of the pipeline, in order. Each is a command of its own, the same that the workflow runs:
+Ask a trained model about videos:
+
+{asking}
+
+Prepare a run, and look after it:
+
+{tools}
+
+Run the whole pipeline: snakemake report --cores all
+Each of its stages is a command as well, the same that the workflow runs:
 
 {stages}
 
-videobert STAGE --help explains a stage's settings; they are those of its section in config.yaml.
-To run the whole pipeline: snakemake --cores all report
-
-Beside the pipeline (videobert TOOL --help explains it):
-
-{tools}
+`videobert help COMMAND` explains a command. A stage's flags are its files and the settings of its section in config.yaml;
+--configfile FILE takes their values from a configuration.
 """
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs one stage. Errors that the user can mend end in one line and exit code 1."""
+    """Runs one command. Errors that the user can mend end in one line and exit code 1."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:2], "--help"]
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(HELP.format(stages=_listed(STAGES | RECORDS), tools=_listed(TOOLS)))
+        tools = {name: tool for name, tool in TOOLS.items() if name not in ASKING}
+        print(HELP.format(asking=_listed(ASKING), tools=_listed(tools), stages=_listed(STAGES | RECORDS)), end="")
         return
     if arguments[0] == "--version":
         from videobert import __version__
 
         print(__version__)
         return
-    stage, *rest = arguments
-    if stage not in STAGES | RECORDS | TOOLS:
+    name, *rest = arguments
+    if name not in STAGES | RECORDS | TOOLS:
         from difflib import get_close_matches
 
-        near = get_close_matches(stage, [*STAGES, *TOOLS], 1)
-        hint = f"did you mean {near[0]}?" if near else f"the stages are: {', '.join(STAGES)}"
-        sys.exit(f"videobert: no stage is called {stage!r}; {hint}")
+        near = get_close_matches(name, [*STAGES, *TOOLS], 1)
+        hint = f"did you mean {near[0]}?" if near else "videobert help lists them"
+        sys.exit(f"videobert: no command is called {name!r}; {hint}")
 
     from videobert.cli import run
     from videobert.errors import UserError
     from videobert.machine import machine_fault
     from videobert.process import end_with_workflow
+    from videobert.tool import apply
 
     end_with_workflow()
     try:
-        if stage in TOOLS:
-            _apply(function(stage), rest, f"videobert {stage}")
+        if name in TOOLS:
+            apply(function(name), rest, f"videobert {name}")
         else:
-            run(function(stage), rest, f"videobert {stage}")
+            run(function(name), rest, f"videobert {name}", lambda files: _configured(files, name))
         sys.stdout.flush()
     except UserError as error:
-        sys.exit("\n".join(f"videobert {stage}: {line}" for line in str(error).split("\n")))
+        sys.exit("\n".join(f"videobert {name}: {line}" for line in str(error).split("\n")))
     except BrokenPipeError:  # `| head` has read enough; what is left in the buffer must not be tried again at the end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, MemoryError, RuntimeError) as error:
         if isinstance(error, PermissionError) and error.filename:
-            sys.exit(f"videobert {stage}: {error.filename} may not be read or written: correct its permissions")
+            sys.exit(f"videobert {name}: {error.filename} may not be read or written: correct its permissions")
         if not (fault := machine_fault(error)):
             raise
-        sys.exit(f"videobert {stage}: {fault}; what is done is kept, run the same command again")
+        sys.exit(f"videobert {name}: {fault}; what is done is kept, run the same command again")
     except ModuleNotFoundError as error:
-        sys.exit(f"videobert {stage}: {_missing(error)}")
+        sys.exit(f"videobert {name}: {_missing(error)}")
 
 
-def _apply(tool: Callable[..., None], arguments: list[str], program: str) -> None:
-    """Calls a function with what a shell gives: several things as several words, --json without a value."""
-    import argparse
-    import inspect
-    from typing import get_args, get_origin
+def _configured(configfile: list[Path], stage: str) -> dict[str, Any]:
+    """A stage's settings in a configuration."""
+    from videobert.config import of_stage
 
-    from docstring_parser import parse
-    from jsonargparse import ArgumentParser, DefaultHelpFormatter, set_parsing_settings
-
-    set_parsing_settings(docstring_parse_attribute_docstrings=False)
-
-    class AsWritten(argparse.RawDescriptionHelpFormatter, DefaultHelpFormatter):
-        """Leaves the example's lines as they are."""
-
-    documented = parse(tool.__doc__)
-    about = {parameter.arg_name: parameter.description for parameter in documented.params}
-    parser = ArgumentParser(
-        prog=program,
-        description=f"{documented.short_description}\n\n{documented.long_description}",
-        formatter_class=AsWritten,
-    )
-    wanted = inspect.signature(tool).parameters
-    several = {
-        name: get_args(parameter.annotation)[0]
-        for name, parameter in wanted.items()
-        if get_origin(parameter.annotation) is list and parameter.default is parameter.empty
-    }
-    switches = {"json", "kitchen", "schema", "reference"} & set(wanted)
-    parser.add_function_arguments(tool, as_group=False, as_positional=True, skip={*several, *switches})
-    for name, type_ in several.items():
-        parser.add_argument(name, nargs="+", type=type_, help=about[name])
-    for name in switches:
-        parser.add_argument(f"--{name}", action="store_true", help=about[name])
-    tool(**vars(parser.parse_args(arguments)))
+    return of_stage(configfile, stage)
 
 
 def _missing(error: ModuleNotFoundError) -> str:
     """What to install when a library is not there: the package alone brings what a trained model needs."""
-    name = error.name or str(error)
-    if name.startswith("videobert"):
+    library = error.name or str(error)
+    if library.startswith("videobert"):
         raise error
-    extra = "kitchen" if name.startswith(("hibari", "meeting")) else "pipeline"
-    return f"the library {name} is not installed: pip install 'videobert[{extra}]' brings it"
+    extra = "kitchen" if library.startswith(("hibari", "meeting")) else "pipeline"
+    return f"the library {library} is not installed: pip install 'videobert[{extra}]' brings it"
 
 
 def _listed(commands: dict[str, tuple[str, str]]) -> str:

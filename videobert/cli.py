@@ -3,6 +3,8 @@
 `videobert features --frames F --table T --ledger L --weights kitchen` makes FeaturesInputs, FeaturesOutputs,
 FeaturesSettings and FeaturesExecution of the flags and calls `features` with them. Flags are flat, since no field stands in
 two classes of one function. Text is taken as it is, everything else as JSON; `null` is none where a setting allows it.
+
+`--configfile FILE` gives the settings that are not given the values of a configuration; --help shows them.
 """
 
 import argparse
@@ -27,9 +29,29 @@ def parts(stage: Stage) -> dict[str, type[BaseModel]]:
     }
 
 
-def run(stage: Stage, arguments: list[str], program: str) -> None:
-    """Calls a stage with flags. Raises UserError with a line for each mistake."""
-    call(stage, **_parse(stage, arguments, program))
+def run(
+    stage: Stage,
+    arguments: list[str],
+    program: str,
+    configured: Callable[[list[Path]], dict[str, Any]] | None = None,
+) -> None:
+    """Calls a stage with flags. Raises UserError with a line for each mistake.
+
+    Args:
+        stage: its function.
+        arguments: the flags.
+        program: the command's name, for its help.
+        configured: the stage's settings in configuration files, for --configfile.
+    """
+    first = argparse.ArgumentParser(prog=program, add_help=False, allow_abbrev=False)
+    _add_configfile(first)
+    files = getattr(first.parse_known_args(arguments)[0], "configfile", None)
+    values = configured(files) if configured and files else {}
+    parser = argparse.ArgumentParser(prog=program, allow_abbrev=False, formatter_class=Lines)
+    describe(stage, parser, values)
+    given = vars(parser.parse_args(arguments))
+    given.pop("configfile", None)
+    call(stage, **values | {name: _value(text, _fields(stage)[name].annotation) for name, text in given.items()})
 
 
 def call(stage: Stage, /, **values: Any) -> None:
@@ -51,32 +73,52 @@ def call(stage: Stage, /, **values: Any) -> None:
     stage(**made)
 
 
-def _parse(stage: Stage, arguments: list[str], program: str) -> dict[str, Any]:
-    parser = argparse.ArgumentParser(
-        prog=program,
-        description=stage.__doc__,
-        allow_abbrev=False,
-        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=30, width=110),
-    )
+class Lines(argparse.RawDescriptionHelpFormatter):
+    """Leaves the lines of a description as they are."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30, width=110)
+
+
+def describe(stage: Stage, parser: argparse.ArgumentParser, values: dict[str, Any] | None = None) -> None:
+    """Gives a parser a stage's flags and description; its help shows these values in the place of the defaults."""
+    parser.description = stage.__doc__
     titles = {Files: "files", Settings: "settings", Execution: "execution (nothing that the result depends on)"}
     groups = {kind: parser.add_argument_group(title) for kind, title in titles.items()}
-    fields = {}
     for class_ in parts(stage).values():
         group = next(groups[kind] for kind in titles if issubclass(class_, kind))
         schema = class_.model_json_schema()
         for name, field in class_.model_fields.items():
-            fields[name] = field
             several = issubclass(class_, Files) and get_origin(field.annotation) is list
+            about = " ".join((field.description or "").split())
+            if not issubclass(class_, Files):
+                default = (values or {}).get(name, field.default)
+                about += f" ({in_words(schema['properties'][name])}; {_default(default, name in (values or {}))})"
             group.add_argument(
                 f"--{name}",
                 nargs="*" if several else None,
                 required=issubclass(class_, Files) and field.is_required(),
                 default=argparse.SUPPRESS,
                 metavar=_metavar(field.annotation),
-                help=_help(field, schema["properties"][name], issubclass(class_, Files)).replace("%", "%%"),
+                help=about.replace("%", "%%"),
             )
-    given = vars(parser.parse_args(arguments))
-    return {name: _value(text, fields[name].annotation) for name, text in given.items()}
+    if any(not issubclass(class_, Files) for class_ in parts(stage).values()):
+        _add_configfile(parser)
+
+
+def _add_configfile(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--configfile",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="take the settings that are not given from these configuration files, as snakemake --configfile does",
+    )
+
+
+def _fields(stage: Stage) -> dict[str, Any]:
+    return {name: field for class_ in parts(stage).values() for name, field in class_.model_fields.items()}
 
 
 def _metavar(annotation: Any) -> str:
@@ -85,12 +127,9 @@ def _metavar(annotation: Any) -> str:
     return "VALUE"
 
 
-def _help(field: Any, schema: dict[str, Any], is_file: bool) -> str:
-    text = " ".join((field.description or "").split())
-    if is_file:
-        return text
-    default = json.dumps(field.default) if not isinstance(field.default, str) else field.default
-    return f"{text} ({in_words(schema)}; default: {default})"
+def _default(value: Any, is_configured: bool) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return f"{'configured' if is_configured else 'default'}: {text}"
 
 
 def _value(text: str | list[str], annotation: Any) -> Any:

@@ -33,6 +33,7 @@ from videobert.stages.tokens import TokensSettings
 from videobert.stages.transcribe import TranscribeExecution, TranscribeSettings
 from videobert.stages.vocabulary import VocabularySettings
 from videobert.web.options import DownloadExecution, DownloadSettings
+from videobert.workflow import snakefile
 
 Model = TypeVar("Model", bound=BaseModel)
 # The classes of each section, in the order of the pipeline.
@@ -101,6 +102,20 @@ def _section(name: str) -> Any:
 
 
 Config = create_model("Config", __base__=_Base, **{name: _section(name) for name in SECTIONS})
+
+
+def read(configfile: list[Path]) -> dict[str, Any]:
+    """The configuration as Snakemake merges it: the working folder's or the shipped one, then the files in their order."""
+    from snakemake.common.configfile import load_configfile
+    from snakemake.utils import update_config
+
+    base = Path("config.yaml")
+    merged: dict[str, Any] = {}
+    for file in (base if base.exists() else snakefile().parent / "config.yaml", *configfile):
+        if not file.is_file():
+            raise UserError(f"{file} does not exist; give the files that snakemake --configfile gets")
+        update_config(merged, load_configfile(str(file)))
+    return merged
 
 
 def check(config: dict[str, Any]) -> "Config":
@@ -192,6 +207,12 @@ def untracked(config: "Config", stage: str, threads: int) -> str:
 def own_values(config: "Config", stage: str) -> dict[str, Any]:
     """All settings that the result of a stage depends on."""
     return _values(config, stage, Settings)
+
+
+def of_stage(configfile: list[Path], stage: str) -> dict[str, Any]:
+    """The settings of a stage's command, as the workflow has them with these configuration files."""
+    config = check(read(configfile))
+    return _values(config, stage, Settings) | _values(config, stage, Execution)
 
 
 def _values(config: "Config", stage: str, kind: type[BaseModel], exclude_defaults: bool = False) -> dict[str, Any]:

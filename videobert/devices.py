@@ -7,11 +7,13 @@ from videobert.errors import UserError
 
 
 def resolve_device(device: str, setting: str = "device") -> str:
-    """cpu or cuda. Raises UserError that names the setting when cuda is asked for and torch sees no GPU."""
+    """cpu, cuda or a certain GPU (cuda:1). Raises UserError that names the setting when torch does not see the GPU."""
     import torch
 
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError(f"{setting} is cuda, but torch sees no GPU here: set it to auto or cpu")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"{setting} is {device}, but torch sees no GPU here: set it to auto or cpu")
+    if device.startswith("cuda:") and int(device.removeprefix("cuda:")) >= (count := torch.cuda.device_count()):
+        raise UserError(f"{setting} is {device}, but torch sees GPUs up to cuda:{count - 1} here")
     return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
 

@@ -47,6 +47,7 @@ TOOLS = {
     "upgrade": ("upgrade", "bring results of an older version up to date"),
     "workflow": ("workflow", "print where the Snakefile lies"),
     "config": ("config", "print a configuration with every setting, explained"),
+    "completion": ("completion", "print a script that lets a shell complete commands and flags"),
 }
 # What each stage up to the model reads, in the order of the pipeline.
 READS: dict[str, tuple[str, ...]] = {

@@ -16,7 +16,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from videobert.config import SHIPPED, check, own_values
+from videobert.config import SHIPPED, check, own_values, read
 from videobert.data.ledger import file_facts
 from videobert.data.manifest import rows_of
 from videobert.data.provenance import FORMAT, OLD_KEY, DamagedFile, read_provenance, read_table, write_json, write_table
@@ -54,7 +54,7 @@ def upgrade(configfile: list[Path]) -> None:
     Args:
         configfile: the configuration files, as they are given to snakemake --configfile.
     """
-    config: Any = check(_merged(configfile))
+    config: Any = check(read(configfile))
     layout = Layout(config.results)
     if not Path(layout.register).exists():
         raise UserError(f"{config.results} holds no results; run it where you run snakemake")
@@ -94,20 +94,6 @@ def _is_older(layout: Layout) -> bool:
             if file.exists():
                 return bool(read_provenance(file).get("format", 1) < FORMAT)
     return False
-
-
-def _merged(configfile: list[Path]) -> dict[str, Any]:
-    """The configuration as Snakemake merges it: the working folder's or the shipped one, then the files in their order."""
-    from snakemake.common.configfile import load_configfile
-    from snakemake.utils import update_config
-
-    base = Path("config.yaml")
-    merged: dict[str, Any] = {}
-    for file in (base if base.exists() else snakefile().parent / "config.yaml", *configfile):
-        if not file.is_file():
-            raise UserError(f"{file} does not exist; give the files that snakemake --configfile gets")
-        update_config(merged, load_configfile(str(file)))
-    return merged
 
 
 # From format 1 to 2 -----------------------------------------------------------------------------------------------------

@@ -336,6 +336,14 @@ INDEXED = (
     Column("status", "string", "`ok`, or why the video was left out."),
     Column("reason", "string", "What was wrong, in a sentence."),
     Column("segments", "int64", "Its rows in segments.parquet."),
+    # Nobody looks for them in earlier indexes, and earlier versions read segments.parquet alone: no other format.
+    Column("title", "string", 'Title that the list or the site gives, or "".', optional=True),
+    Column("path", "string", 'Path of the file, or "" where there is none any more.', optional=True),
+)
+
+INDEX_MODEL = (
+    Column("folder", "string", "Folder of the model that made the index, as seen from the index's folder."),
+    PROVENANCE,
 )
 
 # The files of a run ---------------------------------------------------------------------------------------------------------

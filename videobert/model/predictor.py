@@ -1,6 +1,7 @@
 """The frozen model with its tokenizer, ready to answer batches of sequences."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,9 +36,8 @@ class Predictor:
         check_whole(files, ["weights", "config", "tokenizer"])
         if threads:
             torch.set_num_threads(threads)
-        self.device = resolve_device(device)
-        network: Any = read_network(files)  # transformers' types of `to` do not fit its own classes
-        self.model: VideoBertForPreTraining = network.eval().to(self.device)
+        self.model: VideoBertForPreTraining = read_network(files).eval()
+        self.to(device)
         self.tokenizer = read_tokenizer(Path(files.tokenizer))
         self.tokenizer.encode_special_tokens = True  # a "[SEP]" that somebody writes is text, as in the tokens
         self.vocabulary = read_vocabulary(Path(files.tokenizer), self.model.config.visual_words)
@@ -48,6 +48,12 @@ class Predictor:
             )
         self.unknown = self.tokenizer.token_to_id("[UNK]")
         self.batch_size = batch_size
+
+    def to(self, device: str) -> None:
+        """Moves the model: auto, cpu, cuda, cuda:1."""
+        self.device = resolve_device(device)
+        network: Any = self.model  # transformers' types of `to` do not fit its own classes
+        network.to(self.device)
 
     def pieces(self, text: str) -> npt.NDArray[np.int64]:
         return np.array(self.tokenizer.encode(text, add_special_tokens=False).ids, np.int64)
@@ -87,6 +93,17 @@ class Predictor:
         """The ids of a sentence with [MASK]s."""
         first, *others = (self.pieces(part) for part in text.split("[MASK]"))
         return np.concatenate([first, *(np.append(self.vocabulary.mask, part) for part in others)])
+
+    def joint(self, words: Ids) -> npt.NDArray[np.int64]:
+        """Visual words as joint ids."""
+        return words.astype(np.int64) + self.vocabulary.vocab_size
+
+    def room(self, pieces: int) -> int:
+        """How many clips the model reads beside so many word pieces and three special tokens. Raises UserError for none."""
+        room = self.model.config.max_position_embeddings - 3 - pieces
+        if room < 1:
+            raise UserError(f"the text has {pieces} word pieces, and leaves no room for a video: shorten it")
+        return room
 
     def sequence(self, text: Ids, video: Ids) -> tuple[Ids, Ids]:
         """(ids, token types) of text ids and joint video ids, cut to the model's length."""
@@ -146,13 +163,10 @@ def read_network(model: ModelFolder) -> "VideoBertForPreTraining":
 
 def read_pretrained(class_: Any, folder: Path) -> Any:
     """A model of transformers in a folder. Raises UserError, in a line, when its files cannot be read or do not fit."""
-    from transformers.utils import logging
-
-    files, level, bars = ModelFolder(folder), logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity(logging.CRITICAL)  # it tells in a page what is told here in a line
-    logging.disable_progress_bar()  # which is for hundreds of files
+    files = ModelFolder(folder)
     try:
-        network, report = class_.from_pretrained(folder, output_loading_info=True, ignore_mismatched_sizes=True)
+        with _quiet():
+            network, report = class_.from_pretrained(folder, output_loading_info=True, ignore_mismatched_sizes=True)
     except (
         Exception
     ) as error:  # of json, safetensors, torch and transformers, whose checks of a configuration are of all kinds
@@ -160,14 +174,32 @@ def read_pretrained(class_: Any, folder: Path) -> Any:
             raise
         why = one_line(str(error), longest=120)
         raise UserError(f"{files.config} and {files.weights} cannot be read together ({why}): {COPY_ANEW}") from None
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
     wrong = [*report["missing_keys"], *report["unexpected_keys"], *(name for name, *_ in report["mismatched_keys"])]
     if wrong:
         raise UserError(f"{files.config} does not fit {files.weights} (see {min(wrong)}): {COPY_ANEW}")
     return network
+
+
+def write_pretrained(network: Any, folder: Path) -> None:
+    """Has a model of transformers write its configuration and weights into a folder."""
+    with _quiet():
+        network.save_pretrained(folder)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' words on loading, a page for what is told here in a line, and its bars for hundreds of files."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def check_parts(model: ModelFolder) -> None:

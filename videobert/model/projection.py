@@ -94,6 +94,31 @@ def projected(projection: Projection, outputs: npt.NDArray[np.float32]) -> npt.N
     return vectors
 
 
+def shared_texts(projection: Projection, texts: Sequence[Ids]) -> npt.NDArray[np.float32]:
+    """The `text_vectors` (texts, hidden_size), each of length 1 or less, turned so that `shared_videos` have length 1: the
+    dot product of the two is what it was, and a cosine orders the videos of a text as it does."""
+    _, inverse = _root(projection)
+    vectors: npt.NDArray[np.float32] = (text_vectors(projection, texts) @ inverse).astype(np.float32)
+    return vectors
+
+
+def shared_videos(projection: Projection, outputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The videos' vectors from their `mean_outputs`, (videos, hidden_size), each of length 1, beside `shared_texts`."""
+    root, _ = _root(projection)
+    vectors: npt.NDArray[np.float32] = (projected(projection, outputs) @ root).astype(np.float32)
+    return vectors
+
+
+def _root(projection: Projection) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The square root of W' W, by which a video's length is measured, and its (pseudo-)inverse."""
+    words = projection.words.astype(np.float64)
+    values, vectors = np.linalg.eigh(words.T @ words)
+    kept = values > values.max() * 1e-12
+    roots = np.sqrt(values[kept])
+    vectors = vectors[:, kept]
+    return (vectors * roots) @ vectors.T, (vectors / roots) @ vectors.T
+
+
 def save_projection(projection: Projection, path: Path, provenance: dict[str, Any]) -> None:
     """Writes a safetensors file, with its provenance as metadata."""
     from safetensors.numpy import save_file

@@ -5,8 +5,10 @@ breaks ties by these numbers; so the alphabet is given to it in a fixed order.
 """
 
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from videobert.data.text import one_line
 from videobert.errors import UserError
 from videobert.model.special_tokens import SEPARATOR, SPECIAL
 
@@ -56,3 +58,14 @@ def pretrained(tokenizer: str) -> "PreTrainedTokenizerBase":
     found.backend_tokenizer.no_padding()
     found.add_special_tokens({"extra_special_tokens": [SEPARATOR]})
     return found
+
+
+def of_model(folder: Path) -> "PreTrainedTokenizerBase":
+    """The tokenizer of a model folder as transformers has it. Raises UserError when it cannot be read."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        why = one_line(str(error), longest=120)
+        raise UserError(f"{folder} has no tokenizer that transformers can read ({why})") from None

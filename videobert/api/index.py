@@ -1,0 +1,232 @@
+"""An index of many videos: what `VideoBert.index` writes and `VideoBert.search` reads."""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from videobert.api.arguments import Cut, VideoPath, check_file
+from videobert.api.videos import VideoReader
+from videobert.data.provenance import read_json, read_provenance, read_table, sha256, write_json, write_table
+from videobert.data.schemas import INDEXED, arrow, names
+from videobert.data.schemas import SEGMENTS as COLUMNS
+from videobert.errors import Status, UserError, VideoError
+from videobert.evaluation.steps import clips_of_videos
+from videobert.layout import Layout, ModelFolder
+from videobert.model.predictor import Predictor, check_same_codebook
+from videobert.model.processing_videobert import Ids
+from videobert.model.sequences import open_tokens
+from videobert.vision.notes import Notes
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SEGMENTS = "segments.parquet"
+VIDEOS = "videos.parquet"
+MODEL = "model.json"  # where the model's folder lies, from the index's folder
+NOTES = ".notes"  # what was seen in each file, in an index's folder: the next run goes on from there
+
+
+@dataclass(frozen=True)
+class _Video:
+    """What is known of a video: the starts of its clips, their ends (seconds), their visual words; or what is wrong with it."""
+
+    name: str
+    starts: npt.NDArray[np.float64]
+    ends: npt.NDArray[np.float64]
+    words: Ids
+    title: str = ""
+    path: str = ""
+    error: VideoError | None = None
+
+    def segments(self, clips: int) -> list[dict[str, Any]]:
+        """Its rows of the index."""
+        return [
+            {
+                "video": self.name,
+                "start": float(self.starts[first]),
+                "end": float(self.ends[first : first + clips][-1]),
+                "words": self.words[first : first + clips].tolist(),
+            }
+            for first in range(0, len(self.words), clips)
+        ]
+
+    def row(self, segments: int) -> dict[str, Any]:
+        """Its row of the table of videos."""
+        status, reason = (self.error.status, self.error.reason) if self.error else (Status.OK, "")
+        return {
+            "video": self.name,
+            "status": status,
+            "reason": reason,
+            "segments": segments,
+            "title": self.title,
+            "path": self.path,
+        }
+
+
+class IndexWriter:
+    """Writes an index of what a model sees in videos. A run that was broken off goes on where it was."""
+
+    def __init__(self, reader: VideoReader, predictor: Predictor, files: ModelFolder, output: Path):
+        self.reader, self.predictor, self.files, self.output = reader, predictor, files, output
+        self.notes = Notes(output / NOTES, [reader.preprocessing, sha256(Path(files.centroids))])
+
+    def write(self, videos: Sequence[VideoPath], clips: int) -> int:
+        """Writes the index of these videos in segments of so many clips; returns the number of segments."""
+        import pyarrow as pa
+
+        from videobert.model.projection import mean_outputs
+
+        rows: list[dict[str, Any]] = []
+        ledger: list[dict[str, Any]] = []
+        for video in self._videos(videos):
+            segments = video.segments(clips)
+            ledger.append(video.row(len(segments)))
+            rows += segments
+        lost = [row for row in ledger if row["status"] != Status.OK]
+        if not rows:
+            first = f"; the first: {lost[0]['video']}: {lost[0]['reason']}" if lost else ""
+            raise UserError(f"nothing to index: none of the videos holds a clip{first}")
+        vectors = mean_outputs(self.predictor, [self.predictor.joint(np.array(row["words"])) for row in rows])
+        table = pa.Table.from_pylist(rows, arrow(COLUMNS[:-1]))
+        column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
+        provenance = {"stage": "index", "version": 1, "clips": clips, "model": sha256(Path(self.files.weights))}
+        table = table.append_column(COLUMNS[-1].name, column)
+        write_table(table, self.output / SEGMENTS, provenance)
+        write_table(pa.Table.from_pylist(ledger, arrow(INDEXED)), self.output / VIDEOS, provenance)
+        model = os.path.relpath(Path(self.files.folder).resolve(), self.output.resolve())
+        write_json({"folder": model}, self.output / MODEL, provenance)
+        self.notes.forget_others()
+        if lost:
+            print(
+                f"{len(lost)} of {len(ledger)} videos left out: {self.output / VIDEOS} says why",
+                file=sys.stderr,
+            )
+        return len(rows)
+
+    def _videos(self, videos: Sequence[VideoPath]) -> Iterator[_Video]:
+        places = list(map(Path, videos))
+        results = {place: list(self._of_results(place)) for place in places if place.is_dir()}
+        for place in places:
+            if place in results:
+                yield from results[place]
+            else:
+                yield self._of_file(place)
+
+    def _of_file(self, file: Path) -> _Video:
+        """What is seen in a file, looked up where an earlier run has noted it."""
+        try:
+            check_file(file)
+            words = self.notes.read(file)
+            if words is None:
+                words = self.reader.clips(Cut(file)).words
+                self.notes.write(file, words)
+        except VideoError as error:
+            print(f"{file} is left out: {error.reason}", file=sys.stderr)
+            return _Video(str(file), np.empty(0), np.empty(0), np.empty(0, np.int64), path=str(file), error=error)
+        seconds = self.reader.preprocessing["clip_seconds"]
+        starts = np.arange(len(words)) * seconds
+        return _Video(str(file), starts, starts + seconds, words, path=str(file))
+
+    def _of_results(self, results: Path) -> Iterator[_Video]:
+        """The videos of a results folder, from its tables of tokens."""
+        layout = check_results(results)
+        shards = sorted(set(read_table(Path(layout.manifest), ["shard"])["shard"].to_pylist()))
+        tokens = open_tokens([Path(layout.table("tokens", shard)) for shard in shards])
+        check_same_codebook(tokens.provenance, tokens.files[0], Path(self.files.weights))
+        half = self.reader.preprocessing["clip_seconds"] / 2
+        known = _titles_and_paths(layout, shards)
+        for split in ("train", "validation", "test"):
+            for name, (middles, words) in clips_of_videos(tokens.segments(split)).items():
+                yield _Video(name, middles - half, middles + half, words, *known.get(name, ("", "")))
+
+
+def _titles_and_paths(layout: Layout, shards: list[str]) -> dict[str, tuple[str, str]]:
+    """The title of each video, the list's or else the site's, and the path of its file; what a results folder still has."""
+    known = {}
+    for shard in shards:
+        ledger = Path(layout.shard_ledger("download", shard))
+        if ledger.exists():
+            for row in read_table(ledger, ["video_id", "title", "path"]).to_pylist():
+                media = ledger.parent / row["path"] if row["path"] else None  # of lost videos
+                known[row["video_id"]] = (row["title"] or "", str(media) if media and media.exists() else "")
+    if Path(layout.details).exists():
+        for row in read_table(Path(layout.details), ["video_id", "title"]).to_pylist():
+            title, path = known.get(row["video_id"], ("", ""))
+            known[row["video_id"]] = (row["title"] or title, path)
+    return known
+
+
+@dataclass(frozen=True)
+class Index:
+    """The segments of an index: their table, the model's mean outputs over them (n, hidden_size), and the videos by name."""
+
+    table: "pa.Table"
+    outputs: npt.NDArray[np.float32]
+    videos: dict[str, dict[str, Any]]
+
+    @property
+    def words(self) -> list[Ids]:
+        """The visual words of each segment."""
+        return [np.array(words) for words in self.table["words"].to_pylist()]
+
+    def segment(self, row: int) -> dict[str, Any]:
+        """The video of a segment, its start and end, title and path."""
+        (found,) = self.table.select(["video", "start", "end"]).slice(row, 1).to_pylist()
+        video = self.videos.get(found["video"], {})
+        return {**found, "title": video.get("title") or "", "path": video.get("path") or ""}
+
+
+def read_index(index: Path, model: ModelFolder, size: int) -> Index:
+    """Reads an index. Raises UserError when it is missing, damaged, or made with another model.
+
+    Args:
+        index: its folder.
+        model: the model's folder.
+        size: numbers in a vector.
+    """
+    check_index(index, model)
+    path = index / SEGMENTS
+    table = read_table(path)
+    if tuple(table.column_names) != names(COLUMNS) or not len(table):
+        raise UserError(f"{path} does not have the columns of an index: make it again")
+    vectors = table["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    if len(vectors) != size * len(table) or not np.isfinite(vectors).all():
+        raise UserError(f"{path} is damaged: make it again")
+    videos = {row["video"]: row for row in read_table(index / VIDEOS).to_pylist()} if (index / VIDEOS).exists() else {}
+    return Index(table, vectors.reshape(len(table), size), videos)
+
+
+def check_results(results: Path) -> Layout:
+    """The files of a results folder. Raises UserError when it is none."""
+    layout = Layout(results)
+    if not Path(layout.manifest).exists():
+        raise UserError(f"{results} is no results folder, having no corpus/manifest.parquet; give videos or results")
+    return layout
+
+
+def check_index(index: Path, model: ModelFolder) -> None:
+    """Raises UserError when an index is missing, or made with another model."""
+    path = _segments(index)
+    if read_provenance(path).get("model") != sha256(Path(model.weights)):
+        raise UserError(f"{path} was made with another model than {model.folder}: make it again, or name its model")
+
+
+def model_of_index(index: Path) -> Path | None:
+    """The folder of the model that an index was made with, or where it was; None when an earlier version made the index.
+
+    Raises UserError when there is no index."""
+    remembered = _segments(index).with_name(MODEL)
+    return Path(os.path.normpath(index.resolve() / read_json(remembered)["folder"])) if remembered.exists() else None
+
+
+def _segments(index: Path) -> Path:
+    path = index / SEGMENTS
+    if not path.exists():
+        raise UserError(f"{path} is missing: make the index with videobert index VIDEO --output {index}")
+    return path

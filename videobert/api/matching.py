@@ -1,0 +1,119 @@
+"""How well texts fit videos: by the projection that the task retrieval fitted, or by the alignment head."""
+
+import sys
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from videobert.errors import UserError
+from videobert.layout import ModelFolder
+from videobert.model.predictor import Predictor
+from videobert.model.processing_videobert import Ids
+
+if TYPE_CHECKING:
+    from videobert.model.projection import Projection
+
+Vectors = npt.NDArray[np.float32]
+
+
+class Matcher:
+    """Compares texts with videos."""
+
+    def __init__(self, predictor: Predictor, files: ModelFolder):
+        self.predictor, self.files = predictor, files
+
+    @property
+    def projection(self) -> "Projection":
+        """What the task retrieval fitted to this model. Raises UserError when there is none, or one of another model."""
+        found, why = self._projection
+        if found is None:
+            raise UserError(f"texts and videos cannot be compared without the projection: {why}")
+        return found
+
+    @property
+    def has_projection(self) -> bool:
+        return self._projection[0] is not None
+
+    @cached_property
+    def _projection(self) -> "tuple[Projection | None, str]":
+        """The projection, or None and why."""
+        from videobert.model.projection import read_projection
+
+        path = self.files.parts.projection
+        why = f"{path} is missing: run snakemake retrieval, or copy it from where the model was made"
+        for path in [parts.projection for parts in self.files.places()]:
+            if Path(path).exists():
+                try:
+                    return read_projection(Path(path), Path(self.files.folder)), ""
+                except UserError as error:
+                    why = str(error)
+        return None, why
+
+    @cached_property
+    def _warned(self) -> None:
+        """Says once that there is no projection, and what that costs."""
+        why = self._projection[1]
+        print(f"the search goes without its projection: it takes longer and finds less. {why}", file=sys.stderr)
+
+    def embed(self, text: str) -> Vectors:
+        """A text in the space that texts and videos share, (hidden_size,) float32, of length 1 or less."""
+        from videobert.model.projection import shared_texts
+
+        self._check_known(text, self.projection.known)
+        vector: Vectors = shared_texts(self.projection, [self.predictor.pieces(text)])[0]
+        if not vector.any():
+            raise UserError(f"every sentence has the words of {text!r}, so they find nothing: add one that tells more")
+        return vector
+
+    def project(self, outputs: Vectors) -> Vectors:
+        """Mean outputs over videos, (n, hidden_size), in the space that they share with texts, each of length 1."""
+        from videobert.model.projection import shared_videos
+
+        return shared_videos(self.projection, outputs)
+
+    def alignments(self, texts: Sequence[str], videos: Sequence[Ids]) -> Vectors:
+        """The alignment head's logits, (texts, videos) float32, of texts and of videos as visual words."""
+        from videobert.model.projection import alignments
+
+        if not texts or not videos:
+            return np.zeros((len(texts), len(videos)), np.float32)
+        known = np.arange(self.predictor.vocabulary.vocab_size) != self.predictor.unknown
+        for text in texts:
+            self._check_known(text, known)
+        pairs = np.stack(np.meshgrid(np.arange(len(texts)), np.arange(len(videos)), indexing="ij"), -1).reshape(-1, 2)
+        joint = [self.predictor.joint(np.asarray(words)) for words in videos]
+        pieces = [self.predictor.pieces(text) for text in texts]
+        return alignments(self.predictor, pieces, joint, pairs).reshape(len(texts), len(videos))
+
+    def search(self, text: str, outputs: Vectors, videos: Sequence[Ids], top_k: int) -> tuple[Vectors, Ids]:
+        """(scores, rows) of the videos that the text fits best, best first.
+
+        Args:
+            text: what to look for.
+            outputs: the mean outputs over the videos, (n, hidden_size).
+            videos: their visual words.
+            top_k: how many.
+        """
+        if self.has_projection:
+            scores = self.project(outputs) @ self.embed(text)
+        else:
+            self._warned  # noqa: B018 - said once
+            (scores,) = self.alignments([text], videos)
+        rows = np.argsort(-scores, kind="stable")[:top_k]
+        return scores[rows], rows
+
+    def _check_known(self, text: str, known: npt.NDArray[np.bool_]) -> None:
+        """Says which words of a text the model does not know, by its known pieces (V,). Raises UserError when it is all."""
+        unknown = self.predictor.unknown_words(text, known)
+        if not unknown:
+            return
+        near = "; ".join(
+            f"{word} (nearest: {', '.join(self.predictor.nearest_words(word, known)) or 'none'})" for word in unknown
+        )
+        if len(unknown) == len(self.predictor.words(text)):
+            raise UserError(f"the model knows no word of {text!r}, so nothing is found: it never met {near}")
+        print(f"the model never met {near}; the search goes by the other words", file=sys.stderr)
