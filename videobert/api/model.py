@@ -207,7 +207,8 @@ class VideoBert:
                 )
             sequences.append(self.predictor.sequence(ids, seen[:room]))
         filled = [
-            [self._best(mask, top_k) for mask in answer] for answer in self.predictor.log_probabilities(sequences, 0)
+            [self.predictor.best_words(mask, top_k) for mask in answer]
+            for answer in self.predictor.log_probabilities(sequences, 0)
         ]
         return filled[0] if isinstance(text, str) else filled
 
@@ -462,16 +463,9 @@ class VideoBert:
         sequences = [self.predictor.sequence(template, self.predictor.joint(np.array([word]))) for word in words]
         answers = self.predictor.log_probabilities(sequences, 0)
         return {
-            int(word): " the ".join(self._best(mask, 1)[0][0] for mask in answer)
+            int(word): " the ".join(self.predictor.best_words(mask, 1)[0][0] for mask in answer)
             for word, answer in zip(words, answers, strict=True)
         }
-
-    def _best(self, answer: npt.NDArray[np.floating], top_k: int) -> list[tuple[str, float]]:
-        """The `top_k` word pieces of a mask's log-probabilities (V,), special tokens left out."""
-        choices = self.predictor.vocabulary.choices()[0]
-        best = choices[np.argsort(-answer[choices], kind="stable")[:top_k]]
-        name = self.predictor.tokenizer.id_to_token
-        return [(name(int(id_)) or "[UNK]", float(np.exp(answer[id_]))) for id_ in best]
 
 
 def _check_card(files: ModelFolder) -> None:

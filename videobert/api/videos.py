@@ -90,7 +90,8 @@ class VideoReader:
     @cached_property
     def _network(self) -> tuple["S3D", dict[str, Any]]:
         """S3D with the weights of the training, and what its input must look like; text alone needs none."""
-        from videobert.vision import s3d
+        from videobert.vision.s3d import load
+        from videobert.vision.s3d_weights import weights_file
 
         weights, wanted = self.preprocessing["weights"], self.preprocessing["weights_sha256"]
         if weights not in SHIPPED:
@@ -100,13 +101,13 @@ class VideoReader:
                     f"{path} is missing: put S3D's weights there (SHA-256 {wanted}), a copy of the training's"
                 )
             weights = str(path)
-        path = s3d.weights_file(weights)
+        path = weights_file(weights)
         if sha256(path) != wanted:
             raise UserError(
                 f"{path} has SHA-256 {sha256(path)[:12]}, but the model's visual words are of S3D weights with "
                 f"{wanted[:12]}: put that file there"
             )
-        network, preprocessing, _ = s3d.load(weights, self.device, self.preprocessing["precision"])
+        network, preprocessing, _ = load(weights, self.device, self.preprocessing["precision"])
         return network, preprocessing
 
 

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from videobert.data.provenance import sha256
 from videobert.errors import UserError
-from videobert.vision.s3d_weights import weights_file as weights_file
+from videobert.vision.s3d_weights import weights_file
 
 # What torchvision's Kinetics-400 S3D was trained on: all frames of the clip, 224x224, normalised.
 KINETICS400_PREPROCESSING: dict[str, Any] = {
