@@ -166,7 +166,7 @@ def test_same_bytes_again_and_the_note_says_which_weights(tmp_path, weights):
     outputs = [tmp_path / name / "0000.parquet" for name in ("one", "two")]
     for output in outputs:
         run(frames, output, weights)
-    for name in ("0000.parquet", "_ledger/0000.parquet"):
+    for name in ("0000.parquet", ".ledger/0000.parquet"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     note = read_provenance(outputs[0])
     assert note["weights_sha256"] == sha256(weights)

@@ -53,7 +53,7 @@ def test_stages_that_are_shared_lie_in_the_upstream_run():
     files = Layout("results/b", "results/a", ["corpus", "features"])
     assert files.manifest == "results/a/corpus/manifest.parquet"
     assert files.table("features", "0003") == "results/a/features/0003.parquet"
-    assert files.shard_ledger("features", "0003") == "results/a/features/_ledger/0003.parquet"
+    assert files.shard_ledger("features", "0003") == "results/a/features/.ledger/0003.parquet"
     assert files.ledger("features") == "results/a/ledger/features.parquet"
     assert files.centroids == "results/b/codebook/centroids.safetensors"
     assert Layout("results/b").manifest == "results/b/corpus/manifest.parquet"

@@ -114,7 +114,7 @@ class Layout:
         """The ledger of a stage's shard: with the media in its folder, else hidden from readers of the tables."""
         if stage in ("download", "frames"):
             return f"{self.folder(stage)}/{shard}/ledger.parquet"
-        return f"{self.folder(stage)}/_ledger/{shard}.parquet"
+        return f"{self.folder(stage)}/.ledger/{shard}.parquet"
 
     def table(self, stage: str, shard: str) -> str:
         """The table of a shard: sentences (transcribe), features or tokens."""

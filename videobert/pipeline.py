@@ -40,6 +40,8 @@ TOOLS = {
     "index": ("commands", "make an index of videos to search in"),
     "forecast": ("commands", "say what a video shows next"),
     "caption": ("commands", "describe a short video in a sentence"),
+    "init": ("init", "make a folder for your own videos, with settings that fit them and this machine"),
+    "doctor": ("doctor", "check that this machine has what a run needs"),
     "discover": ("web.discover", "make a list of videos from playlists, channels and searches"),
     "weights": ("weights", "fetch the pretrained weights that a configuration names"),
     "retry": ("stages.retry", "have the next run try again videos that were lost"),

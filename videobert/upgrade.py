@@ -72,6 +72,7 @@ def upgrade(configfile: list[Path]) -> None:
             _rename_provenance(Path(layout.folder(stage)))
         for folder in sorted(Path(layout.folder("scaling")).glob("*")):
             _rename_provenance(folder)
+        _hide_ledgers(layout)
         for shard in shards:
             _add_file_facts(layout, shard)
             _add_steps(config, layout, shard)
@@ -136,6 +137,17 @@ def _add_steps(config: Any, layout: Layout, shard: str) -> None:
     ledger, steps = Path(layout.shard_ledger("download", shard)), Path(layout.steps(shard))
     if ledger.exists() and not steps.exists():
         write_steps(rows_of(shard, Path(config.corpus.videos), Path(layout.register), config.corpus.shard_size), steps)
+
+
+# From format 2 to 3 -----------------------------------------------------------------------------------------------------
+
+
+def _hide_ledgers(layout: Layout) -> None:
+    """The shards' ledgers were in `_ledger`, which Hugging Face datasets takes for a part of the table beside it."""
+    for stage in ("transcribe", "features", "tokens"):
+        old, new = Path(layout.folder(stage), "_ledger"), Path(layout.shard_ledger(stage, "0000")).parent
+        if old.is_dir() and not new.exists():
+            old.rename(new)
 
 
 # What still holds -------------------------------------------------------------------------------------------------------

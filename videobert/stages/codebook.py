@@ -179,6 +179,13 @@ def check_words(clips: int, settings: CodebookSettings) -> None:
     )
 
 
+def tree_for(clips: int) -> tuple[int, int]:
+    """branching and depth of a codebook that fits so many train clips, as the paper's 12 and 4 fit 55 million."""
+    wanted = min(max(clips // 20, 2), 12**4)
+    depth = next(depth for depth in range(1, 5) if wanted <= 12**depth)
+    return max(2, int(wanted ** (1 / depth) + 1e-9)), depth
+
+
 def _smaller(clips: int, branching: int, depth: int) -> tuple[int, int]:
     """The largest tree within this one that leaves CLIPS_PER_WORD clips a word, or (few clips) two words at least."""
     most = max(clips // CLIPS_PER_WORD, min(clips, 2))
