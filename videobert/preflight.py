@@ -166,7 +166,7 @@ def _kitchen_seconds(source: str) -> float:
 
 def _fetch_weights(config: Any, stages: set[str]) -> None:
     """In a process of its own: it imports torch, and takes memory that the workflow would keep for days."""
-    command = [sys.executable, "-m", "videobert", "weights", "/dev/stdin", "--stages", json.dumps(sorted(stages))]
+    command = [sys.executable, "-m", "videobert", "weights", "/dev/stdin", "--stages", ",".join(sorted(stages))]
     done = subprocess.run(command, input=json.dumps(config.model_dump()), text=True)
     if done.returncode:
         raise UserError("nothing was run: the weights that the configuration names must be there first (see above)")

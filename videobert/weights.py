@@ -14,19 +14,19 @@ from videobert.speech.weights import on_this_machine
 from videobert.speech.whisper import ENGINES
 
 
-def weights(configfile: Path, stages: list[str] | None = None) -> None:
+def weights(configfile: Path, stages: str = "all") -> None:
     """Fetch the pretrained weights that a configuration names, and check that they can be loaded.
 
     videobert weights mine.yaml
 
     Args:
         configfile: the configuration (YAML); /dev/stdin reads it from a pipe.
-        stages: only those of these stages; none: of all.
+        stages: only those of these stages, with commas between them.
     """
     import yaml
 
     config = check(yaml.safe_load(configfile.read_text(encoding="utf-8")) or {})
-    wanted = needed(config, stages or list(_LOADERS))
+    wanted = needed(config, list(_LOADERS) if stages == "all" else stages.split(","))
     missing = []
     for name, load in wanted.items():
         print(f"weights: {name}", file=sys.stderr)
