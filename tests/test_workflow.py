@@ -257,8 +257,11 @@ def test_every_stage_is_a_target(finished, planned):
 
 
 @pytest.mark.slow
-def test_the_papers_configuration_is_planned(planned):
-    rules = planned(ROOT, "--configfile", ROOT / "config/paper.yaml")
+def test_the_papers_configuration_is_planned(tmp_path, planned):
+    (tmp_path / "videos.tsv").write_text("source\nhttps://example.com/1\nhttps://example.com/2\n", encoding="utf-8")
+    own = tmp_path / "own.yaml"
+    own.write_text(yaml.safe_dump({"corpus": {"videos": str(tmp_path / "videos.tsv")}}), encoding="utf-8")
+    rules = planned(ROOT, "--configfile", ROOT / "config/paper.yaml", own)
     assert stages(rules) - {"all"} == set(STAGES) - {"scaling"}
 
 
