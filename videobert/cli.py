@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ValidationError
 
+from videobert import progress
 from videobert.errors import UserError
 from videobert.settings import Execution, Files, Settings, explain, in_words, to_json
 
@@ -29,7 +30,10 @@ def parts(stage: Stage) -> dict[str, type[BaseModel]]:
 
 def run(stage: Stage, arguments: list[str], program: str) -> None:
     """Calls a stage with flags. Raises UserError with a line for each mistake."""
-    call(stage, **_parse(stage, arguments, program))
+    values = _parse(stage, arguments, program)
+    file = values.pop("progress", None)
+    with progress.job(stage.__name__, Path(file) if file else None):
+        call(stage, **values)
 
 
 def call(stage: Stage, /, **values: Any) -> None:
@@ -75,8 +79,14 @@ def _parse(stage: Stage, arguments: list[str], program: str) -> dict[str, Any]:
                 metavar=_metavar(field.annotation),
                 help=_help(field, schema["properties"][name], issubclass(class_, Files)).replace("%", "%%"),
             )
+    groups[Execution].add_argument(
+        "--progress",
+        default=argparse.SUPPRESS,
+        metavar="FILE",
+        help="Where to write, while it works, how far it is (JSON).",
+    )
     given = vars(parser.parse_args(arguments))
-    return {name: _value(text, fields[name].annotation) for name, text in given.items()}
+    return {name: _value(text, fields[name].annotation) if name in fields else text for name, text in given.items()}
 
 
 def _metavar(annotation: Any) -> str:

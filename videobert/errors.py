@@ -31,6 +31,21 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
+# What a status is called when it is no loss: a video in which nobody speaks goes on without sentences, and one that was to be
+# left out is left out.
+KEPT: dict[str, str] = {
+    Status.OK: "ok",
+    Status.NO_SPEECH: "silent",
+    Status.NO_AUDIO: "silent",
+    Status.EXCLUDED: "excluded",
+}
+
+
+def is_loss(status: str) -> bool:
+    """Whether a video with this status is lost to its stage."""
+    return status not in KEPT
+
+
 class UserError(Exception):
     """Stops the command with one line: what is wrong, where, and what would mend it."""
 
