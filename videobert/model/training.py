@@ -66,6 +66,7 @@ def make_trainer(
     from torch.utils.tensorboard import SummaryWriter
     from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
     from transformers.integrations import TensorBoardCallback
+    from transformers.utils import logging
 
     class ByObjective(Trainer):
         """A Trainer that logs the loss of each objective beside their sum."""
@@ -158,6 +159,7 @@ def make_trainer(
         curve = TensorBoardCallback(SummaryWriter(str(runs), purge_step=0))
         callbacks += [curve, FromTheFirstStep()]
     trainer = ByObjective(model, arguments, data_collator=examples.collate, train_dataset=examples, callbacks=callbacks)
+    logging.disable_progress_bar()  # of the one file of weights that each checkpoint has
     trainer.remove_callback(PrinterCallback)  # a line at each logging step; `Following` has one a minute written
     return trainer
 

@@ -122,7 +122,11 @@ def block(run: Run) -> "RenderableType":
         table.add_column(no_wrap=True, overflow="ellipsis", justify="right" if number in (3, 4) else "left")
     for stage in running(run):
         count, rate, left, losses, note = cells(stage, run)
-        bar = ProgressBar(max(stage.total, 1), stage.done, width=BAR) if stage.total > 1 or stage.unit else Text("")
+        bar = (
+            ProgressBar(max(stage.total, 1), stage.done, BAR, complete_style="cyan", finished_style="green")
+            if stage.total > 1 or stage.unit
+            else Text("")
+        )
         row = (
             Text(stage.name, "bold"),
             bar,

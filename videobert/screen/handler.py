@@ -11,6 +11,7 @@ Snakemake has no screen of its own to take over, or ours fails, Snakemake's is u
 """
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -34,6 +35,7 @@ NOISE = (
 )
 UNSAID = ("workflow_started", "resources_info")
 NEWS = ("job_info", "job_started", "job_finished", "job_error", "progress", "shellcmd")
+COMMAND_FAILED = "RuleException:\nCalledProcessError"
 STOPPED = "Terminating processes on user request"
 
 
@@ -61,6 +63,7 @@ class Screen(logging.Handler):
         self.settings = settings
         self.display: Display | None = None  # from the first job to the last
         self.stopped = False
+        self.exit_status = ""  # of the job that has just failed
         self.over = threading.Event()
 
     @classmethod
@@ -86,8 +89,7 @@ class Screen(logging.Handler):
             if event == "run_info":
                 self._begin()
             elif self.display and event in NEWS:
-                for line in self._news(event, record):
-                    self.display.say(line)
+                self._say(self._news(event, record))
             elif event not in UNSAID and not str(record.msg).startswith(NOISE):
                 self._pass_on(record)
         except Exception as error:
@@ -107,8 +109,11 @@ class Screen(logging.Handler):
             self.run.start(told["jobid"], told["rule_name"], shard, str(told["log"][0]), now)
         if event == "job_finished":
             return self.run.finish(told["job_id"], now)
-        if event == "job_error":
-            return self.run.fail(told["jobid"], now, self.settings.show_failed_logs)
+        if event == "job_error" and self.stopped:
+            self.run.stop(told["jobid"], now)
+        elif event == "job_error":
+            exit_status, self.exit_status = self.exit_status, ""
+            return self.run.fail(told["jobid"], now, exit_status, self.settings.show_failed_logs)
         return []
 
     def _pass_on(self, record: logging.LogRecord) -> None:
@@ -118,10 +123,22 @@ class Screen(logging.Handler):
             return
         text = self.default.format(record)
         self.stopped = self.stopped or text.startswith(STOPPED)
-        if text and text != "None" and self.default.filter(record):
+        if COMMAND_FAILED in text:  # the whole command, and one thing to know
+            found = re.search(r"(non-zero exit status \d+|died with .*)", text)
+            self.exit_status = found[1].removesuffix(".") if found else ""
+        elif text and text != "None" and self.default.filter(record):
             tone = "bad" if record.levelno >= logging.WARNING else "aside"
             shown = "".join(" " if is_control(character) and character != "\n" else character for character in text)
             self.display.say(Line(shown, tone))
+
+    def _say(self, lines: list[Line]) -> None:
+        assert self.display
+        if lines:
+            self.display.show(
+                self.run
+            )  # first, or a stage that has finished would be shown below the line that says so
+        for line in lines:
+            self.display.say(line)
 
     # While it runs --------------------------------------------------------------------------------------------------------------
 
@@ -130,8 +147,7 @@ class Screen(logging.Handler):
             self.acquire()
             try:
                 if self.display and not self.over.is_set():
-                    for line in self.run.look(time.time()):
-                        self.display.say(line)
+                    self._say(self.run.look(time.time()))
                     self.display.show(self.run)
             except Exception as error:
                 self._give_up(None, error)

@@ -41,6 +41,7 @@ class Job:
     began: float
     ended: float = 0.0
     failed: bool = False
+    stopped: bool = False
     progress: Progress | None = None
     losses_seen: int = 0
 
@@ -173,14 +174,19 @@ class Run:
             return [*lines, *self._remarks(stage, job)]
         return [*lines, *([self._finished(stage)] if stage.finished else [])]
 
-    def fail(self, number: int, now: float, show_log: bool) -> list[Line]:
-        """A job has failed."""
+    def fail(self, number: int, now: float, exit_status: str, show_log: bool) -> list[Line]:
+        """A job has failed: how its process ended, in Snakemake's words, and whether its log is to be shown."""
         if number not in self.jobs:
             return []
         job = self.jobs[number]
         lines = self._read(job)
         job.ended, job.failed = now, True
-        return [*lines, *_failure(job, show_log)]
+        return [*lines, *_failure(job, exit_status, show_log)]
+
+    def stop(self, number: int, now: float) -> None:
+        """A job has ended because the user ends the run."""
+        if number in self.jobs:
+            self.jobs[number].ended, self.jobs[number].failed, self.jobs[number].stopped = now, True, True
 
     def look(self, now: float) -> list[Line]:
         """Reads how far the running jobs are."""
@@ -215,6 +221,8 @@ class Run:
         jobs = [job for job in stage.jobs.values() if not job.is_record]
         took = duration_in_words(max(job.ended for job in jobs) - min(job.began for job in jobs))
         done = f"{stage.total:,} {plural(stage.total, stage.unit)}" if stage.unit else ""
+        resumed = sum(job.progress.resumed for job in jobs if job.progress)
+        done += f" ({resumed:,} done before)" if done and resumed else ""
         loss = jobs[-1].progress.note if stage.unit == "step" and jobs[-1].progress else ""
         said = ", ".join(filter(None, [done, losses_in_words(stage.statuses), one_line(loss)]))
         failed = sum(job.failed for job in jobs)
@@ -240,7 +248,7 @@ class Run:
 
     @property
     def failures(self) -> list[Job]:
-        return [job for job in self.jobs.values() if job.failed]
+        return [job for job in self.jobs.values() if job.failed and not job.stopped]
 
     def last_line(self, now: float, stopped: bool = False) -> Line:
         """How it ended."""
@@ -263,17 +271,18 @@ def stage_of(rule: str) -> str:
     return next((stage for stage in STAGES if rule == stage or rule.startswith(f"{stage}_")), rule)
 
 
-def _failure(job: Job, show_log: bool) -> list[Line]:
+def _failure(job: Job, exit_status: str, show_log: bool) -> list[Line]:
     """Why a job failed: in a line, then its log."""
     said = _log_lines(job.log)
     prefix = f"videobert {stage_of(job.rule)}: "
     stated = [text.removeprefix(prefix) for text in said if text.startswith(prefix)]
     error = one_line(job.progress.error, longest=600) if job.progress and job.progress.state == State.FAILED else ""
-    reason = stated[-1] if stated else error or (said[-1] if said else "it was killed, or could not start")
+    killed = "it was killed, often for want of memory" if exit_status.endswith("137") else ""
+    reason = stated[-1] if stated else error or killed or ": ".join(filter(None, [exit_status, *said[-1:]]))
     lines = [Line(f"{job.name} failed: {reason}", "bad")]
     if job.log:
         lines.append(Line(f"    log: {job.log}", "bad"))
-    if show_log and said and [reason] != [text.removeprefix(prefix) for text in said]:
+    if show_log and [text.removeprefix(prefix) for text in said] not in ([], [reason]):
         if len(said) > LOG_LINES:
             lines.append(Line(f"    its last {LOG_LINES} of {len(said):,} lines:", "aside"))
         lines += [Line(f"    | {text}", "aside") for text in said[-LOG_LINES:]]
