@@ -179,7 +179,7 @@ def begin(unit: str, total: int, resumed: int = 0, bar: bool = True) -> None:
     with work.lock:
         progress = work.progress
         progress.unit, progress.total, progress.done, progress.resumed = unit, total, resumed, resumed
-        progress.working_since, progress.fraction, progress.note = round(time.time(), 1), 0.0, ""
+        progress.working_since, progress.fraction, progress.note = time.time(), 0.0, ""
         progress.statuses, progress.losses = {}, []
     work.last_line = time.monotonic()
     if bar and sys.stderr.isatty():

@@ -119,24 +119,16 @@ def block(run: Run) -> "RenderableType":
 
     table = Table.grid(padding=(0, 2, 0, 0))
     for number in range(7):
-        table.add_column(no_wrap=True, overflow="ellipsis", justify="right" if number in (3, 4) else "left")
+        # rich narrows the columns that may wrap before it narrows others: on a small terminal losses and notes are cut first.
+        table.add_column(no_wrap=number < 5, justify="right" if number in (3, 4) else "left")
     for stage in running(run):
-        count, rate, left, losses, note = cells(stage, run)
-        bar = (
-            ProgressBar(max(stage.total, 1), stage.done, BAR, complete_style="cyan", finished_style="green")
-            if stage.total > 1 or stage.unit
-            else Text("")
-        )
-        row = (
-            Text(stage.name, "bold"),
-            bar,
-            Text(count),
-            Text(rate),
-            Text(left),
-            Text(losses, "red"),
-            Text(note, "dim"),
-        )
-        table.add_row(*row)
+        count, rate, left, losses, note = (Text(cell, no_wrap=True, overflow="ellipsis") for cell in cells(stage, run))
+        if " lost" in losses.plain:  # and not just silent
+            losses.stylize("red")
+        note.stylize("dim")
+        bar = ProgressBar(max(stage.total, 1), stage.done, BAR, complete_style="cyan", finished_style="green")
+        counted = stage.total > 1 or stage.unit
+        table.add_row(Text(stage.name, "bold"), bar if counted else "", count, rate, left, losses, note)
     return Group(table, Text(head(run), "dim", no_wrap=True, overflow="ellipsis"))
 
 
