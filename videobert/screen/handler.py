@@ -23,6 +23,7 @@ from videobert.screen.display import Display, open_display, plan_in_words
 from videobert.screen.run import Line, Run
 
 EVERY = 1.0  # seconds from one look at the progress files to the next
+AT_A_TIME = 100  # files read a second: they may lie on a network disk
 # What Snakemake says around jobs, to nobody's use; it stands in its log.
 NOISE = (
     "Select jobs to execute",
@@ -143,7 +144,7 @@ class Screen(logging.Handler):
     # While it runs --------------------------------------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        while not self.over.wait(max(EVERY, len(self.run.jobs) / 1000)):
+        while not self.over.wait(max(EVERY, self.run.running / AT_A_TIME)):
             self.acquire()
             try:
                 if self.display and not self.over.is_set():

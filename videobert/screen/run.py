@@ -247,6 +247,11 @@ class Run:
         return sum(bool(job.ended) and not job.failed for job in self.jobs.values())
 
     @property
+    def running(self) -> int:
+        """How many jobs are running."""
+        return sum(not job.ended for job in self.jobs.values())
+
+    @property
     def failures(self) -> list[Job]:
         return [job for job in self.jobs.values() if job.failed and not job.stopped]
 
