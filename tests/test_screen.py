@@ -149,6 +149,16 @@ def test_a_stage_that_is_finished_says_its_counts_and_its_time(tmp_path):
     assert texts(fake.run.finish(3, 1031.0)) == ["To try the gone ones again: ..."]
 
 
+def test_where_no_ledger_is_asked_for_the_screen_says_how_to_try_again(tmp_path):
+    fake = Fake(tmp_path, [("download_shard", "0001")])
+    fake.start(1, "download_shard", "0001")
+    fake.write(
+        "download/0001", state="done", unit="video", total=32, done=32, statuses={"ok": 30, "blocked": 1, "gone": 1}
+    )
+    _, hint = texts(fake.run.finish(1, 1030.0))
+    assert hint.startswith(f"To try the blocked ones again: videobert retry {fake.layout.results} blocked, ")
+
+
 def test_a_ledger_of_more_than_this_run_has_done_says_its_counts_too(tmp_path):
     fake = Fake(tmp_path, [("download_shard", "0001"), ("download_ledger", "")])
     fake.start(3, "download_ledger")

@@ -18,7 +18,7 @@ import shutil
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -199,15 +199,21 @@ def ledger(inputs: LedgerInputs, outputs: LedgerOutputs) -> None:
     for status, count in counts.items():
         said[KEPT.get(status, status)] += count
     print(f"{inputs.stage}: " + ", ".join(f"{count} {word}" for word, count in said.most_common()), file=sys.stderr)
-    again = [Status.FAILED, *([Status.BLOCKED, Status.TRANSIENT] if inputs.stage == "download" else [])]
-    lost = [status for status, _ in counts.most_common() if status in again]
-    if lost:
-        help_ = " (docs/your-own-videos.md says what helps)" if set(lost) - {Status.FAILED} else ""
-        print(
-            f"To try the {' and '.join(lost)} ones again: videobert retry {outputs.ledger.parents[1]} {' '.join(lost)}, and this "
-            f"command once more{help_}.",
-            file=sys.stderr,
-        )
+    if hint := retry_hint(inputs.stage, counts, outputs.ledger.parents[1]):
+        print(hint, file=sys.stderr)
+
+
+def retry_hint(stage: str, statuses: Mapping[str, int], results: str | Path) -> str:
+    """How to try again what may succeed then; "" where nothing was lost in such a way."""
+    again = [Status.FAILED, *([Status.BLOCKED, Status.TRANSIENT] if stage == "download" else [])]
+    lost = [status for status, _ in Counter(statuses).most_common() if status in again]
+    if not lost:
+        return ""
+    help_ = " (docs/your-own-videos.md says what helps)" if set(lost) - {Status.FAILED} else ""
+    return (
+        f"To try the {' and '.join(lost)} ones again: videobert retry {results} {' '.join(lost)}, and this command once "
+        f"more{help_}."
+    )
 
 
 def _open_journal(journal: Path, provenance: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from videobert.amounts import duration_in_words, losses_in_words, plural, units_in_words
+from videobert.data.ledger import retry_hint
 from videobert.data.text import one_line
 from videobert.layout import PER_VIDEO, Layout
 from videobert.pipeline import STAGES
@@ -172,7 +173,7 @@ class Run:
         stage = self.stages[job.stage]
         if job.is_record:
             return [*lines, *self._remarks(stage, job)]
-        return [*lines, *([self._finished(stage)] if stage.finished else [])]
+        return [*lines, *(self._finished(stage) if stage.finished else [])]
 
     def fail(self, number: int, now: float, exit_status: str, show_log: bool) -> list[Line]:
         """A job has failed: how its process ended, in Snakemake's words, and whether its log is to be shown."""
@@ -217,7 +218,7 @@ class Run:
                 lines.append(Line(f"{stage.name} lost more; from here on they are only counted", "bad"))
         return lines
 
-    def _finished(self, stage: Stage) -> Line:
+    def _finished(self, stage: Stage) -> list[Line]:
         jobs = [job for job in stage.jobs.values() if not job.is_record]
         took = duration_in_words(max(job.ended for job in jobs) - min(job.began for job in jobs))
         done = f"{stage.total:,} {plural(stage.total, stage.unit)}" if stage.unit else ""
@@ -227,10 +228,12 @@ class Run:
         said = ", ".join(filter(None, [done, losses_in_words(stage.statuses), one_line(loss)]))
         failed = sum(job.failed for job in jobs)
         if failed:
-            return Line(
-                f"{stage.name}: {failed} of {stage.planned} {plural(stage.planned, 'job')} failed, in {took}", "bad"
-            )
-        return Line(f"{stage.name}: {f'{said}, in' if said else 'done in'} {took}", "good")
+            counted = f"{failed} of {stage.planned} {plural(stage.planned, 'job')} failed"
+            return [Line(f"{stage.name}: {counted}, in {took}", "bad")]
+        # Its ledger says it, too, with what earlier runs have lost.
+        hint = "" if stage.records else retry_hint(stage.name, stage.statuses, self.layout.results)
+        finished = Line(f"{stage.name}: {f'{said}, in' if said else 'done in'} {took}", "good")
+        return [finished, *([Line(hint, "aside")] if hint else [])]
 
     def _remarks(self, stage: Stage, job: Job) -> list[Line]:
         """What the ledger of a stage says, but for the counts where those of this run are all there is."""
