@@ -94,7 +94,7 @@ def stages(rules: dict[str, int]) -> set[str]:
 def artefacts(folder: Path) -> dict[str, str]:
     """Hash of every artefact. Logs, timings, what shows timings, and the event files of TensorBoard may differ."""
     results = folder / "results"
-    aside = ("logs", "benchmarks", "report", "pretrain/runs", "scaling/0.5-0/runs", ".lock")
+    aside = ("logs", "benchmarks", "progress", "report", "pretrain/runs", "scaling/0.5-0/runs", ".lock")
     return {
         str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(results.rglob("*"))
@@ -440,7 +440,7 @@ def test_two_results_folders_are_worked_in_side_by_side_and_the_second_shares_wh
     made = {
         path.relative_to(folder / "results2").parts[0] for path in (folder / "results2").rglob("*") if path.is_file()
     }
-    assert made <= {"corpus", "codebook", "tokens", "ledger", "logs", "benchmarks", ".lock"}
+    assert made <= {"corpus", "codebook", "tokens", "ledger", "logs", "benchmarks", "progress", ".lock"}
     assert (
         read_table(folder / "results2/tokens/0000.parquet")["video_ids"].combine_chunks().flatten().to_numpy().max() < 9
     )

@@ -42,9 +42,11 @@ rule download_ledger:
         OWN.log("ledger/download"),
     conda:
         "../../envs/corpus.yaml"
+    params:
+        aside=aside(),
     shell:
         "python -m videobert ledger --stage download --ledgers {input.ledgers:q} --manifest {input.manifest:q}"
-        " --ledger {output:q} 2>&1 | tee {log:q}"
+        " --ledger {output:q} 2>&1 | tee {log:q} {params.aside}"
 
 
 rule download:

@@ -34,9 +34,11 @@ rule features_ledger:
         OWN.log("ledger/features"),
     conda:
         "../../envs/corpus.yaml"
+    params:
+        aside=aside(),
     shell:
         "python -m videobert ledger --stage features --ledgers {input.ledgers:q} --manifest {input.manifest:q}"
-        " --ledger {output:q} 2>&1 | tee {log:q}"
+        " --ledger {output:q} 2>&1 | tee {log:q} {params.aside}"
 
 
 rule features:

@@ -32,9 +32,11 @@ rule frames_ledger:
         OWN.log("ledger/frames"),
     conda:
         "../../envs/corpus.yaml"
+    params:
+        aside=aside(),
     shell:
         "python -m videobert ledger --stage frames --ledgers {input.ledgers:q} --manifest {input.manifest:q}"
-        " --ledger {output:q} 2>&1 | tee {log:q}"
+        " --ledger {output:q} 2>&1 | tee {log:q} {params.aside}"
 
 
 rule frames:

@@ -40,9 +40,11 @@ rule transcribe_ledger:
         OWN.log("ledger/transcribe"),
     conda:
         "../../envs/corpus.yaml"
+    params:
+        aside=aside(),
     shell:
         "python -m videobert ledger --stage transcribe --ledgers {input.ledgers:q} --manifest {input.manifest:q}"
-        " --ledger {output:q} 2>&1 | tee {log:q}"
+        " --ledger {output:q} 2>&1 | tee {log:q} {params.aside}"
 
 
 rule transcribe:
