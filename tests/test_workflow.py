@@ -13,13 +13,16 @@ import time
 from pathlib import Path
 
 import psutil
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from conftest import ROOT, command, configure, copy, environment, jobs, project, snakemake, words
 
 from videobert.cli import parts
 from videobert.data.provenance import read_table
+from videobert.data.schemas import LEDGER, names
 from videobert.evaluation.task import EvaluateExecution
+from videobert.layout import SHARDED
 from videobert.pipeline import function
 
 STAGES = ["corpus", "download", "transcribe", "frames", "features", "codebook", "vocabulary", "tokens"]
@@ -472,6 +475,16 @@ def test_an_upstream_that_cannot_be_is_one_line(finished, tmp_path, changes, mes
 
 
 # --- bad input ---
+
+
+def test_the_ledgers_are_one_table(finished):
+    table = pq.read_table(finished / "results" / "ledger")
+    assert table.column_names == [*names(LEDGER)]
+    rows = table.to_pylist()
+    assert {row["stage"] for row in rows} == {"corpus", *SHARDED}
+    by_video = [row for row in rows if row["video_id"] == "kitchen-0"]
+    assert len(by_video) == 6 and {row["source"] for row in by_video} == {"kitchen:0"}
+    assert all(row["title"] for row in by_video if row["stage"] != "corpus")  # the list gives none, the kitchen does
 
 
 def test_a_broken_video_is_a_row_in_the_ledger_and_the_others_are_there(finished):

@@ -173,26 +173,38 @@ class LedgerInputs(Inputs):
     ledgers: list[Path]
     """The ledgers of the stage's shards (Parquet), in the order of the shards."""
     manifest: Path
-    """The manifest (Parquet), which says which shards there are."""
+    """The manifest (Parquet): shards and sources."""
+    details: Path
+    """Titles that the list gives (Parquet)."""
+    downloads: list[Path] = []
+    """The ledgers of the downloads (Parquet), which have the titles that sites give."""
     stage: str
     """The stage."""
 
 
 class LedgerOutputs(Outputs):
     ledger: Path
-    """What became of each video (Parquet): shard, video_id, status, reason."""
+    """What became of each video (Parquet): stage, shard, video_id, status, reason, source, title."""
 
 
 def ledger(inputs: LedgerInputs, outputs: LedgerOutputs) -> None:
     """Gather what became of each video in one stage, from the ledgers of its shards."""
     import pyarrow as pa
 
-    parts = []
-    shards = sorted(set(read_table(inputs.manifest, ["shard"])["shard"].to_pylist()))
-    for shard, file in zip(shards, inputs.ledgers, strict=True):
-        part = read_table(file, [*names(OUTCOME)])
-        parts.append(part.add_column(0, "shard", pa.array([shard] * len(part), pa.string())))
-    table = pa.concat_tables(parts).cast(arrow(LEDGER))
+    videos = {row["video_id"]: row for row in read_table(inputs.manifest, ["video_id", "source", "shard"]).to_pylist()}
+    titles = _titles(inputs)
+    rows = [
+        {
+            **row,
+            "stage": inputs.stage,
+            "shard": shard,
+            "source": videos[row["video_id"]]["source"] if row["video_id"] in videos else "",
+            "title": titles.get(row["video_id"], ""),
+        }
+        for shard, file in zip(sorted({row["shard"] for row in videos.values()}), inputs.ledgers, strict=True)
+        for row in read_table(file, [*names(OUTCOME)]).to_pylist()
+    ]
+    table = pa.Table.from_pylist(rows, arrow(LEDGER))
     write_table(table, outputs.ledger, {"stage": inputs.stage})
     counts: Counter[str] = Counter(table.to_pydict()["status"])
     said: Counter[str] = Counter()
@@ -201,6 +213,16 @@ def ledger(inputs: LedgerInputs, outputs: LedgerOutputs) -> None:
     print(f"{inputs.stage}: " + ", ".join(f"{count} {word}" for word, count in said.most_common()), file=sys.stderr)
     if hint := retry_hint(inputs.stage, counts, outputs.ledger.parents[1]):
         print(hint, file=sys.stderr)
+
+
+def _titles(inputs: LedgerInputs) -> dict[str, str]:
+    """What the videos are called: by the list, else by the site."""
+    return {
+        row["video_id"]: row["title"]
+        for file in (*inputs.downloads, inputs.details)
+        for row in read_table(file, ["video_id", "title"]).to_pylist()
+        if row["title"]
+    }
 
 
 def retry_hint(stage: str, statuses: Mapping[str, int], results: str | Path) -> str:

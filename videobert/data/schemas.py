@@ -102,10 +102,14 @@ REGISTER = (
     Column("shard", "string", "The shard that it was given."),
     Column("split", "string", 'The split that a small list gave it against its draw, or "".'),
 )
-CORPUS_LEDGER = (
+# Of every stage alike, so that `pandas.read_parquet("results/ledger")` reads them all.
+LEDGER = (
+    Column("stage", "string", "The stage."),
+    Column("shard", "string", 'The shard, or "" for a row of the list that is set aside.'),
     Column("video_id", "string", "The video; row-N for a row of the list that is set aside."),
     *OUTCOME[1:],
-    Column("source", "string", "The source in that row."),
+    Column("source", "string", "The source, as the list has it."),
+    Column("title", "string", "The title that the list gives, else the site's or the kitchen's, or \"\"."),
 )
 
 # Of every job -------------------------------------------------------------------------------------------------------------------
@@ -141,7 +145,6 @@ PROGRESS = (
 
 # Shard by shard -------------------------------------------------------------------------------------------------------------
 
-LEDGER = (SHARD, *OUTCOME)
 DOWNLOAD_FACTS = (
     Column("source", "string", "The source, of lost videos too."),
     Column("path", "string", "File name of the media, in the ledger's folder."),
@@ -400,7 +403,7 @@ def files(layout: Layout) -> dict[str, list[File]]:
             File(layout.local_files, "What local files were like; kept from run to run.", LOCAL_FILES),
             File(layout.ids, "The list's own ids, where a stage needs them.", IDS),
             File(layout.details, "What the report and the card say of the videos.", DETAILS),
-            File(layout.ledger("corpus"), "What became of each row of the list.", CORPUS_LEDGER),
+            File(layout.ledger("corpus"), "What became of each row of the list.", LEDGER),
         ],
         "download": [
             File(f"{download}/{shard}/{video}.{{ext}}", "The media; links to local files."),

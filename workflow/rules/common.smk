@@ -15,7 +15,7 @@ from videobert import config as configuration
 from videobert.data.local_files import LocalFiles
 from videobert.data.manifest import captions_digest, digest, local_files, plan, shards, sources_digest
 from videobert.data.splits import moved
-from videobert.data.schemas import CORPUS_LEDGER, DETAILS, IDS, MANIFEST, names
+from videobert.data.schemas import LEDGER, DETAILS, IDS, MANIFEST, names
 from videobert.errors import UserError
 from videobert.layout import SHARDED, Layout
 from videobert.model.settings import PretrainSettings
@@ -160,7 +160,7 @@ def print_summary():
 def take_screen():
     """Shows the stages' progress in place of Snakemake's jobs. Another workflow that has this one as a module keeps its own screen,
     as a dry run does; until jobs run, ours says what Snakemake's would."""
-    is_ours = Path(workflow.main_snakefile).resolve().parent in (CHECKOUT, CHECKOUT / "workflow")
+    is_ours = workflow.modifier.parent_modifier is None  # else it is a module
     if workflow.is_main_process and is_ours and not workflow.output_settings.dryrun:
         run = Run(OWN, {shard: len(rows) for shard, rows in SHARDS.items()}, BEGAN)
         return Screen.take_over(run, planned_jobs, workflow.output_settings)

@@ -36,6 +36,8 @@ rule download_ledger:
     input:
         ledgers=ledgers("download"),
         manifest=FILES.manifest,
+        details=OWN.details,
+        downloads=ledgers("download"),
     output:
         OWN.ledger("download"),
     log:
@@ -46,6 +48,7 @@ rule download_ledger:
         aside=aside(),
     shell:
         "python -m videobert ledger --stage download --ledgers {input.ledgers:q} --manifest {input.manifest:q}"
+        " --details {input.details:q} --downloads {input.downloads:q}"
         " --ledger {output:q} 2>&1 | tee {log:q} {params.aside}"
 
 

@@ -28,6 +28,8 @@ rule features_ledger:
     input:
         ledgers=ledgers("features"),
         manifest=FILES.manifest,
+        details=OWN.details,
+        downloads=ledgers("download"),
     output:
         OWN.ledger("features"),
     log:
@@ -38,6 +40,7 @@ rule features_ledger:
         aside=aside(),
     shell:
         "python -m videobert ledger --stage features --ledgers {input.ledgers:q} --manifest {input.manifest:q}"
+        " --details {input.details:q} --downloads {input.downloads:q}"
         " --ledger {output:q} 2>&1 | tee {log:q} {params.aside}"
 
 

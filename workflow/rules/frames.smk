@@ -26,6 +26,8 @@ rule frames_ledger:
     input:
         ledgers=ledgers("frames"),
         manifest=FILES.manifest,
+        details=OWN.details,
+        downloads=ledgers("download"),
     output:
         OWN.ledger("frames"),
     log:
@@ -36,6 +38,7 @@ rule frames_ledger:
         aside=aside(),
     shell:
         "python -m videobert ledger --stage frames --ledgers {input.ledgers:q} --manifest {input.manifest:q}"
+        " --details {input.details:q} --downloads {input.downloads:q}"
         " --ledger {output:q} 2>&1 | tee {log:q} {params.aside}"
 
 

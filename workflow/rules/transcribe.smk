@@ -34,6 +34,8 @@ rule transcribe_ledger:
     input:
         ledgers=ledgers("transcribe"),
         manifest=FILES.manifest,
+        details=OWN.details,
+        downloads=ledgers("download"),
     output:
         OWN.ledger("transcribe"),
     log:
@@ -44,6 +46,7 @@ rule transcribe_ledger:
         aside=aside(),
     shell:
         "python -m videobert ledger --stage transcribe --ledgers {input.ledgers:q} --manifest {input.manifest:q}"
+        " --details {input.details:q} --downloads {input.downloads:q}"
         " --ledger {output:q} 2>&1 | tee {log:q} {params.aside}"
 
 
