@@ -80,7 +80,7 @@ def write_frames(folder: Path, counts: dict[str, int]) -> Path:
 
 
 def run(frames: Path, output: Path, weights: Path, **settings) -> tuple[pa.Table, dict[str, dict]]:
-    ledger = output.parent / "_ledger" / output.name
+    ledger = output.parent / ".ledger" / output.name
     features(frames, output, ledger, weights=str(weights), device="cpu", **settings)
     return read_table(output), {row["video_id"]: row for row in read_table(ledger).to_pylist()}
 

@@ -178,7 +178,8 @@ def listed(folder: Path, column: str, value: str) -> None:
 def test_what_the_list_says_besides_reruns_what_shows_it_and_no_more(finished, tmp_path, planned, column):
     folder = copy(finished, tmp_path / "project")
     listed(folder, column, "new ")
-    assert planned(folder, "report") == {"corpus_ledger": 1, "evaluate": 1, "report": 1}
+    ledgers = dict.fromkeys(["corpus_ledger", *(f"{stage}_ledger" for stage in SHARDED)], 1)
+    assert planned(folder, "report") == {**ledgers, "evaluate": 1, "report": 1}
 
 
 def test_a_license_that_is_not_wanted_reruns_the_download_of_its_shard(finished, tmp_path, planned):

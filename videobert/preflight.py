@@ -105,8 +105,9 @@ class Preflight:
             print(f"{where} has no column sentence, so captioning is not measured", file=sys.stderr)
 
     def _speech(self) -> None:
-        if self.config.transcribe.engine in ENGINES:
-            check_name(self.config.transcribe.model, ENGINES[self.config.transcribe.engine].sizes)
+        kind = ENGINES.get(self.config.transcribe.engine)  # none reads captions
+        if kind and kind.sizes:
+            check_name(self.config.transcribe.model, kind.sizes)
 
     def _s3d(self) -> None:
         if notice := self.kitchen_notice():

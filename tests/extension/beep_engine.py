@@ -19,7 +19,6 @@ def _load(whisper: Whisper) -> Engine:
 
 
 BEEP = EngineKind(
-    sizes=lambda: ["beep"],
     find_weights=lambda model: Path(__file__),
     has_gpu=lambda: False,
     compute_types=lambda device: ["float32"],

@@ -54,12 +54,12 @@ DECODING = {
 class EngineKind:
     """An engine before it is loaded."""
 
-    sizes: Callable[[], list[str]]  # the names of the models that it knows
     find_weights: Callable[[str], Path]  # of a model's name or path; raises UserError
     has_gpu: Callable[[], bool]
     compute_types: Callable[[str], list[str]]  # those that it knows on a device; the first is what auto takes
     load: Callable[[Whisper], Engine]
     packages: tuple[str, ...]  # distributions whose version shapes what it hears
+    sizes: Callable[[], list[str]] | None = None  # the names of its models; without them any name is taken
 
 
 def check_language(model: str, language: str, known: list[str]) -> None:

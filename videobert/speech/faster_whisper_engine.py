@@ -58,5 +58,11 @@ def _load(whisper: Whisper) -> Engine:
 
 
 FASTER_WHISPER = EngineKind(
-    ctranslate2_sizes, ctranslate2_folder, _has_gpu, _compute_types, _load, ("faster-whisper", "ctranslate2")
+    ctranslate2_sizes,
+    ctranslate2_folder,
+    _has_gpu,
+    _compute_types,
+    _load,
+    ("faster-whisper", "ctranslate2"),
+    sizes=ctranslate2_sizes,
 )

@@ -60,5 +60,11 @@ def _load(whisper_: Whisper) -> Engine:
 
 
 OPENAI_WHISPER = EngineKind(
-    openai_sizes, openai_checkpoint, _has_gpu, _compute_types, _load, ("faster-whisper", "openai-whisper")
+    openai_sizes,
+    openai_checkpoint,
+    _has_gpu,
+    _compute_types,
+    _load,
+    ("faster-whisper", "openai-whisper"),
+    sizes=openai_sizes,
 )
