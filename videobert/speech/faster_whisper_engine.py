@@ -58,11 +58,10 @@ def _load(whisper: Whisper) -> Engine:
 
 
 FASTER_WHISPER = EngineKind(
-    ctranslate2_sizes,
-    ctranslate2_folder,
-    _has_gpu,
-    _compute_types,
-    _load,
-    ("faster-whisper", "ctranslate2"),
+    find_weights=ctranslate2_folder,
+    has_gpu=_has_gpu,
+    compute_types=_compute_types,
+    load=_load,
+    packages=("faster-whisper", "ctranslate2"),
     sizes=ctranslate2_sizes,
 )

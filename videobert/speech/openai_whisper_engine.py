@@ -60,11 +60,10 @@ def _load(whisper_: Whisper) -> Engine:
 
 
 OPENAI_WHISPER = EngineKind(
-    openai_sizes,
-    openai_checkpoint,
-    _has_gpu,
-    _compute_types,
-    _load,
-    ("faster-whisper", "openai-whisper"),
+    find_weights=openai_checkpoint,
+    has_gpu=_has_gpu,
+    compute_types=_compute_types,
+    load=_load,
+    packages=("faster-whisper", "openai-whisper"),
     sizes=openai_sizes,
 )
