@@ -1,5 +1,6 @@
 """What is known before the first job is said before the first job."""
 
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -155,6 +156,14 @@ def test_all_weights_that_cannot_be_had_are_named_at_once(tmp_path):
     named = [line.split(" ")[0] for line in str(error.value).split("\n")]
     assert len(named) == 3 and str(broken) in named[0]
     assert [name.rstrip(":") for name in named[1:]] == ["vocabulary.tokenizer", "pretrain.initial_model"]
+
+
+def test_the_configuration_of_a_run_is_handed_on_whole(tmp_path):
+    """As JSON, in which Python writes small numbers as YAML would not read them."""
+    config = check({"pretrain": {"learning_rate": 5e-5, "initial_model": None}, "vocabulary": {"tokenizer": None}})
+    kitchen = config.model_dump() | {"features": {"weights": "kitchen"}, "transcribe": {"model": "tiny.en"}}
+    (tmp_path / "config.json").write_text(json.dumps(kitchen), encoding="utf-8")
+    weights(tmp_path / "config.json")
 
 
 def test_the_kitchens_s3d_on_real_videos_is_said(tmp_path, capsys):

@@ -3,6 +3,7 @@
 `videobert weights --configfile mine.yaml` does the same by hand, on the node of a cluster that reaches the network.
 """
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,9 +24,7 @@ def weights(configfile: Path, stages: str = "all") -> None:
         configfile: the configuration (YAML); /dev/stdin reads it from a pipe.
         stages: only those of these stages, with commas between them.
     """
-    import yaml
-
-    config = check(yaml.safe_load(configfile.read_text(encoding="utf-8")) or {})
+    config = check(_read(configfile.read_text(encoding="utf-8")))
     wanted = needed(config, list(_LOADERS) if stages == "all" else stages.split(","))
     missing = []
     for name, load in wanted.items():
@@ -38,6 +37,14 @@ def weights(configfile: Path, stages: str = "all") -> None:
         raise UserError("\n".join(missing))
     if not wanted:
         print("weights: all that this configuration names is installed already", file=sys.stderr)
+
+
+def _read(text: str) -> dict[str, Any]:
+    """A configuration as YAML, or as JSON, which YAML reads otherwise: 5e-05 is a text to it."""
+    import yaml
+
+    values: dict[str, Any] = json.loads(text) if text.lstrip().startswith("{") else yaml.safe_load(text) or {}
+    return values
 
 
 def needed(config: Any, stages: list[str]) -> dict[str, Callable[[], object]]:
