@@ -2,9 +2,9 @@
 
     python scripts/compare_results.py results/before results/after
 
-How an output was made (its provenance) may differ, and so may what was noted on the way (logs, benchmarks, journals, event
-files). Everything else must be equal: each column of each Parquet file, each tensor of each safetensors file, each value of
-each JSON file, and the bytes of every other file. Prints a line for each difference and exits with 1 if there is one.
+How an output was made (its provenance) may differ, and so may what was noted on the way (logs, benchmarks, progress, journals,
+event files). Everything else must be equal: each column of each Parquet file, each tensor of each safetensors file, each value
+of each JSON file, and the bytes of every other file. Prints a line for each difference and exits with 1 if there is one.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from typing import Any
 # What tells how a result was made, under the names of this version and of earlier ones.
 PROVENANCE = ("provenance", "made", "protocol")
 # Notes of a run; the report shows times, and the card and the provenance files tell how a model was made.
-NOTES = ("logs", "benchmarks", "report", "runs", ".lock")
+NOTES = ("logs", "benchmarks", "progress", "report", "runs", ".lock")
 NOT_COMPARED = ("README.md", "provenance.json", "made.json", "training.png")
 
 

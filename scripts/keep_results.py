@@ -19,7 +19,7 @@ from videobert.workflow import snakefile
 ROOT = Path(__file__).resolve().parents[1] / "tests" / "results"
 CLIP_TIME = 1_600_000_000
 # What no later stage and no command reads.
-LEFT_OUT = shutil.ignore_patterns("index.html", "logs", "runs", ".lock", "checkpoint-*")
+LEFT_OUT = shutil.ignore_patterns("index.html", "logs", "progress", "runs", ".lock", "checkpoint-*")
 
 
 def main() -> None:

@@ -232,8 +232,13 @@ def cut(whole: Path, path: Path, seconds: float, sound: bool = True) -> None:
 @pytest.fixture(scope="session")
 def finished(shared: Shared, files: Path) -> Path:
     """A project that has run from nothing to the report, undisturbed, by the bare command: without a target the Snakefile's
-    default is made. Tests must not change it: take a `copy`."""
-    return shared("finished", lambda folder: snakemake(project(folder / "project", files))) / "project"
+    default is made. Tests must not change it: take a `copy`. Beside it lies what the run said, screen.txt."""
+
+    def make(folder: Path) -> None:
+        done = snakemake(project(folder / "project", files))
+        (folder / "screen.txt").write_text(done.stderr, encoding="utf-8")
+
+    return shared("finished", make) / "project"
 
 
 def documented(finished: Path, shared: Shared, folder: Path) -> str:

@@ -35,19 +35,24 @@ def test_a_file_of_the_same_size_with_other_content_is_refused(tmp_path, row):
 def test_shards_of_before_and_after_a_column_was_added_are_gathered(tmp_path):
     """A finished run keeps its ledgers; videos that are added later have a stage's newer facts."""
     outcome = {"status": "ok", "reason": ""}
-    write_table(pa.table({"video_id": ["a", "b"], "shard": ["0000", "0001"]}), tmp_path / "manifest.parquet", {})
+    manifest = {"video_id": ["a", "b"], "shard": ["0000", "0001"], "source": ["a.mp4", "https://b"]}
+    write_table(pa.table(manifest), tmp_path / "manifest.parquet", {})
+    write_table(pa.table({"video_id": ["a", "b"], "title": ["", "of the list"]}), tmp_path / "details.parquet", {})
+    write_table(pa.table({"video_id": ["a", "b"], "title": ["of the site"] * 2}), tmp_path / "download.parquet", {})
     write_table(pa.Table.from_pylist([{"video_id": "a"} | outcome]), tmp_path / "old.parquet", {})
     new = {"video_id": "b"} | outcome | dict(zip(names(HEARD), (1, 2, "eng"), strict=True))
     write_table(pa.Table.from_pylist([new]), tmp_path / "new.parquet", {})
     inputs = {
         "ledgers": [tmp_path / "old.parquet", tmp_path / "new.parquet"],
         "manifest": tmp_path / "manifest.parquet",
+        "details": tmp_path / "details.parquet",
+        "downloads": [tmp_path / "download.parquet"],
     }
     ledger(LedgerInputs(**inputs, stage="transcribe"), LedgerOutputs(ledger=tmp_path / "x" / "ledger.parquet"))
     rows = read_table(tmp_path / "x" / "ledger.parquet").to_pylist()
-    assert [(row["shard"], row["video_id"], row["status"]) for row in rows] == [
-        ("0000", "a", "ok"),
-        ("0001", "b", "ok"),
+    assert [tuple(row.values()) for row in rows] == [
+        ("transcribe", "0000", "a", "ok", "", "a.mp4", "of the site"),
+        ("transcribe", "0001", "b", "ok", "", "https://b", "of the list"),
     ]
 
 

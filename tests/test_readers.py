@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from videobert.data.provenance import read_table, write_table
+from videobert.data.provenance import FORMAT, read_table, write_table
 from videobert.data.schemas import INDEXED, SEGMENTS, Columns, arrow, files
 from videobert.layout import Layout
 
@@ -50,6 +50,13 @@ def plain(value):
 
 for file in sys.argv[1:]:
     print(json.dumps({expression}, default=plain))
+"""
+
+
+FOLDERS = """
+import json, sys, datasets
+
+print(json.dumps([datasets.load_dataset(folder)["train"].num_rows for folder in sys.argv[1:]]))
 """
 
 
@@ -90,25 +97,33 @@ def test_every_table_is_read_with_the_same_values(reader, written, tmp_path):
     package, imports, expression = READERS[reader]
     if package == "pyarrow==17.*" and sys.version_info >= (3, 13):
         pytest.skip("pyarrow 17 has no package for Python 3.13 and newer")
-    uv = [sys.executable, "-m", "uv"]
-    subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, tmp_path / "venv"], check=True)
-    python = tmp_path / "venv/bin/python"
-    subprocess.run([*uv, "pip", "install", "--quiet", "--python", python, package], check=True)
-    script = SCRIPT.format(imports=imports, expression=expression)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    done = subprocess.run(
-        [python, "-c", script, *written],
-        env=environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-    )
-    assert done.returncode == 0, done.stderr
-    for path, line in zip(written, done.stdout.splitlines(), strict=True):
+    printed = run_with(tmp_path, package, SCRIPT.format(imports=imports, expression=expression), written)
+    for path, line in zip(written, printed.splitlines(), strict=True):
         ours = read_table(path).to_pydict()
         theirs = {name: [missing(value) for value in column] for name, column in json.loads(line).items()}
         assert theirs == ours, f"{reader} reads {path.name} otherwise"
+
+
+def test_datasets_reads_a_stages_folder_as_it_lies(tmp_path):
+    """The shards' ledgers, the journals and the marks of `videobert retry` lie beside the tables."""
+    kept = Path(__file__).parent / "results" / str(FORMAT) / "results"
+    folders = [kept / stage for stage in ("transcribe", "features", "tokens", "ledger")]
+    rows = [sum(len(read_table(file)) for file in folder.glob("*.parquet")) for folder in folders]
+    assert all(rows) and json.loads(run_with(tmp_path, "datasets", FOLDERS, folders).splitlines()[-1]) == rows
+
+
+def run_with(folder: Path, package: str, script: str, arguments: list[Path]) -> str:
+    """What a script prints in an environment that has this package and nothing of the checkout."""
+    uv = [sys.executable, "-m", "uv"]
+    subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, folder / "venv"], check=True)
+    python = folder / "venv/bin/python"
+    subprocess.run([*uv, "pip", "install", "--quiet", "--python", python, package], check=True)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    environment |= {"HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "cache")}
+    command = [python, "-c", script, *arguments]
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def missing(value: object) -> object:

@@ -20,9 +20,9 @@ from videobert.data.provenance import read_provenance, read_table, write_table
 from videobert.data.schemas import (
     ATLAS,
     CENTROIDS,
-    CORPUS_LEDGER,
     INDEX_MODEL,
     INDEXED,
+    LEDGER,
     MANIFEST,
     OUTCOME,
     REGISTER,
@@ -148,7 +148,7 @@ def test_the_stages_that_need_no_video_write_the_columns_that_are_described(tmp_
     listed.write_text("source\nkitchen:0\nkitchen:1\nkitchen:0\n", encoding="utf-8")
     written = [tmp_path / name for name in ("m.parquet", "l.parquet", "r.parquet")]
     corpus(listed, *written, shard_size=2, test_fraction=0.2, seed=0)
-    for path, columns in zip(written, (MANIFEST, CORPUS_LEDGER, REGISTER), strict=True):
+    for path, columns in zip(written, (MANIFEST, LEDGER, REGISTER), strict=True):
         expect(path, columns)
 
 

@@ -13,13 +13,16 @@ import time
 from pathlib import Path
 
 import psutil
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from conftest import ROOT, command, configure, copy, environment, jobs, project, snakemake, words
 
 from videobert.cli import parts
 from videobert.data.provenance import read_table
+from videobert.data.schemas import LEDGER, names
 from videobert.evaluation.task import EvaluateExecution
+from videobert.layout import SHARDED
 from videobert.pipeline import function
 
 STAGES = ["corpus", "download", "transcribe", "frames", "features", "codebook", "vocabulary", "tokens"]
@@ -94,7 +97,7 @@ def stages(rules: dict[str, int]) -> set[str]:
 def artefacts(folder: Path) -> dict[str, str]:
     """Hash of every artefact. Logs, timings, what shows timings, and the event files of TensorBoard may differ."""
     results = folder / "results"
-    aside = ("logs", "benchmarks", "report", "pretrain/runs", "scaling/0.5-0/runs", ".lock")
+    aside = ("logs", "benchmarks", "progress", "report", "pretrain/runs", "scaling/0.5-0/runs", ".lock")
     return {
         str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(results.rglob("*"))
@@ -257,8 +260,11 @@ def test_every_stage_is_a_target(finished, planned):
 
 
 @pytest.mark.slow
-def test_the_papers_configuration_is_planned(planned):
-    rules = planned(ROOT, "--configfile", ROOT / "config/paper.yaml")
+def test_the_papers_configuration_is_planned(tmp_path, planned):
+    (tmp_path / "videos.tsv").write_text("source\nhttps://example.com/1\nhttps://example.com/2\n", encoding="utf-8")
+    own = tmp_path / "own.yaml"
+    own.write_text(yaml.safe_dump({"corpus": {"videos": str(tmp_path / "videos.tsv")}}), encoding="utf-8")
+    rules = planned(ROOT, "--configfile", ROOT / "config/paper.yaml", own)
     assert stages(rules) - {"all"} == set(STAGES) - {"scaling"}
 
 
@@ -437,7 +443,7 @@ def test_two_results_folders_are_worked_in_side_by_side_and_the_second_shares_wh
     made = {
         path.relative_to(folder / "results2").parts[0] for path in (folder / "results2").rglob("*") if path.is_file()
     }
-    assert made <= {"corpus", "codebook", "tokens", "ledger", "logs", "benchmarks", ".lock"}
+    assert made <= {"corpus", "codebook", "tokens", "ledger", "logs", "benchmarks", "progress", ".lock"}
     assert (
         read_table(folder / "results2/tokens/0000.parquet")["video_ids"].combine_chunks().flatten().to_numpy().max() < 9
     )
@@ -469,6 +475,16 @@ def test_an_upstream_that_cannot_be_is_one_line(finished, tmp_path, changes, mes
 
 
 # --- bad input ---
+
+
+def test_the_ledgers_are_one_table(finished):
+    table = pq.read_table(finished / "results" / "ledger")
+    assert table.column_names == [*names(LEDGER)]
+    rows = table.to_pylist()
+    assert {row["stage"] for row in rows} == {"corpus", *SHARDED}
+    by_video = [row for row in rows if row["video_id"] == "kitchen-0"]
+    assert len(by_video) == 6 and {row["source"] for row in by_video} == {"kitchen:0"}
+    assert all(row["title"] for row in by_video if row["stage"] != "corpus")  # the list gives none, the kitchen does
 
 
 def test_a_broken_video_is_a_row_in_the_ledger_and_the_others_are_there(finished):

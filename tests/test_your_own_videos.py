@@ -95,7 +95,7 @@ def test_lost_videos_get_another_try_and_nothing_else_does(tmp_path, site):
     corpus = {"videos": "videos.tsv", "shard_size": 4}
     configure(folder, corpus=corpus, download={"retries": 0, "max_blocked": 1})
     said = snakemake(folder, "download")
-    assert "download: 5 ok, 2 blocked, 1 gone" in said.stdout + said.stderr
+    assert "download: 8 videos, 3 lost (2 blocked, 1 gone), in " in said.stdout + said.stderr
     assert "videobert retry results blocked, and this command" in said.stdout + said.stderr
     # How the site is asked changes nothing that is there.
     cookies = folder / "cookies.txt"

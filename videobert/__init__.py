@@ -17,6 +17,7 @@ The modules below are the pipeline. Each floor uses those below it:
     api/, commands.py     what a trained model is for, in Python and from the shell
     upgrade.py            results of an earlier version, brought up to date
     upstream.py           what a run shares with a finished one
+    screen/               what the screen shows while the workflow runs
     config.py             the configuration
     stages/               the stages of the pipeline, a module for each rule
     evaluation/           the tasks of the evaluation, a module each
@@ -32,6 +33,7 @@ The modules below are the pipeline. Each floor uses those below it:
     cli.py, tool.py       stages and tools as commands; completion.py: for the shell
     pipeline.py           the commands by name; workflow.py: where the Snakefile lies; process.py, devices.py: locks and devices
     settings.py           what a setting is
+    progress.py           how far a job is; amounts.py: durations, rates and counts in words
     layout.py, errors.py  the files of a run; the two kinds of errors, and the words of the ledgers
 """
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ValidationError
 
+from videobert import progress
 from videobert.errors import UserError
 from videobert.settings import Execution, Files, Settings, explain, in_words, to_json
 
@@ -51,7 +52,10 @@ def run(
     describe(stage, parser, values)
     given = vars(parser.parse_args(arguments))
     given.pop("configfile", None)
-    call(stage, **values | {name: _value(text, _fields(stage)[name].annotation) for name, text in given.items()})
+    file = given.pop("progress", None)
+    fields = _fields(stage)
+    with progress.job(stage.__name__, file):
+        call(stage, **values | {name: _value(text, fields[name].annotation) for name, text in given.items()})
 
 
 def call(stage: Stage, /, **values: Any) -> None:
@@ -102,6 +106,13 @@ def describe(stage: Stage, parser: argparse.ArgumentParser, values: dict[str, An
                 metavar=_metavar(field.annotation),
                 help=about.replace("%", "%%"),
             )
+    groups[Execution].add_argument(
+        "--progress",
+        type=Path,
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="Where to write, while it works, how far it is (JSON).",
+    )
     if any(not issubclass(class_, Files) for class_ in parts(stage).values()):
         _add_configfile(parser)
 

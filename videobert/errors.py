@@ -31,8 +31,19 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-# A video without speech is not lost: it serves the objectives of video alone.
-SILENT = (Status.NO_AUDIO, Status.NO_SPEECH)
+# What a status is called when it is no loss: a video in which nobody speaks goes on without sentences, and one that was to be
+# left out is left out.
+KEPT: dict[str, str] = {
+    Status.OK: "ok",
+    Status.NO_SPEECH: "silent",
+    Status.NO_AUDIO: "silent",
+    Status.EXCLUDED: "excluded",
+}
+
+
+def is_loss(status: str) -> bool:
+    """Whether a video with this status is lost to its stage."""
+    return status not in KEPT
 
 
 class UserError(Exception):

@@ -226,6 +226,10 @@ class Layout:
     def log(self, job: str) -> str:
         return f"{self.results}/logs/{job}.log"
 
+    def progress(self, job: str) -> str:
+        """How far a job is (videobert/progress.py). No rule declares it."""
+        return f"{self.results}/progress/{job}.json"
+
     def benchmark(self, job: str) -> str:
         return f"{self.results}/benchmarks/{job}.tsv"
 

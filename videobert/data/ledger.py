@@ -1,8 +1,8 @@
 """Work through the videos of a shard: one row for each in the ledger, whatever happens to it.
 
-The shard is the unit of a job, the video the unit of failure and of resumption. `process_videos` calls `work` for one video after
-the other behind a progress bar. What a video gives (a row of facts, and for some stages a table) is kept in a journal,
-a hidden folder beside the output, so that a job that is killed or fails goes on where it was.
+The shard is the unit of a job, the video the unit of failure and of resumption. `process_videos` calls `work` for one video
+after the other, and says how far it is (videobert/progress.py). What a video gives (a row of facts, and for some stages a table)
+is kept in a journal, a hidden folder beside the output, so that a job that is killed or fails goes on where it was.
 
 What goes wrong has three ends. A `VideoError` is the video's own: a row. A fault of the machine (videobert/machine.py) ends the
 job at once, and no video has a row for it. Anything else, and a bound that a video reached, may be either: the job does the
@@ -17,14 +17,16 @@ import json
 import shutil
 import sys
 import traceback
-from collections.abc import Callable, Collection
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from videobert import progress
 from videobert.data.provenance import FORMAT, atomic, provenance_key, read_provenance, read_table, sha256, write_table
 from videobert.data.schemas import LEDGER, OUTCOME, SHA256, SIZE, arrow, names
 from videobert.data.text import one_line
-from videobert.errors import BoundError, Status, UserError, VideoError
+from videobert.errors import KEPT, BoundError, Status, UserError, VideoError
 from videobert.machine import MachineFault, machine_fault
 from videobert.settings import Inputs, Outputs
 
@@ -54,17 +56,18 @@ def process_videos(
         table_schema: schema of the tables that `work` returns.
     """
     import pyarrow as pa
-    from tqdm import tqdm
 
     _open_journal(journal, provenance)
     rows, tables = [], []
-    for video in tqdm(videos, desc=provenance["stage"], unit="video", mininterval=1, file=sys.stderr):
+    progress.begin("video", len(videos))
+    for video in videos:
         entry = _Entry(journal, video["video_id"])
-        result = entry.read(table_schema)
-        if result is None:
-            result = _attempt(video, work)
+        kept = entry.read(table_schema)
+        result = kept or _attempt(video, work)
+        if not kept:
             entry.write(*result)
         row, table = result
+        progress.outcome(row["video_id"], row["status"], row["reason"], resumed=bool(kept))
         rows.append(row)
         if table_schema is not None and table is not None:
             tables.append(table.cast(table_schema))
@@ -170,39 +173,69 @@ class LedgerInputs(Inputs):
     ledgers: list[Path]
     """The ledgers of the stage's shards (Parquet), in the order of the shards."""
     manifest: Path
-    """The manifest (Parquet), which says which shards there are."""
+    """The manifest (Parquet): shards and sources."""
+    details: Path
+    """Titles that the list gives (Parquet)."""
+    downloads: list[Path] = []
+    """The ledgers of the downloads (Parquet), which have the titles that sites give."""
     stage: str
     """The stage."""
 
 
 class LedgerOutputs(Outputs):
     ledger: Path
-    """What became of each video (Parquet): shard, video_id, status, reason."""
+    """What became of each video (Parquet): stage, shard, video_id, status, reason, source, title."""
 
 
 def ledger(inputs: LedgerInputs, outputs: LedgerOutputs) -> None:
     """Gather what became of each video in one stage, from the ledgers of its shards."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    parts = []
-    shards = sorted(set(read_table(inputs.manifest, ["shard"])["shard"].to_pylist()))
-    for shard, file in zip(shards, inputs.ledgers, strict=True):
-        part = read_table(file, [*names(OUTCOME)])
-        parts.append(part.add_column(0, "shard", pa.array([shard] * len(part), pa.string())))
-    table = pa.concat_tables(parts).cast(arrow(LEDGER))
+    videos = {row["video_id"]: row for row in read_table(inputs.manifest, ["video_id", "source", "shard"]).to_pylist()}
+    titles = _titles(inputs)
+    rows = [
+        {
+            **row,
+            "stage": inputs.stage,
+            "shard": shard,
+            "source": videos[row["video_id"]]["source"] if row["video_id"] in videos else "",
+            "title": titles.get(row["video_id"], ""),
+        }
+        for shard, file in zip(sorted({row["shard"] for row in videos.values()}), inputs.ledgers, strict=True)
+        for row in read_table(file, [*names(OUTCOME)]).to_pylist()
+    ]
+    table = pa.Table.from_pylist(rows, arrow(LEDGER))
     write_table(table, outputs.ledger, {"stage": inputs.stage})
-    counts = sorted(pc.value_counts(table["status"]).to_pylist(), key=lambda item: -item["counts"])
-    print(f"{inputs.stage}: " + ", ".join(f"{item['counts']} {item['values']}" for item in counts), file=sys.stderr)
-    again = [Status.FAILED, *([Status.BLOCKED, Status.TRANSIENT] if inputs.stage == "download" else [])]
-    lost = [item["values"] for item in counts if item["values"] in again]
-    if lost:
-        help_ = " (docs/your-own-videos.md says what helps)" if set(lost) - {Status.FAILED} else ""
-        print(
-            f"To try the {' and '.join(lost)} ones again: videobert retry {outputs.ledger.parents[1]} {' '.join(lost)}, and this "
-            f"command once more{help_}.",
-            file=sys.stderr,
-        )
+    counts: Counter[str] = Counter(table.to_pydict()["status"])
+    said: Counter[str] = Counter()
+    for status, count in counts.items():
+        said[KEPT.get(status, status)] += count
+    print(f"{inputs.stage}: " + ", ".join(f"{count} {word}" for word, count in said.most_common()), file=sys.stderr)
+    if hint := retry_hint(inputs.stage, counts, outputs.ledger.parents[1]):
+        print(hint, file=sys.stderr)
+
+
+def _titles(inputs: LedgerInputs) -> dict[str, str]:
+    """What the videos are called: by the list, else by the site."""
+    return {
+        row["video_id"]: row["title"]
+        for file in (*inputs.downloads, inputs.details)
+        for row in read_table(file, ["video_id", "title"]).to_pylist()
+        if row["title"]
+    }
+
+
+def retry_hint(stage: str, statuses: Mapping[str, int], results: str | Path) -> str:
+    """How to try again what may succeed then; "" where nothing was lost in such a way."""
+    again = [Status.FAILED, *([Status.BLOCKED, Status.TRANSIENT] if stage == "download" else [])]
+    lost = [status for status, _ in Counter(statuses).most_common() if status in again]
+    if not lost:
+        return ""
+    help_ = " (docs/your-own-videos.md says what helps)" if set(lost) - {Status.FAILED} else ""
+    return (
+        f"To try the {' and '.join(lost)} ones again: videobert retry {results} {' '.join(lost)}, and this command once "
+        f"more{help_}."
+    )
 
 
 def _open_journal(journal: Path, provenance: dict[str, Any]) -> None:

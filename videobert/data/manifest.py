@@ -57,7 +57,8 @@ def plan(
                 (Status.UNUSABLE, problem) if problem else (Status.DUPLICATE, f"the same video as {first[identity]}")
             )
             source = one_line(row["source"], longest=1000)
-            ledger.append({"video_id": f"row-{number}", "status": status, "reason": reason, "source": source})
+            aside = {"video_id": f"row-{number}", "status": status, "reason": reason, "source": source, "shard": ""}
+            ledger.append({"stage": "corpus", **aside, "title": one_line(row["title"])})
             continue
         kept = ""
         if identity in remembered:
@@ -84,7 +85,8 @@ def plan(
         )
         renamed = row["id"] and clean(row["id"]) != video_id
         reason = f"{RENAMED}: it is called {video_id}" if renamed else ""
-        ledger.append({"video_id": video_id, "status": Status.OK, "reason": reason, "source": row["source"]})
+        outcome = {"video_id": video_id, "status": Status.OK, "reason": reason, "source": row["source"], "shard": shard}
+        ledger.append({"stage": "corpus", **outcome, "title": one_line(row["title"])})
     fill_empty_splits(manifest, test_fraction, seed)
     if not any(_reachable(row["source"]) for row in manifest):
         reason = next((row["reason"] for row in ledger if row["reason"]), "none of the local files exists")

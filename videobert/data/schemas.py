@@ -102,15 +102,49 @@ REGISTER = (
     Column("shard", "string", "The shard that it was given."),
     Column("split", "string", 'The split that a small list gave it against its draw, or "".'),
 )
-CORPUS_LEDGER = (
+# Of every stage alike, so that `pandas.read_parquet("results/ledger")` reads them all.
+LEDGER = (
+    Column("stage", "string", "The stage."),
+    Column("shard", "string", 'The shard, or "" for a row of the list that is set aside.'),
     Column("video_id", "string", "The video; row-N for a row of the list that is set aside."),
     *OUTCOME[1:],
-    Column("source", "string", "The source in that row."),
+    Column("source", "string", "The source, as the list has it."),
+    Column("title", "string", "The title that the list gives, else the site's or the kitchen's, or \"\"."),
+)
+
+# Of every job -------------------------------------------------------------------------------------------------------------------
+
+PROGRESS = (
+    Column("job", "string", "The job, as its log is named: `download/0000`, `pretrain`."),
+    Column(
+        "state",
+        "string",
+        "`running`, `done`, `failed` or `stopped` (by Ctrl-C). A job that was killed still says `running`.",
+    ),
+    Column("host", "string", "The machine it works on."),
+    Column("pid", "integer", "Its process there."),
+    Column("started", "number", "When it began, in seconds since 1970."),
+    Column(
+        "updated", "number", "When it was last alive, in seconds since 1970: a running job writes at least every 15 s."
+    ),
+    Column(
+        "unit",
+        "string",
+        'What `total` and `done` count: `video`, `step` (of a training), `node` (of the codebook), or "".',
+    ),
+    Column("total", "integer", "How many units there are."),
+    Column("done", "integer", "How many are done, lost ones and `resumed` ones included."),
+    Column("resumed", "integer", "How many of these an earlier run had done; they count for no rate."),
+    Column("working_since", "number", "When the first unit was begun, in seconds since 1970; 0 before."),
+    Column("fraction", "number", "How much of the unit that is worked on is done, 0 to 1."),
+    Column("statuses", "object", "Where videos are counted: how many have each of the words of the ledgers below."),
+    Column("losses", "list of objects", "The last ten videos that this job lost: `video_id`, `status`, `reason`."),
+    Column("note", "string", "What else there is to say: the loss of a training, what a download waits for."),
+    Column("error", "string", "Why it failed, in one line."),
 )
 
 # Shard by shard -------------------------------------------------------------------------------------------------------------
 
-LEDGER = (SHARD, *OUTCOME)
 DOWNLOAD_FACTS = (
     Column("source", "string", "The source, of lost videos too."),
     Column("path", "string", "File name of the media, in the ledger's folder."),
@@ -369,7 +403,7 @@ def files(layout: Layout) -> dict[str, list[File]]:
             File(layout.local_files, "What local files were like; kept from run to run.", LOCAL_FILES),
             File(layout.ids, "The list's own ids, where a stage needs them.", IDS),
             File(layout.details, "What the report and the card say of the videos.", DETAILS),
-            File(layout.ledger("corpus"), "What became of each row of the list.", CORPUS_LEDGER),
+            File(layout.ledger("corpus"), "What became of each row of the list.", LEDGER),
         ],
         "download": [
             File(f"{download}/{shard}/{video}.{{ext}}", "The media; links to local files."),
@@ -439,6 +473,11 @@ def files(layout: Layout) -> dict[str, list[File]]:
         ],
         "": [
             File(layout.log("{job}"), "What a job said."),
+            File(
+                layout.progress("{job}"),
+                "How far a job is, or how it ended; written once a second while it works. May be lost or deleted.",
+                PROGRESS,
+            ),
             File(layout.benchmark("{job}"), "Time and memory of a job, measured by Snakemake."),
             File(layout.lock, "Held by the workflow that works in this results folder."),
         ],

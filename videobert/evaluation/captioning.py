@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 
+from videobert import progress
 from videobert.data.tables import FeatureTables
 from videobert.errors import UserError
 from videobert.evaluation.scoring import bounds, interval
@@ -95,6 +96,7 @@ def captioning(
 
     sentences = [predictor.pieces(step.sentence) for step in steps["train"]]
     captions = {}
+    progress.begin("step", len(ROWS) * settings.max_steps)
     for row, parts in ROWS.items():
         memories = {split: memories_of(memory[split], parts) for split in memory}
         decoder = train_decoder(memories["train"], sentences, predictor, settings, seed)

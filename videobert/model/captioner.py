@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from videobert import progress
 from videobert.data.provenance import atomic, read_provenance, sha256, with_provenance
 from videobert.errors import UserError
 from videobert.layout import ModelFolder
@@ -191,6 +192,7 @@ def train_decoder(
         torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
         optimizer.step()
         schedule.step()
+        progress.advance()
     decoder.eval()
     return decoder
 

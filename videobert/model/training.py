@@ -1,10 +1,12 @@
 """Training with transformers' Trainer: its arguments, the loss of each objective in the log, and one curve of them."""
 
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from videobert import progress
 from videobert.devices import resolve_device
 from videobert.errors import UserError
 from videobert.model.checkpoints import Training, marking, newest, parts_from, put_in_order, say_from_where
@@ -48,6 +50,7 @@ def training_arguments(
         remove_unused_columns=False,
         dataloader_pin_memory=device == "cuda",
         report_to="none",
+        disable_tqdm=not sys.stderr.isatty(),  # in a log a bar is thousands of lines
     )
     # Several GPUs are used through torchrun; without it the Trainer would wrap the model in DataParallel, which
     # multiplies the batch.
@@ -61,8 +64,9 @@ def make_trainer(
 ) -> "Trainer":
     import torch
     from torch.utils.tensorboard import SummaryWriter
-    from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+    from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
     from transformers.integrations import TensorBoardCallback
+    from transformers.utils import logging
 
     class ByObjective(Trainer):
         """A Trainer that logs the loss of each objective beside their sum."""
@@ -90,6 +94,12 @@ def make_trainer(
             row = torch.stack([*values, *[nothing + one for one in present]])
             self.sums = row if self.sums is None else self.sums + row
             return (output.loss, output) if return_outputs else output.loss
+
+        def _issue_warnings_after_load(self, load_result: Any) -> None:
+            # A checkpoint has tied weights once, under the name of the table; they are not missing.
+            tied = getattr(self.model, "_tied_weights_keys", None) or {}
+            missing = [name for name in load_result.missing_keys if name not in tied]
+            super()._issue_warnings_after_load(load_result._replace(missing_keys=missing))
 
         def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
             if "loss" in logs and self.sums is not None:
@@ -119,11 +129,39 @@ def make_trainer(
                 logs = {name: value for name, value in entry.items() if name != "step"}
                 curve.on_log(args, replace(state, global_step=int(entry["step"])), control, logs=logs)
 
+    class Following(TrainerCallback):
+        """Says how far the training is."""
+
+        def on_train_begin(
+            self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+        ) -> None:
+            progress.begin("step", args.max_steps, resumed=state.global_step, bar=False)  # the Trainer has one
+
+        def on_step_end(
+            self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+        ) -> None:
+            progress.reach(state.global_step)
+
+        def on_log(
+            self,
+            args: TrainingArguments,
+            state: TrainerState,
+            control: TrainerControl,
+            logs: dict[str, float] | None = None,
+            **kwargs: Any,
+        ) -> None:
+            if logs and "loss" in logs:
+                progress.note(f"loss {logs['loss']:.3g}")
+
     callbacks: list[TrainerCallback] = [AsConfigured()]
     if arguments.process_index == 0:
+        callbacks.append(Following())
         curve = TensorBoardCallback(SummaryWriter(str(runs), purge_step=0))
         callbacks += [curve, FromTheFirstStep()]
-    return ByObjective(model, arguments, data_collator=examples.collate, train_dataset=examples, callbacks=callbacks)
+    trainer = ByObjective(model, arguments, data_collator=examples.collate, train_dataset=examples, callbacks=callbacks)
+    logging.disable_progress_bar()  # of the one file of weights that each checkpoint has
+    trainer.remove_callback(PrinterCallback)  # a line at each logging step; `Following` has one a minute written
+    return trainer
 
 
 def train(trainer: "Trainer", folder: Path, training: Training) -> list[dict[str, Any]]:

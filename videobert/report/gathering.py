@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from videobert.data.kitchen_notice import kitchen_notice
 from videobert.data.provenance import read_provenance, read_table
-from videobert.errors import SILENT, Status
+from videobert.errors import KEPT, Status, is_loss
 from videobert.layout import Layout
 from videobert.report import evaluation as report_evaluation
 from videobert.report.parts import evenly, moments, optional_json, optional_table, strip
@@ -156,16 +156,18 @@ def _funnel(ledgers: dict[str, "pa.Table | None"], titles: dict[str, str]) -> li
 
 
 def _step(stage: str, label: str, ok: int | None, rows: list[dict[str, Any]], titles: dict[str, str]) -> dict[str, Any]:
-    losses = [row for row in rows if row["status"] not in (Status.OK, *SILENT)]
-    silent = [row for row in rows if row["status"] in SILENT]
+    losses = [row for row in rows if is_loss(row["status"])]
+    kept = [
+        {"status": KEPT[row["status"]]} for row in rows if row["status"] != Status.OK and not is_loss(row["status"])
+    ]
     return {
         "stage": stage,
         "label": label,
         "ok": ok,
         "lost": len(losses),
         "statuses": _counted(losses),
-        "silent": len(silent),
-        "remarks": len(rows) - len(losses) - len(silent),
+        "kept": _counted(kept),
+        "remarks": len(rows) - len(losses) - len(kept),
         "rows": [{"source": "", **row, "title": titles.get(row["video_id"], "")} for row in rows[:LOSSES_SHOWN]],
         "hidden": max(0, len(rows) - LOSSES_SHOWN),
     }

@@ -229,8 +229,9 @@ def summarise(facts: dict[str, Any], layout: Layout, page: Path) -> str:
         "videos      " + " -> ".join(f"{step['label']} {number(step['ok'])}" for step in facts["funnel"]),
     ]
     for step in facts["funnel"]:
-        if step["silent"]:
-            lines.append(f"  {step['stage']:<12}{number(step['silent'])} silent: they serve the video-only objective")
+        if step["kept"]:
+            words = ", ".join(f"{number(count)} {word}" for word, count in step["kept"])
+            lines.append(f"  {step['stage']:<12}{words} (not lost)")
         if step["lost"]:
             statuses = ", ".join(f"{count} {status}" for status, count in step["statuses"])
             lines.append(f"  {step['stage']:<12}{number(step['lost'])} lost: {statuses}")

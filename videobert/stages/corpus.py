@@ -23,7 +23,7 @@ from pydantic import Field
 
 from videobert.data.manifest import Place, digest, identity_of, plan, read_register, shards
 from videobert.data.provenance import make_provenance, write_table
-from videobert.data.schemas import CORPUS_LEDGER, DETAILS, IDS, MANIFEST, REGISTER, Column, arrow, names
+from videobert.data.schemas import DETAILS, IDS, LEDGER, MANIFEST, REGISTER, Column, arrow, names
 from videobert.data.splits import SPLITS, moved
 from videobert.errors import Status
 from videobert.settings import Count, Inputs, Outputs, Seed, Settings, Text
@@ -106,7 +106,7 @@ def corpus_ids(inputs: ListInputs, outputs: IdsOutputs, settings: CorpusSettings
 def corpus_ledger(inputs: ListInputs, outputs: CorpusLedgerOutputs, settings: CorpusSettings) -> None:
     """Write down what became of each row of the list, and the titles and licenses that it gives."""
     manifest, rows = _plan(inputs.id_register, settings)
-    _write(rows, CORPUS_LEDGER, outputs.ledger, _provenance(settings, rows, CORPUS_LEDGER))
+    _write(rows, LEDGER, outputs.ledger, _provenance(settings, rows, LEDGER))
     _write(manifest, DETAILS, outputs.details, _provenance(settings, manifest, DETAILS))
 
 

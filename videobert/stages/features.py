@@ -77,8 +77,9 @@ def features(
         if video["frames"] < settings.clip_frames:
             raise VideoError(Status.TOO_SHORT, f"{video['duration']:.2f} s, less than a clip of {clip_seconds:g} s")
         path = open_file(inputs.frames, video)
-        vectors = embed_video(model, path, settings.clip_frames, execution.batch_size, preprocessing)
-        if len(vectors) != video["frames"] // settings.clip_frames:
+        clips = video["frames"] // settings.clip_frames
+        vectors = embed_video(model, path, settings.clip_frames, execution.batch_size, preprocessing, clips)
+        if len(vectors) != clips:
             raise UserError(f"{path} is damaged ({len(vectors)} clips decode); delete {inputs.frames} and run again")
         return {"clips": len(vectors)}, _table(video["video_id"], vectors, clip_seconds, settings.weights, schema)
 

@@ -21,12 +21,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from videobert import progress
+from videobert.amounts import duration_in_words
 from videobert.data.file_names import existing
 from videobert.data.ledger import completed, open_file, process_videos, remove_journal
 from videobert.data.manifest import rows_of
 from videobert.data.provenance import make_provenance, sha256, write_table
 from videobert.data.schemas import HEARD, SENTENCE_COUNTS, SENTENCES, arrow, names
 from videobert.errors import Status, UserError, VideoError
+from videobert.media.decoding import SAMPLE_RATE
 from videobert.media.sound import SoundStream, audio, choose_stream
 from videobert.settings import Count, DeviceExecution, Inputs, Outputs, Settings, Text
 from videobert.speech.captions import caption_words
@@ -43,6 +46,8 @@ from videobert.speech.whisper import (
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from videobert.speech.engine import Sound
 
 VERSION = 2
 
@@ -159,7 +164,7 @@ def _whisper(inputs: TranscribeInputs, settings: TranscribeSettings, execution: 
     def words(video: dict[str, Any], dropped: Counter[str]) -> tuple[SoundStream, Iterator[Word]]:
         path = open_file(inputs.download, video)
         stream = choose_stream(path, settings.language)
-        sound = audio(path, WINDOW, stream)
+        sound = _followed(audio(path, WINDOW, stream), video["duration"])
         return stream, transcribe_windows(sound, load_engine(whisper), settings.language, dropped)
 
     # The path of a model is of this machine; the weights' hash says which they are.
@@ -169,6 +174,16 @@ def _whisper(inputs: TranscribeInputs, settings: TranscribeSettings, execution: 
         "execution": execution.model_dump() | {"device": device},
     }
     return _Source(words, used, (*ENGINES[engine].packages, "av"), facts)
+
+
+def _followed(windows: "Iterator[tuple[int, Sound]]", duration: float) -> "Iterator[tuple[int, Sound]]":
+    """The windows of a sound, saying how far the video is heard."""
+    for place, window in windows:
+        seconds = place / SAMPLE_RATE
+        if seconds and duration:
+            heard = f"{duration_in_words(seconds)} of {duration_in_words(duration)} of a video"
+            progress.within(seconds / duration, heard)
+        yield place, window
 
 
 def _sentences(video: dict[str, Any], words: Words, language: str) -> tuple[dict[str, Any], "pa.Table"]:

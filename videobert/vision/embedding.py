@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from videobert import progress
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -13,18 +15,21 @@ if TYPE_CHECKING:
 
 
 def embed_video(
-    model: "S3D", path: Path, clip_frames: int, batch_size: int, preprocessing: dict[str, Any]
+    model: "S3D", path: Path, clip_frames: int, batch_size: int, preprocessing: dict[str, Any], clips: int = 0
 ) -> "npt.NDArray[np.float16]":
-    """Features of a normalised video's clips, at least one: float16 [clips, dimension]."""
+    """Features of a normalised video's clips, at least one: float16 [clips, dimension].
+
+    `clips`: how many there are, where that is known: progress is shown by it.
+    """
     import numpy as np
     import torch
 
-    return np.concatenate(
-        [
-            embed(model, torch.from_numpy(batch), preprocessing).cpu().numpy().astype(np.float16)
-            for batch in batches(path, clip_frames, batch_size)
-        ]
-    )
+    vectors = []
+    for batch in batches(path, clip_frames, batch_size):
+        vectors.append(embed(model, torch.from_numpy(batch), preprocessing).cpu().numpy().astype(np.float16))
+        if clips:
+            progress.within(sum(map(len, vectors)) / clips)
+    return np.concatenate(vectors)
 
 
 def batches(path: Path, clip_frames: int, batch_size: int) -> Iterator["npt.NDArray[np.uint8]"]:

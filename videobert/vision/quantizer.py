@@ -7,13 +7,13 @@ nothing is ever assigned to them.
 """
 
 import hashlib
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from videobert import progress
 from videobert.data.provenance import as_text, atomic, damaged
 from videobert.errors import UserError
 
@@ -106,7 +106,6 @@ def fit(
     import numpy as np
     import sklearn.cluster  # noqa: F401 - a limit of threads holds only for libraries that are loaded by then
     from threadpoolctl import threadpool_limits
-    from tqdm import tqdm
 
     node = np.zeros(len(vectors), np.int64)
     inherited = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)[None]
@@ -115,8 +114,8 @@ def fit(
     # Nodes side by side, each on one thread: faster than several threads in one small node, and the sums of a node are
     # taken in the same order however many threads there are.
     workers = ThreadPoolExecutor(threads, initializer=threadpool_limits, initargs=(1,))
-    progress = tqdm(total=nodes, desc="codebook", unit="node", mininterval=1, file=sys.stderr)
-    with threadpool_limits(1), workers as pool, progress as bar:
+    progress.begin("node", nodes)
+    with threadpool_limits(1), workers as pool:
         for level in range(1, depth + 1):
             inherited = np.repeat(inherited, branching, axis=0)
             centroids = inherited.copy()
@@ -128,8 +127,8 @@ def fit(
                 first = parent * branching
                 centroids[first : first + len(children)] = children
                 alive[first : first + len(children)] = True
-                bar.update()
-            bar.update(branching ** (level - 1) - len(groups))  # the dead ones took no time
+                progress.advance()
+            progress.advance(branching ** (level - 1) - len(groups))  # the dead ones took no time
             node = _descend(vectors, node, centroids, alive, branching)
             # A child that no clip chose has nothing to split below it; taking it away moves no clip.
             alive[np.bincount(node, minlength=len(alive)) == 0] = False

@@ -23,6 +23,8 @@ from urllib.parse import urlparse
 from yt_dlp import YoutubeDL
 from yt_dlp.utils import YoutubeDLError
 
+from videobert import progress
+from videobert.data.text import one_line
 from videobert.errors import Status, VideoError
 from videobert.media.integrity import find_damage
 from videobert.web.client import JAVASCRIPT, LONGEST_PAGE, has_javascript, open_yt_dlp, time_limited
@@ -165,6 +167,8 @@ class Site:
                     continue
                 if wait is None or wait > PATIENCE or attempt >= self.execution.retries:
                     raise failure from error
+                what = f"waiting {wait:.0f} s for {_host(url)}, then try {attempt + 2} of {self.execution.retries + 1}"
+                progress.note(one_line(what))
                 time.sleep(wait)
         raise AssertionError  # not reached: there is no end to the count
 
@@ -246,7 +250,10 @@ class Site:
         """Called by yt-dlp for each block that comes."""
         if status.get("status") == "downloading" and "fragment_index" not in status:
             self.length_known = self.length_known and status.get("total_bytes") is not None
-        size = max(status.get("total_bytes") or 0, status.get("downloaded_bytes") or 0)
+        come = status.get("downloaded_bytes") or 0
+        if status.get("total_bytes"):
+            progress.within(come / status["total_bytes"])
+        size = max(status.get("total_bytes") or 0, come)
         if size > self.most_bytes:
             raise VideoError(Status.UNUSABLE, too_large(size, self.most_bytes))
 

@@ -15,13 +15,15 @@ from videobert import config as configuration
 from videobert.data.local_files import LocalFiles
 from videobert.data.manifest import captions_digest, digest, local_files, plan, shards, sources_digest
 from videobert.data.splits import moved
-from videobert.data.schemas import CORPUS_LEDGER, DETAILS, IDS, MANIFEST, names
+from videobert.data.schemas import LEDGER, DETAILS, IDS, MANIFEST, names
 from videobert.errors import UserError
 from videobert.layout import SHARDED, Layout
 from videobert.model.settings import PretrainSettings
 from videobert.pipeline import version
 from videobert.preflight import Preflight
 from videobert.process import acquire_lock, prepare_jobs
+from videobert.screen.handler import Screen
+from videobert.screen.run import Run
 from videobert.stages.retry import retried
 from videobert.upgrade import UPGRADING, refuse_older
 from videobert.upstream import shared_stages
@@ -103,13 +105,18 @@ def untracked(value):
     return lambda wildcards, threads: value
 
 
-def execution(stage):
-    """A rule's untracked parameter: the flags that say how its stage is executed. Whoever asks for them holds the lock."""
+def execution(stage, job=None):
+    """A rule's untracked parameter: the flags that say how its stage is executed. Whoever asks for them holds the lock.
+
+    A job writes how far it is under its own name (`job`, a pattern), which is that of its log, too.
+    """
 
     def flags(wildcards, threads):
         hold_lock()
         look_ahead(stage)
-        return configuration.untracked(CONFIG, stage, threads)
+        name = job or (f"{stage}/{{shard}}" if "shard" in wildcards.keys() else stage)
+        progress = configuration.flags({"progress": OWN.progress(name.format(**dict(wildcards.items())))})
+        return f"{configuration.untracked(CONFIG, stage, threads)} {progress}"
 
     return flags
 
@@ -138,14 +145,44 @@ def start():
 
 
 def print_summary():
-    """Shows the summary that this run has written. (Where this workflow is a module of another one, nobody calls it.)"""
-    summary = Path(OWN.summary)
+    """Shows the summary that this run has written, or where the model lies. (Where this workflow is a module of another one,
+    nobody calls it.)"""
+    end_screen()
+    summary, weights = Path(OWN.summary), Path(OWN.model.weights)
     if summary.exists() and summary.stat().st_mtime >= BEGAN:
         print(summary.read_text(encoding="utf-8"), file=sys.stderr)
-    elif notice := PREFLIGHT.kitchen_notice():
-        print(f"warning: {notice}", file=sys.stderr)
+    elif weights.exists() and weights.stat().st_mtime >= BEGAN:
+        print(f"The model: {OWN.model.folder}", file=sys.stderr)
+        if notice := PREFLIGHT.kitchen_notice():
+            print(f"warning: {notice}", file=sys.stderr)
 
 
+def take_screen():
+    """Shows the stages' progress in place of Snakemake's jobs. Another workflow that has this one as a module keeps its own screen,
+    as a dry run does; until jobs run, ours says what Snakemake's would."""
+    is_ours = workflow.modifier.parent_modifier is None  # else it is a module
+    if workflow.is_main_process and is_ours and not workflow.output_settings.dryrun:
+        run = Run(OWN, {shard: len(rows) for shard, rows in SHARDS.items()}, BEGAN)
+        return Screen.take_over(run, planned_jobs, workflow.output_settings)
+
+
+def planned_jobs():
+    """The jobs that will run, but for those that only name a target: rule and shard."""
+    jobs = [job for job in workflow.dag.needrun_jobs() if job.log]
+    return [(job.rule.name, job.wildcards_dict.get("shard", "")) for job in jobs]
+
+
+def end_screen():
+    if SCREEN:
+        SCREEN.finish()
+
+
+def aside():
+    """A rule's untracked parameter, behind `| tee`: what a job says goes to its log alone where our screen says it."""
+    return lambda wildcards, threads: "> /dev/null" if SCREEN else ""
+
+
+SCREEN = take_screen()
 LOCKS = []
 
 

@@ -57,7 +57,7 @@ rule corpus_ledger:
     params:
         settings=untracked(configuration.tracked(CONFIG, "corpus")),
         register=FILES.register,
-        videos=digest(PLAN[0], *names(DETAILS)) + digest(PLAN[1], *names(CORPUS_LEDGER)),
+        videos=digest(PLAN[0], *names(DETAILS)) + digest(PLAN[1], *names(LEDGER)),
     shell:
         "python -m videobert corpus_ledger --id_register {params.register:q} --ledger {output.ledger:q}"
         " --details {output.details:q} {params.settings} > {log:q} 2>&1"

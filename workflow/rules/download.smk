@@ -36,15 +36,20 @@ rule download_ledger:
     input:
         ledgers=ledgers("download"),
         manifest=FILES.manifest,
+        details=OWN.details,
+        downloads=ledgers("download"),
     output:
         OWN.ledger("download"),
     log:
         OWN.log("ledger/download"),
     conda:
         "../../envs/corpus.yaml"
+    params:
+        aside=aside(),
     shell:
         "python -m videobert ledger --stage download --ledgers {input.ledgers:q} --manifest {input.manifest:q}"
-        " --ledger {output:q} 2>&1 | tee {log:q}"
+        " --details {input.details:q} --downloads {input.downloads:q}"
+        " --ledger {output:q} 2>&1 | tee {log:q} {params.aside}"
 
 
 rule download:

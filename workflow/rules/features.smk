@@ -28,15 +28,20 @@ rule features_ledger:
     input:
         ledgers=ledgers("features"),
         manifest=FILES.manifest,
+        details=OWN.details,
+        downloads=ledgers("download"),
     output:
         OWN.ledger("features"),
     log:
         OWN.log("ledger/features"),
     conda:
         "../../envs/corpus.yaml"
+    params:
+        aside=aside(),
     shell:
         "python -m videobert ledger --stage features --ledgers {input.ledgers:q} --manifest {input.manifest:q}"
-        " --ledger {output:q} 2>&1 | tee {log:q}"
+        " --details {input.details:q} --downloads {input.downloads:q}"
+        " --ledger {output:q} 2>&1 | tee {log:q} {params.aside}"
 
 
 rule features:

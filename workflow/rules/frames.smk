@@ -26,15 +26,20 @@ rule frames_ledger:
     input:
         ledgers=ledgers("frames"),
         manifest=FILES.manifest,
+        details=OWN.details,
+        downloads=ledgers("download"),
     output:
         OWN.ledger("frames"),
     log:
         OWN.log("ledger/frames"),
     conda:
         "../../envs/corpus.yaml"
+    params:
+        aside=aside(),
     shell:
         "python -m videobert ledger --stage frames --ledgers {input.ledgers:q} --manifest {input.manifest:q}"
-        " --ledger {output:q} 2>&1 | tee {log:q}"
+        " --details {input.details:q} --downloads {input.downloads:q}"
+        " --ledger {output:q} 2>&1 | tee {log:q} {params.aside}"
 
 
 rule frames:

@@ -25,8 +25,9 @@ rule pretrain:
         version=version("pretrain"),
         settings=settings("pretrain"),
         execution=execution("pretrain"),
+        aside=aside(),
     shell:
         "python -m videobert pretrain --tokens {input.tokens:q} --centroids {input.centroids:q}"
         " --tokenizer {input.tokenizer:q} --features {input.features:q} --frames {input.frames:q}"
         " --manifest {input.manifest:q} --model {output.weights:q} {params.settings} {params.execution}"
-        " 2>&1 | tee {log:q}"
+        " 2>&1 | tee {log:q} {params.aside}"

@@ -16,7 +16,8 @@ use rule pretrain as scaling_pretrain with:
     params:
         version=version("pretrain"),
         settings=scaling_settings,
-        execution=execution("pretrain"),
+        execution=execution("pretrain", "scaling/{share}-{seed}"),
+        aside=aside(),
 
 
 rule scaling:

@@ -33,6 +33,8 @@ rule tokens_ledger:
     input:
         ledgers=ledgers("tokens"),
         manifest=FILES.manifest,
+        details=OWN.details,
+        downloads=ledgers("download"),
     output:
         OWN.ledger("tokens"),
     log:
@@ -41,6 +43,7 @@ rule tokens_ledger:
         "../../envs/corpus.yaml"
     shell:
         "python -m videobert ledger --stage tokens --ledgers {input.ledgers:q} --manifest {input.manifest:q}"
+        " --details {input.details:q} --downloads {input.downloads:q}"
         " --ledger {output:q} > {log:q} 2>&1"
 
 

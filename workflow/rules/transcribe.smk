@@ -34,15 +34,20 @@ rule transcribe_ledger:
     input:
         ledgers=ledgers("transcribe"),
         manifest=FILES.manifest,
+        details=OWN.details,
+        downloads=ledgers("download"),
     output:
         OWN.ledger("transcribe"),
     log:
         OWN.log("ledger/transcribe"),
     conda:
         "../../envs/corpus.yaml"
+    params:
+        aside=aside(),
     shell:
         "python -m videobert ledger --stage transcribe --ledgers {input.ledgers:q} --manifest {input.manifest:q}"
-        " --ledger {output:q} 2>&1 | tee {log:q}"
+        " --details {input.details:q} --downloads {input.downloads:q}"
+        " --ledger {output:q} 2>&1 | tee {log:q} {params.aside}"
 
 
 rule transcribe:

@@ -1,0 +1,1 @@
+"""What the screen shows while the workflow runs."""
