@@ -61,10 +61,13 @@ import datasets
 tokens = datasets.load_dataset("results/tokens")["train"]  # all rows: datasets calls them train
 ```
 
+The column `split` of the tokens says which rows are train and test.
+
 pandas, DuckDB (1.4 and newer), polars, fastparquet, Arrow (pyarrow 17 and newer) and Hugging Face datasets can read the tables.
-The column `split` of the tokens says which rows are train and test. DuckDB and polars take a pattern (`results/tokens/*.parquet`). fastparquet does not support float16 and returns each number of a feature
-as two bytes: `numpy.array(table["feature"].tolist(), "S2").view("<f2")` converts them. Each page of a table has a checksum, with which
-the stages find damage; other readers check it on request (`pyarrow.parquet.read_table(file, page_checksum_verification=True)`).
+DuckDB and polars take a pattern (`results/tokens/*.parquet`). fastparquet does not support float16 and returns each number of a
+feature as two bytes: `numpy.array(table["feature"].tolist(), "S2").view("<f2")` converts them. Each page of a table has a
+checksum, with which the stages find damage; other readers check it on request
+(`pyarrow.parquet.read_table(file, page_checksum_verification=True)`).
 
 """
 FILES_TAIL = """\
