@@ -41,8 +41,8 @@ def write_pages(folder: Path = DOCS / "generated") -> None:
 FILES_HEAD = """\
 # Stages and files
 
-Every file of a run with its columns and keys, from the code that writes it (`videobert/data/schemas.py`). Paths are
-below the folder `results` of the configuration; `{shard}` is a shard's name, such as `0000`.
+Every file of a run with its columns and keys, generated from the code (`videobert/data/schemas.py`). Paths are
+in the folder `results` of the configuration; `{shard}` is a shard's name, such as `0000`.
 
 ```python
 import pandas
@@ -50,28 +50,38 @@ import pandas
 tokens = pandas.read_parquet("results/tokens/0000.parquet")
 ```
 
-pandas, DuckDB (1.4 and newer), polars, fastparquet, Arrow (pyarrow 17 and newer) and Hugging Face datasets read the tables as
-they are. Only fastparquet knows no float16, and gives each number of a feature as its two bytes:
-`numpy.array(table["feature"].tolist(), "S2").view("<f2")` makes them numbers. Each page of a table has a checksum, by which
-the stages find damage; other readers look at it when asked
-(`pyarrow.parquet.read_table(file, page_checksum_verification=True)`).
+All shards of a stage, and the ledgers of all stages, are read by the name of their folder:
 
-To read all shards of a stage, name the files by a
-pattern (`results/tokens/*.parquet`): a reader that is given the folder finds the ledgers in `_ledger` as well.
+```python
+tokens = pandas.read_parquet("results/tokens")
+ledger = pandas.read_parquet("results/ledger")  # stage, shard, video_id, status, reason, source, title
+
+import datasets
+
+tokens = datasets.load_dataset("results/tokens")["train"]  # all rows: datasets calls them train
+```
+
+The column `split` of the tokens says which rows are train and test.
+
+pandas, DuckDB (1.4 and newer), polars, fastparquet, Arrow (pyarrow 17 and newer) and Hugging Face datasets can read the tables.
+DuckDB and polars take a pattern (`results/tokens/*.parquet`). fastparquet does not support float16 and returns each number of a
+feature as two bytes: `numpy.array(table["feature"].tolist(), "S2").view("<f2")` converts them. Each page of a table has a
+checksum, with which the stages find damage; other readers check it on request
+(`pyarrow.parquet.read_table(file, page_checksum_verification=True)`).
 
 """
 FILES_TAIL = """\
 
-## Words of the ledgers
+## Statuses
 
-The column `status` of a ledger holds one of these words; [Your own
-videos](../your-own-videos.md) explains what to do about each of those of the download.
+The column `status` of a ledger has one of these values; [Your own
+videos](../your-own-videos.md) explains what to do about those of the download.
 
 {statuses}
 
 ## Provenance
 
-Every file says how it was made: Parquet and safetensors files in their metadata, under the key `provenance`, JSON files
+Every file records how it was made: Parquet and safetensors files in their metadata, under the key `provenance`, JSON files
 under a key of that name.
 
 | key | what it holds |
@@ -83,8 +93,8 @@ under a key of that name.
 | `execution` | how it was executed: device, threads, batch size |
 | `format` | the number of the file's format; [older ones](../running.md#results-of-an-earlier-version) are read or upgraded |
 
-Some stages add a fact that later ones check, such as `weights_sha256` (S3D's weights), `clip_seconds`, `codebook_sha256` and
-`vocabulary_sha256`. They hold no date, host name or path: the same configuration gives the same bytes.
+Some stages add keys that later ones check, such as `weights_sha256` (S3D's weights), `clip_seconds`, `codebook_sha256` and
+`vocabulary_sha256`. There is no date, host name or path in it: the same configuration gives the same bytes.
 
 ```python
 import json
@@ -95,19 +105,19 @@ json.loads(metadata[b"provenance"])["settings"]
 ```
 """
 STATUSES = {
-    Status.OK: "It went well; `reason` may hold a remark.",
+    Status.OK: "Success; `reason` may hold a note.",
     Status.DUPLICATE: "The list names the same video twice.",
     Status.GONE: "Removed, private, or there is no such file.",
     Status.BLOCKED: "The site refuses: login, bot check, rate limit.",
     Status.TRANSIENT: "The network failed; another run may succeed.",
-    Status.UNUSABLE: "No video, not decodable, or not one of those that are wanted.",
+    Status.UNUSABLE: "Not a video, not decodable, or excluded by a setting of the download.",
     Status.NO_AUDIO: "The video has no sound.",
-    Status.NO_SPEECH: "Nobody speaks, or what was heard is not credible.",
-    Status.NO_CAPTIONS: "No captions came with it, or they hold no text.",
+    Status.NO_SPEECH: "There is no speech, or the recognised speech is not credible.",
+    Status.NO_CAPTIONS: "It has no captions, or they hold no text.",
     Status.OTHER_LANGUAGE: "The speech or the captions are in another language.",
     Status.TOO_SHORT: "Shorter than one clip.",
-    Status.EXCLUDED: "The id stands in the file that `tokens.exclude` names.",
-    Status.EMPTY: "Neither a sentence nor a clip is left of it.",
+    Status.EXCLUDED: "Its id is in the file that `tokens.exclude` names.",
+    Status.EMPTY: "It has neither sentences nor clips.",
     Status.FAILED: "An unexpected error; the log has the traceback.",
 }
 
@@ -181,14 +191,14 @@ def table(file: File) -> str:
 COMMANDS_HEAD = """\
 # Commands
 
-`videobert NAME --help` prints the same information. The commands need the environment that `make` has made; type
+`videobert NAME --help` prints the same information. After `make`, run
 `. .venv/bin/activate` first. Exit codes: 0 is success, 1 an error that you can fix, reported in one line, and 2 a mistyped flag.
 
 """
 STAGES_HEAD = """\
 # Commands of the pipeline
 
-One for each stage. The workflow calls them; by hand they are only needed for an experiment with a single stage. Each takes
+One for each stage. The workflow calls them; you need them only for an experiment with a single stage. Each takes
 its files and its settings as flags. A setting has the same name in the configuration, as a flag and in Python; the values
 that are not given have the defaults of [Settings](../settings.md), those for your own videos.
 

@@ -12,7 +12,7 @@ import pytest
 from calls import pretrain
 from small_model import SETTINGS as SMALL
 from synthetic import world
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
 from test_initial_model import bert  # noqa: F401 (a fixture)
 from transformers import TrainerCallback
 
@@ -86,11 +86,12 @@ def curve(folder: Path) -> list[dict]:
     return json.loads((folder / "training.json").read_text())["curve"]
 
 
-def tensorboard(folder: Path) -> list[tuple[int, float]]:
-    """The points of the loss that TensorBoard shows."""
-    events = EventAccumulator(str(folder / "runs"))
-    events.Reload()
-    return [(point.step, pytest.approx(point.value, abs=1e-5)) for point in events.Scalars("train/loss")]
+def tensorboard(folder: Path) -> list[list[tuple[int, float]]]:
+    """The points of the loss that TensorBoard shows, for each of its runs, the longest run first."""
+    events = EventMultiplexer().AddRunsFromDirectory(str(folder / "runs")).Reload()
+    curves = [events.Scalars(run, "train/loss") for run in events.Runs()]
+    shown = [[(point.step, pytest.approx(point.value, abs=1e-5)) for point in points] for points in curves]
+    return sorted(shown, key=len, reverse=True)
 
 
 def points(folder: Path) -> list[tuple[int, float]]:
@@ -120,7 +121,7 @@ def test_how_often_is_saved_and_logged_is_followed_and_throws_nothing_away(paths
     train(paths, output, save_steps=30, logging_steps=10)
     assert "going on from checkpoint-36\n" in capsys.readouterr().err
     assert [point["step"] for point in curve(output)] == [5, 10, 15, 20, 22, 24, 26, 28, 30, 32, 34, 36, 40, 50, 60]
-    assert tensorboard(output) == points(output)
+    assert tensorboard(output) == [points(output)]  # one run, though it was resumed twice
     assert weights(output) == weights(undisturbed)
     assert "parts" not in read_provenance(output / "model.safetensors")
 
@@ -158,7 +159,9 @@ def test_checkpoints_of_other_settings_are_kept_and_taken_up_again(paths, output
     train(paths, output)
     assert "going on from checkpoint-20\n" in capsys.readouterr().err
     assert weights(output) == weights(undisturbed)
-    assert tensorboard(output) == points(output) == points(undisturbed)
+    ours, other = tensorboard(output)  # a run for each of the two trainings
+    assert ours == points(output) == points(undisturbed)
+    assert [step for step, _ in other] == list(range(5, 36, 5))
     # What is left is the user's own copy, and the other training, to be taken up as well.
     assert not aside.exists()
     (other,) = (output / "checkpoints").glob("set-aside-*")
@@ -215,7 +218,8 @@ def test_a_training_with_a_damaged_checkpoint_ends_in_the_same_bits(paths, outpu
     train(paths, output)
     said = capsys.readouterr().err
     assert "optimizer.pt is empty" in said and "going on from checkpoint-10\n" in said
-    assert weights(output) == weights(undisturbed) and tensorboard(output) == points(output) == points(undisturbed)
+    assert weights(output) == weights(undisturbed) and points(output) == points(undisturbed)
+    assert tensorboard(output) == [points(output)]
 
 
 def test_when_all_are_damaged_it_starts_anew_and_keeps_them(output, capsys):

@@ -46,7 +46,7 @@ def fill(
 
     Args:
         text: a sentence with one [MASK] or more; - reads sentences from the standard input, one per line.
-        video: a video file; without one, what the model expects of the language alone.
+        video: a video file; without one, the model sees the text alone.
         start: begin at this second.
         end: end at this second.
         top_k: words to show for each [MASK].
@@ -83,7 +83,7 @@ def forecast(
     json: bool = False,
     csv: bool = False,
 ) -> None:
-    """Say which visual words come next after a video.
+    """Predict the visual words that come after a video.
 
     videobert forecast clip.mp4 --end 18
 
@@ -132,7 +132,7 @@ def caption(
 
     videobert caption clip.mp4 --start 12 --end 18
 
-    The task captioning trains the decoder that writes the sentence, where evaluate.annotations has a column sentence.
+    It needs the decoder that the task captioning trains; that task needs evaluate.annotations with a column sentence.
 
     Args:
         videos: video files; - reads paths from the standard input, one per line.
@@ -162,7 +162,7 @@ def caption(
 def index(
     videos: list[str], output: Path = INDEX, clips: int = 4, model: str | None = None, json: bool = False
 ) -> None:
-    """Make an index of videos for videobert search; a file that cannot be read is left out and said.
+    """Make an index of videos for videobert search. A file that cannot be read is left out, with a message.
 
     videobert index videos/*.mp4 --output index
     videobert index results --output index
@@ -201,8 +201,8 @@ def search(
     videobert search 'slice the onion' --index index
 
     The score is the cosine between the words of the text and the words that the model expects with the segment: at most 1,
-    and about 0 or less for one that has nothing to do with the text. It ranks; it is no probability. Without the task
-    retrieval's projection it is the alignment head's logit, above 0 when text and segment belong together.
+    and about 0 or less for one that has nothing to do with the text. It is for ranking, and not a probability. Without the
+    projection of the task retrieval it is the alignment head's logit, above 0 when text and segment belong together.
 
     Args:
         text: what to look for; - reads texts from the standard input, one per line.

@@ -65,11 +65,11 @@ KITCHEN = Path(__file__).parent / "kitchen" / "config.yaml"
 
 class _Base(Settings):
     results: Text = "results"
-    """Where everything is written. Two configurations with two folders live beside each other, and run side by side."""
+    """The folder for all output. Two configurations with different folders are independent and can run at the same time."""
     upstream: Text | None = None
-    """The results folder of a finished run, whose stages are used instead of made anew: those whose
-    settings (and list) are that run's, and all that they read. Nothing is written there. null: everything is made in
-    `results`."""
+    """The results folder of a finished run. Stages whose settings (and list) are the same as in that run are taken from
+    there instead of being run again, together with all that they read. Nothing is written there. null: every stage runs
+    in `results`."""
 
     @field_validator("results", "upstream")
     @classmethod

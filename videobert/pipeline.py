@@ -20,31 +20,31 @@ STAGES = {
     "zero_shot": ("evaluation.zero_shot", "name the verb and the object of unseen steps, untrained"),
     "probe": ("evaluation.probe", "name them by linear probes on frozen features"),
     "retrieval": ("evaluation.retrieval", "find the video for a text, and the text for a video"),
-    "captioning": ("evaluation.captioning", "train decoders that write the sentences of steps, and score them"),
+    "captioning": ("evaluation.captioning", "train decoders that describe steps in sentences, and score them"),
     "forecasting": ("evaluation.forecasting", "forecast visual words: the next ones, and those of a text"),
-    "scaling": ("evaluation.scaling", "measure what more videos bring: models of shares of them"),
+    "scaling": ("evaluation.scaling", "measure what more videos would bring: train models on shares of them"),
     "evaluate": ("evaluation.evaluate", "merge the figures of the tasks"),
-    "report": ("report.page", "gather everything in one HTML page"),
+    "report": ("report.page", "collect everything in one HTML page"),
 }
 TASKS = tuple(name for name, (module, _) in STAGES.items() if module.startswith("evaluation.") and name != "evaluate")
 # What the workflow writes down beside the stages, in the environment of corpus.
 RECORDS = {
-    "corpus_ids": ("stages.corpus", "write down the list's own ids, for tables that name videos by them"),
-    "corpus_ledger": ("stages.corpus", "write down what became of each row of the list, titles and licenses"),
-    "ledger": ("data.ledger", "gather what became of each video in one stage's shards"),
+    "corpus_ids": ("stages.corpus", "record the list's own ids, for tables that name videos by them"),
+    "corpus_ledger": ("stages.corpus", "record what happened to each row of the list, titles and licenses"),
+    "ledger": ("data.ledger", "collect what happened to each video in one stage's shards"),
 }
 # Commands beside the pipeline: a person types them, so what they must be given needs no flag.
 TOOLS = {
     "fill": ("commands", "fill the [MASK]s of a sentence with what a video shows"),
     "search": ("commands", "find the seconds in which videos show what a text says"),
     "index": ("commands", "make an index of videos to search in"),
-    "forecast": ("commands", "say what a video shows next"),
+    "forecast": ("commands", "predict what a video shows next"),
     "caption": ("commands", "describe a short video in a sentence"),
     "init": ("init", "make a folder for your own videos, with settings that fit them and this machine"),
     "doctor": ("doctor", "check that this machine has what a run needs"),
     "discover": ("web.discover", "make a list of videos from playlists, channels and searches"),
     "weights": ("weights", "fetch the pretrained weights that a configuration names"),
-    "retry": ("stages.retry", "have the next run try again videos that were lost"),
+    "retry": ("stages.retry", "mark lost videos, so that the next run tries them again"),
     "youcook2": ("evaluation.youcook2", "turn YouCook II's annotations into a list of videos and a table of steps"),
     "upgrade": ("upgrade", "bring results of an older version up to date"),
     "workflow": ("workflow", "print where the Snakefile lies"),

@@ -47,9 +47,9 @@ def upgrade(configfile: list[Path]) -> None:
 
     videobert upgrade mine.yaml
 
-    Give it the configuration that the results were made with, unchanged, and change it afterwards. Nothing is deleted.
-    What a changed stage would make otherwise is named, with the reason; the next run of the workflow makes it anew, and the
-    figures and the report.
+    Give it the configuration that the results were made with, unchanged; change it afterwards. Nothing is deleted. It names
+    each stage whose results would be different now, with the reason: the next run of the workflow reruns it, and the
+    evaluation and the report.
 
     Args:
         configfile: the configuration files, as they are given to snakemake --configfile.

@@ -112,8 +112,8 @@ class VideoBert:
         """Writes the whole model folder, which `from_pretrained` loads: weights, configuration, tokenizer, codebook,
         preprocessing, card, and what the tasks fitted to the model.
 
-        The network is written as it is now. When its weights have changed, the card and the tasks' parts, which were made for
-        the ones before, are left out, and that is said. An earlier model in the folder is replaced as a whole.
+        The network is written with its present weights. If they have changed, the card and the tasks' parts, which belong to
+        the earlier weights, are left out, with a message. An earlier model in the folder is replaced completely.
 
         Raises UserError when the folder holds other files than a model's.
         """
@@ -179,7 +179,7 @@ class VideoBert:
     ) -> Filled | list[Filled]:
         """Fills each [MASK] of a sentence: for each, the `top_k` most probable word pieces with their probabilities.
 
-        Without a video, what the model expects of the language alone. (Section 4.2 of the paper.)
+        Without a video the model sees the text alone. (Section 4.2 of the paper.)
 
         Args:
             text: a sentence, or a list of sentences about the same video.
@@ -331,8 +331,8 @@ class VideoBert:
     def clips(
         self, video: VideoPath | Sequence[VideoPath], *, start: ManySeconds = None, end: ManySeconds = None
     ) -> Clips | list[Clips]:
-        """A video's clips whose middle lies in [start, end), with features and visual words; the nearest when there is
-        none. They lie where they lie in the whole video, so a cut has the visual words of the whole."""
+        """A video's clips whose middle is in [start, end), with features and visual words; the nearest one if there is none.
+        The clips are those of the whole video, so a part of it has the same visual words."""
         seen = self._seen(cuts(video, start, end))
         return seen[0] if isinstance(video, str | PathLike) else seen
 
@@ -364,7 +364,7 @@ class VideoBert:
         """How well each text fits each video, (texts, videos) float32: the score of `search`.
 
         It is the cosine between the words of the text, weighted by how rare they are (tf-idf), and those that are expected
-        with the video: at most 1, about 0 for a text that has nothing to do with it. It ranks; it is no probability.
+        with the video: at most 1, about 0 for a text that has nothing to do with it. It is for ranking, and not a probability.
 
         Raises UserError when the model has no projection (the task retrieval fits it); `alignment` needs none.
         """
@@ -394,12 +394,12 @@ class VideoBert:
     # Many videos ----------------------------------------------------------------------------------------------------------
 
     def index(self, videos: Sequence[VideoPath], output: VideoPath, clips: int = 4) -> int:
-        """Makes an index to search in: Parquet, a row for each segment of so many clips, with times, visual words and a
-        vector, the mean of the model's outputs. Returns the number of segments.
+        """Writes an index to search in: Parquet, one row per segment of `clips` clips, with times, visual words and a vector,
+        the mean of the model's outputs. Returns the number of segments.
 
-        A file that cannot be read, or holds no whole clip, is left out and said; `videos.parquet` in the index names each
-        video with what became of it, its title and its file. A run that is broken off goes on where it was: what was seen in
-        a file is kept.
+        A file that cannot be read, or is shorter than a clip, is left out with a message; `videos.parquet` in the index lists
+        each video with its status, its title and its file. An interrupted run resumes where it was: the visual words of each
+        file are kept.
 
         Args:
             videos: video files; or a results folder, which stands for all videos of its tokens tables.
@@ -415,11 +415,11 @@ class VideoBert:
         """The `top_k` segments of an index that the text belongs to, best first.
 
         An exact search over the vectors, through the projection that the task retrieval fitted: `retrieval` in the model
-        folder, or where earlier versions put it, `../evaluate/retrieval`. The score is that of `similarity`. Without the
-        projection, or with one that was fitted to another model, which is said, the alignment head reads every segment with
-        the text, and the score is its logit: that is slow in a large index, and finds less. On the kitchen, of the first 5
-        for 40 actions, 0.28 show verb and object, and with it 0.86. (To order what the projection finds by the alignment head
-        gave 0.35.)
+        folder, or `../evaluate/retrieval` in results of earlier versions. The score is that of `similarity`. Without the
+        projection, or with one that was fitted to another model (which gives a message), the alignment head reads every
+        segment with the text, and the score is its logit: this is slow in a large index, and finds less. On the kitchen, 0.86
+        of the first 5 hits for 40 actions show verb and object with the projection, and 0.28 without. (Re-ranking the hits of
+        the projection by the alignment head gave 0.35.)
         """
         check_whole("top_k", top_k)
         check_query(text)

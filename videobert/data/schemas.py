@@ -500,5 +500,5 @@ def _model(folder: str) -> list[File]:
         File(model.training, "The training curve, and what was seen.", TRAINING),
         File(model.provenance, "How the model was made.", ONLY_PROVENANCE),
         File(model.plot, "The training curve as a picture."),
-        File(f"{folder}/runs/{{events}}", "The same for TensorBoard."),
+        File(f"{folder}/runs/{{training}}/{{events}}", "The same for TensorBoard; a folder for each training."),
     ]

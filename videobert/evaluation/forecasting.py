@@ -44,10 +44,10 @@ class ForecastingSettings(Settings):
     """The visual words to come, and those of a sentence."""
 
     context: Count = 12
-    """Visual words that the model is given, at most. Together with the horizon they should be no more than
-    tokens.segment_length, which is what it has seen in training, and must fit in pretrain.max_length."""
+    """Visual words that the model is given, at most. Context and horizon together should not exceed
+    tokens.segment_length, the longest that it has seen in training, and must fit into pretrain.max_length."""
     horizon: Count = 4
-    """Clips ahead that it is asked for."""
+    """Clips ahead that are forecast."""
 
 
 def forecasting(

@@ -18,10 +18,11 @@ class ProbeSettings(Settings):
     """Verbs and objects of annotated steps, learnt by linear classifiers from frozen features."""
 
     regularisation: Annotated[list[Positive], Field(min_length=1)] = [0.001, 0.01, 0.1, 1.0]
-    """Inverse strengths of the classifiers' regularisation to choose from (scikit-learn's C). Add smaller ones when the
-    smallest is chosen, larger ones when the largest is: probe.json says which."""
+    """Inverse regularisation strengths of the classifiers to choose from (scikit-learn's C). Add smaller ones when the
+    smallest is chosen, larger ones when the largest is: probe.json shows which one was."""
     folds: Annotated[int, Field(ge=2)] = 5
-    """Parts that the train videos are split in to choose one. More take longer and choose a little better."""
+    """Folds of the cross-validation on the train videos that chooses one. More take longer and choose a little
+    better."""
 
 
 def mean_features(tables: FeatureTables, steps: list[Step]) -> npt.NDArray[np.float64]:

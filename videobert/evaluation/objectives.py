@@ -34,7 +34,7 @@ class ObjectivesSettings(Settings):
     """Masked accuracy and alignment on unseen videos."""
 
     mask_probability: PositiveShare = 0.15
-    """Share of the tokens that are masked to be predicted: BERT's."""
+    """Share of the tokens that are masked and predicted; 0.15 in BERT."""
 
 
 def objectives(

@@ -67,10 +67,10 @@ class RetrievalSettings(Settings):
     """The video for a text and the text for a video."""
 
     template: Text = "now let me show you how to [MASK] the [MASK]"
-    """The sentence that looks for annotated steps: its first [MASK] is filled with the verb, its second with the object."""
+    """The query for annotated steps: its first [MASK] is filled with the verb, its second with the object."""
     candidates: Count = 100
-    """How many of the first stage's best the alignment head reads with the query and puts in order. More can find more, and cost
-    as many readings a query more."""
+    """How many of the best hits of the vector search the alignment head re-ranks. More can find more, and cost more
+    time per query."""
 
     @model_validator(mode="after")
     def _template_has_two_masks(self) -> Self:

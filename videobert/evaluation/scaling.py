@@ -47,11 +47,12 @@ class ScalingSettings(Settings):
     """What more videos bring: models of shares of them."""
 
     shares: Annotated[list[PositiveShare], Field(min_length=1), NoDuplicates] = [0.1, 0.25, 0.5, 1.0]
-    """Shares of the train videos. A model of each is pretrained with each of the seeds, each as long as pretrain does."""
+    """Shares of the train videos. A model is pretrained for each share and each seed, each as long as the main
+    model."""
     seeds: Annotated[list[Seed], Field(min_length=1), NoDuplicates] = [0, 1, 2]
-    """A seed draws the videos too: with one alone, luck looks like growth. They cost the number of shares times that of seeds in
-    pretrainings, less one, since the main model is not trained twice (here 11), and the task is not among those of evaluate:
-    `snakemake --cores all scaling` runs it, and evaluate.tasks puts it into the report."""
+    """Seeds, which also draw the videos: with one seed alone, chance can look like growth. The task needs shares times
+    seeds pretrainings, less one, since the main model is not trained again (11 with the defaults). So it is not in the
+    default evaluate.tasks: `snakemake --cores all scaling` runs it, and evaluate.tasks adds it to the report."""
 
 
 class ScalingInputs(Inputs):

@@ -35,8 +35,9 @@ class SeededSettings(Settings):
 
 class AnnotatedSettings(SeededSettings):
     annotations: Text | None = None
-    """The truth for the tasks that need one: kitchen (the built-in corpus knows its own), a TSV, CSV or Parquet file with the
-    columns video_id, start, end, verb, object and, for captioning, sentence; or null to leave those tasks out."""
+    """The annotated steps for the tasks that need them: kitchen (those of the built-in corpus), a TSV, CSV or Parquet
+    file with the columns video_id, start, end, verb, object and, for captioning, sentence; or null to leave those tasks
+    out."""
 
 
 class EvaluateSettings(AnnotatedSettings):
@@ -49,15 +50,15 @@ class EvaluateSettings(AnnotatedSettings):
         "retrieval",
         "forecasting",
     ]
-    """What is measured: objectives (masked accuracy and alignment), zero_shot (verbs and objects of annotated steps), probe
-    (the same, learnt by linear classifiers from frozen features), retrieval (the video for a text, the text for a video),
-    captioning (the steps' sentences; it trains for a minute or two), forecasting (the visual words to come) and scaling
-    (zero_shot by the number of train videos; it pretrains many models)."""
+    """What is measured: objectives (masked accuracy and alignment), zero_shot (verbs and objects of annotated steps),
+    probe (the same, learnt by linear classifiers from frozen features), retrieval (the video for a text, the text for a
+    video), captioning (sentences for the steps; it trains for a minute or two), forecasting (the next visual words) and
+    scaling (zero_shot by the number of train videos; it pretrains many models)."""
 
 
 class EvaluateExecution(DeviceExecution):
     batch_size: Count = 64
-    """Sequences that the model reads at a time."""
+    """Sequences per batch."""
     threads: Count = 2
     """CPU threads."""
 

@@ -54,11 +54,11 @@ class ZeroShotSettings(Settings):
         "now we [MASK] the [MASK]",
         "next, [MASK] the [MASK]",
     ]
-    """Sentences whose first [MASK] ranks verbs and whose second ranks objects. The figures are those of the first, the paper's;
-    the others say how much they owe to its wording: mean and spread over all. Put words first that the narrators of your
-    videos would say."""
+    """Sentences whose first [MASK] ranks verbs and whose second ranks objects. The main figures are those of the first,
+    which is the paper's; the mean and spread over all show how much depends on the wording. Put a sentence first that
+    the speakers of your videos would say."""
     text_model: Text | None = None
-    """A BERT that has seen no video, asked for the same masks (the paper's first row): a name on the model hub
+    """A text-only BERT that fills the same masks (the first row of the paper's table): a name on the model hub
     (bert-base-uncased) or a folder, with a head for masked words; null leaves the row out."""
 
     @model_validator(mode="after")

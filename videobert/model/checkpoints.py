@@ -45,6 +45,11 @@ class Training:
     made_with: dict[str, str]  # versions of packages, and the device
     former_key: str  # what FORMER_MARK would hold
 
+    @property
+    def name(self) -> str:
+        """A short name, the same each time that this training is started: names its folder of TensorBoard's event files."""
+        return _short_name(self.shaped_by)
+
 
 def training_of(provenance: dict[str, Any]) -> Training:
     """The training that a model with this provenance comes of."""
@@ -129,8 +134,7 @@ def _set_others_aside(folder: Path, training: Training) -> None:
     for path in checkpoints(folder):
         recorded = _recorded(path)
         if recorded and (differences := _differences(recorded, training)):
-            digest = hashlib.sha256(json.dumps(recorded, sort_keys=True).encode()).hexdigest()
-            aside = folder / f"set-aside-{digest[:8]}"
+            aside = folder / f"set-aside-{_short_name(recorded)}"
             _move(path, aside / path.name)
             told[aside] = differences
     for aside, differences in told.items():
@@ -142,6 +146,11 @@ def _set_others_aside(folder: Path, training: Training) -> None:
             f"{aside}, and the same settings and inputs go on with them; or delete that folder",
             file=sys.stderr,
         )
+
+
+def _short_name(shaped_by: dict[str, Any]) -> str:
+    """Eight hex digits of what shapes a training."""
+    return hashlib.sha256(json.dumps(shaped_by, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _recorded(path: Path) -> dict[str, Any]:

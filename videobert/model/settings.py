@@ -23,14 +23,17 @@ class PretrainSettings(Settings):
     """Tokens to a pretrained model."""
 
     share: PositiveShare = 1.0
-    """Share of the train videos that is trained on, drawn by the seed below; a smaller share lies in the larger ones. Lower
-    it to see what fewer videos would do (the task scaling does that by itself, for several shares)."""
+    """Share of the train videos that is used, drawn by the seed below; the videos of a smaller share are part of every
+    larger one. Lower it to see what fewer videos would do (the task scaling does that by itself, for several
+    shares)."""
     initial_model: Text | None = "bert-base-uncased"
-    """A BERT to start from: a name on the model hub (bert-base-uncased) or a folder; null starts from nothing, good for a
-    closed world like the kitchen's. For real speech take one, and name the same in vocabulary.tokenizer. The four sizes below
-    are then the checkpoint's and are not read; learning_rate wants to be small (1.0e-5 to 1.0e-4)."""
+    """A BERT to start from: a name on the model hub (bert-base-uncased) or a folder; null starts from random weights,
+    which suits a small domain such as the kitchen. For real speech take one, and name the same in vocabulary.tokenizer.
+    The four sizes below are then those of the checkpoint, and the values here are ignored; use a small learning_rate
+    (1.0e-5 to 1.0e-4)."""
     hidden_size: Annotated[int, Field(ge=8)] = 768
-    """Width of the encoder. The sizes are in BERT's own words: BERT-Base 768, 12, 12, 3072; BERT-Large 1024, 24, 16, 4096."""
+    """Width of the encoder. The four sizes have BERT's own names: BERT-Base 768, 12, 12, 3072; BERT-Large 1024, 24, 16,
+    4096."""
     num_hidden_layers: Count = 12
     """Layers of the encoder."""
     num_attention_heads: Count = 12
@@ -38,42 +41,45 @@ class PretrainSettings(Settings):
     intermediate_size: Count = 3072
     """Width of the feed-forward layers."""
     max_length: Annotated[int, Field(ge=8)] = 128
-    """Longest sequence of [CLS] text [>] video [SEP]; longer ones are cut. The paper does not say; BERT's limit is 512."""
+    """Longest sequence of [CLS] text [>] video [SEP], in tokens; longer ones are cut. The paper does not give it;
+    BERT's limit is 512."""
     dropout: Dropout = 0.1
     """Dropout of hidden states and attention."""
     visual_embeddings: Literal["centroids", "random"] = "centroids"
-    """What the visual words start from: centroids (the codebook's, projected to hidden_size: like starts near like), or
-    random."""
+    """Initial embeddings of the visual words: centroids (the codebook's, projected to hidden_size, so that similar
+    words start near each other), or random."""
     freeze_visual_embeddings: bool = False
-    """Keep them as they start, which helps when there are few clips for each word, as in the kitchen."""
+    """Do not train these embeddings, which helps when there are few clips per word, as in the kitchen."""
     text_weight: NotNegative = 1.0
-    """Weight of masked words in text alone. The paper sums the four objectives with weights that it does not give."""
+    """Weight of masked words in text alone. The paper sums the four objectives, but does not give their weights."""
     video_weight: NotNegative = 1.0
     """Weight of masked visual words in video alone."""
     text_video_weight: NotNegative = 1.0
     """Weight of masked words and visual words in sequences of both."""
     alignment_weight: NotNegative = 1.0
-    """Weight of the question whether a text belongs to a video."""
+    """Weight of the alignment: whether a text and a video belong together."""
     mask_probability: PositiveShare = 0.15
-    """Share of the text's tokens to be predicted. BERT's 0.15; more helps when there is little data."""
+    """Share of the text's tokens that are masked and predicted; 0.15 in BERT. More helps when there is little data."""
     video_mask_probability: PositiveShare = 0.15
-    """Share of the visual words to be predicted."""
+    """Share of the visual words that are masked and predicted."""
     video_stride: Count = 1
-    """Visual words are thinned by a random step of 1 to this many, so that the model is used to any speed. The paper's 5
-    wants long segments; 1 keeps them all."""
+    """Only every n-th visual word is kept, with a random n from 1 to this number, so that the model sees actions at
+    several speeds. The paper's 5 needs long segments; 1 keeps all."""
     lookahead: Annotated[int, Field(ge=0)] = 0
-    """Up to so many of the clips that follow a sentence join its segment, a random number, as far as the next sentence: speech
-    runs ahead of sight. 0 keeps to the sentence's own times, as the paper does."""
+    """Clips after a sentence that are added to its segment, at most, but not beyond the start of the next sentence; the
+    number is random. Use it when people speak before they act. 0 keeps to the times of the sentence, as the paper
+    does."""
     concatenation: Share = 0.5
-    """Probability that a sentence with video is joined with the next one of its video, and with all clips of the time of both:
-    the model learns what belongs together over a longer time, and to bear speech that is off in time. Raise it for videos
-    in which people speak long before or after they act; give max_length room for two sentences then."""
+    """Probability that a sentence with video is joined with the next one of its video, and with all clips in the time
+    of both: the model learns what belongs together over a longer time, and tolerates speech that is not in sync. Raise
+    it for videos in which people speak long before or after they act; max_length must then have room for two
+    sentences."""
     max_steps: Count = 20_000
     """Training steps. The paper: 500,000."""
     batch_size: Count = 64
-    """Sequences in a step, over all processes. The paper: 128."""
+    """Sequences per step, over all processes. The paper: 128."""
     learning_rate: Positive = 5.0e-5
-    """Peak learning rate; it rises over the warm-up, then falls linearly to zero."""
+    """Peak learning rate; it rises linearly over the warm-up, then falls linearly to zero."""
     warmup_steps: Annotated[int, Field(ge=0)] = 1000
     """Steps of the warm-up."""
     weight_decay: NotNegative = 0.01
@@ -92,9 +98,9 @@ class PretrainExecution(DeviceExecution):
     threads: Count = 2
     """CPU threads."""
     save_steps: Count = 1000
-    """A checkpoint every so many steps: what a kill can cost. A multiple of logging_steps."""
+    """Steps between two checkpoints: a kill loses at most that many. A multiple of logging_steps."""
     logging_steps: Count = 100
-    """A point of the training curve every so many steps."""
+    """Steps between two points of the training curve."""
 
     @model_validator(mode="after")
     def _checkpoints_are_logged(self) -> Self:
@@ -105,10 +111,11 @@ class CaptioningSettings(Settings):
     """Decoders that write the sentences of steps."""
 
     template: Text = "now let's [MASK] the [MASK] to the [MASK], and then [MASK] the [MASK]"
-    """The sentence that the model reads before a step's clips, and whose [MASK]s tell the decoder what it saw; the paper's."""
+    """The sentence that the model reads before a step's clips; the outputs at its [MASK]s are given to the decoder. The
+    paper's."""
     hidden_size: Annotated[int, Field(ge=8)] = 128
-    """Width of the decoder that writes the sentences; the sizes are in BERT's own words. It learns from the annotated train steps
-    alone: keep it small for some hundred of them, and raise it for thousands."""
+    """Width of the decoder that writes the sentences; the sizes have BERT's own names. It is trained on the annotated
+    train steps only: keep it small for some hundred of them, and raise it for thousands."""
     num_hidden_layers: Count = 1
     """Layers of the decoder."""
     num_attention_heads: Count = 4
@@ -116,17 +123,18 @@ class CaptioningSettings(Settings):
     intermediate_size: Count = 256
     """Width of the feed-forward layers."""
     dropout: Dropout = 0.2
-    """Dropout of the decoder and of what it is given: raise it when captions repeat train sentences."""
+    """Dropout of the decoder and of its inputs: raise it when captions repeat train sentences."""
     max_length: Annotated[int, Field(ge=8)] = 32
-    """Longest caption in word pieces, with its two special tokens; longer ones are cut. Raise it for long sentences."""
+    """Longest caption in word pieces, including its two special tokens; longer ones are cut. Raise it for long
+    sentences."""
     max_steps: Count = 250
-    """Training steps of each of the five decoders. More steps for more sentences: ten to thirty times over all of them."""
+    """Training steps of each of the five decoders. Use more for more sentences: ten to thirty epochs."""
     train_batch_size: Count = 32
-    """Captions in a training step."""
+    """Captions per training step."""
     learning_rate: Positive = 0.001
     """Peak learning rate; it rises over the first tenth of the steps, then falls linearly to zero."""
     num_beams: Count = 4
-    """Sentences that the search keeps in view: 1 is greedy and fast, 4 is a little better."""
+    """Beam size of the search: 1 is greedy and fast, 4 is a little better."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -119,8 +119,8 @@ def make_trainer(
             state.compute_steps(args, args.max_steps)
 
     class FromTheFirstStep(TrainerCallback):
-        """Writes TensorBoard's curve up to the checkpoint again. What lies in `runs` already is hidden: a killed training has
-        points beyond the checkpoint that it goes on from, and one of other settings a curve of its own."""
+        """Writes TensorBoard's curve up to the checkpoint again. What this training's folder holds already is hidden: a killed
+        training has points beyond the checkpoint that it resumes from."""
 
         def on_train_begin(
             self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

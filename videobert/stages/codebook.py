@@ -47,12 +47,12 @@ class CodebookSettings(Settings):
     """Features of the train videos to visual words, by a tree of k-means."""
 
     branching: Annotated[int, Field(ge=2, le=1024)] = 12
-    """Children of each node of the tree. branching ** depth visual words, which must be fewer than the train clips. The
-    paper: 12 and 4, 20,736 words, for 23,000 hours. As a rule, 10 to 50 clips a word."""
+    """Children of each node of the tree. There are branching ** depth visual words, which must be fewer than the train
+    clips. The paper: 12 and 4, 20,736 words, for 23,000 hours. As a rule, 10 to 50 clips per word."""
     depth: Annotated[int, Field(ge=1, le=8)] = 3
     """Levels of the tree."""
     sample: Count = 2_000_000
-    """At most so many train clips are clustered, drawn at random (memory: 4 KB a clip at 1,024 dimensions)."""
+    """Train clips that are clustered, at most; drawn at random (memory: 4 KB per clip at 1,024 dimensions)."""
     batch_size: Count = 1024
     """Clips in a batch of MiniBatchKMeans."""
     seed: Seed = 0
@@ -61,7 +61,7 @@ class CodebookSettings(Settings):
 
 class CodebookExecution(Execution):
     threads: Count = 1
-    """Nodes of the tree that are clustered side by side; the result does not depend on it."""
+    """Nodes of the tree that are clustered in parallel; the result does not depend on it."""
 
 
 class CodebookInputs(Inputs):

@@ -35,17 +35,18 @@ class CorpusSettings(Settings):
     """The list of videos: ids, shards, and the split into train and test."""
 
     videos: Text = "videos.tsv"
-    """Your list of videos: a TSV, CSV or Parquet file with a column `source` (a URL, a local path, or kitchen:N), and if you
-    like `id`, `split` (train, validation, test), `captions` (a .vtt or .srt file), `title`, `license`. `kitchen` and
-    `kitchen-full` are the built-in corpora of 72 and 240 videos."""
+    """Your list of videos: a TSV, CSV or Parquet file with a column `source` (a URL, a local path, or kitchen:N).
+    Optional columns: `id`, `split` (train, validation, test), `captions` (a .vtt or .srt file), `title`, `license`.
+    `kitchen` and `kitchen-full` are the built-in corpora of 72 and 240 videos."""
     shard_size: Count = 32
-    """Videos in a shard, the unit of a job: a few hundred for a large corpus (aim at 100 to 2,000 shards), few when the
-    corpus is small, so that all cores have work. A change makes everything anew."""
+    """Videos in a shard, the unit of a job: a few hundred for a large corpus (aim at 100 to 2,000 shards), few for a
+    small corpus, so that all cores have work. A change reruns everything."""
     test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.2
-    """The chance of each video to be held out for testing, where the list gives no split. It draws by itself, so that its split
-    stays when others are appended; of a small list a split that the draws leave empty gets the video whose draw is nearest."""
+    """The probability of each video to be held out for testing, where the list gives no split. Each video is drawn
+    independently, so its split stays the same when others are appended; the share of test videos is not exact. If the
+    draws of a small list leave train or test empty, one video is moved there: the one whose draw is nearest."""
     seed: Seed = 0
-    """Seed of that choice. A change moves videos between train and test: the stages from the codebook on run again."""
+    """Seed of that draw. A change moves videos between train and test: the stages from the codebook on run again."""
 
 
 class CorpusOutputs(Outputs):

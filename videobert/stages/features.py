@@ -34,10 +34,10 @@ class FeaturesSettings(Settings):
     """Frames to S3D features, one vector for each clip."""
 
     weights: Text = "kinetics400"
-    """Weights of S3D: kitchen (shipped, for the built-in corpus only), kinetics400 (torchvision's, fetched when first used:
-    take these for real videos), or the path of a state dict."""
+    """Weights of S3D: kitchen (shipped, for the built-in corpus only), kinetics400 (torchvision's, fetched at first
+    use: take these for real videos), or the path of a state dict."""
     clip_frames: Annotated[int, Field(ge=16)] = 30
-    """Frames in a clip: 30 at 20 fps are the paper's 1.5 s. Clips do not overlap."""
+    """Frames per clip: 30 at 20 fps are 1.5 s, as in the paper. Clips do not overlap."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """float32, or bfloat16, which is faster on recent hardware and changes the features a little."""
 

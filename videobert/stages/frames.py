@@ -31,11 +31,12 @@ class FramesSettings(Settings):
     """Media to normalised frames: one size, one rate, one codec."""
 
     fps: Annotated[int, Field(ge=1, le=240)] = 20
-    """Frames a second that S3D sees; the paper's 20."""
+    """Frames per second for S3D; 20 in the paper."""
     size: Annotated[int, Field(ge=32, le=2048, multiple_of=2)] = 224
-    """Height and width in pixels: S3D's 224. The video is scaled to cover the square, and cropped to its middle."""
+    """Height and width in pixels; 224 for S3D. The video is scaled to cover the square, and cropped to its middle."""
     crf: Annotated[int, Field(ge=0, le=51)] = 18
-    """x264's quality, 0 (lossless) to 51: lower is larger and closer to the source. 18 looks like the source."""
+    """x264's quality, 0 (lossless) to 51: lower is larger and closer to the source. 18 is visually the same as the
+    source."""
 
 
 class FramesInputs(Inputs):

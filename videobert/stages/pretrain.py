@@ -12,7 +12,8 @@ Checkpoints lie in `checkpoints` of the output folder, which no rule declares, s
 same command then goes on from the last whole one, on a CPU to the same bits (videobert/model/checkpoints.py). Each of these
 folders may be a link to another disk. The train segments lie beside them in
 `segments` while it trains, for the processes to map instead of each holding its own. `runs` holds TensorBoard's event files,
-with dates and host names in them: they are for watching, not part of the result.
+a folder for each training, so that trainings with other settings are separate runs there and a resumed one stays one run. They
+contain dates and host names: they are for watching, not part of the result.
 
 Under `torchrun` the processes share each batch: together they see the examples that one would see, and the losses are
 divided by what all of them have to predict, so that any number of processes trains the same model. (With dropout the
@@ -103,8 +104,9 @@ def pretrain(
     torch.set_num_threads(execution.threads)
     examples = Examples(segments, data.vocabulary, settings)
     model = _build_model(data, start)
-    trainer = make_trainer(model, arguments, examples, folder / "runs")
-    parts = train(trainer, folder / "checkpoints", training_of(provenance))
+    training = training_of(provenance)
+    trainer = make_trainer(model, arguments, examples, folder / "runs" / training.name)
+    parts = train(trainer, folder / "checkpoints", training)
     if arguments.process_index == 0:
         if len(parts) > 1:
             provenance["parts"] = parts

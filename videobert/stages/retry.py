@@ -27,11 +27,11 @@ Retried = Literal["blocked", "transient", "gone", "unusable", "failed"]
 def retry(results: Path, classes: list[Retried]) -> None:
     """Have the next run try again the videos that were lost for one of these reasons, in any stage.
 
-    Run the workflow with the same command as before afterwards. What is there is neither fetched nor computed again.
+    Afterwards run the workflow with the same command as before. Finished videos are neither fetched nor computed again.
 
     Args:
         results: the results folder.
-        classes: what became of them: blocked, transient, gone, unusable, failed.
+        classes: the status of the videos to try again: blocked, transient, gone, unusable, failed.
     """
     layout = Layout(results)
     shards = sorted(path.name for path in Path(layout.folder("download")).glob("*") if path.name.isdecimal())

@@ -42,10 +42,10 @@ class TokensSettings(Settings):
     """Sentences and features to joint sequences of word pieces and visual words."""
 
     segment_length: Count = 16
-    """Visual words in a segment that has no speech; the paper's 16."""
+    """Visual words in a segment without speech; 16 in the paper."""
     exclude: Text | None = None
-    """A file with videos to leave out from here on (a takedown, an opt-out), one a line, by id or source; "#" starts a comment;
-    null: none."""
+    """A file with videos to leave out from this stage on (a takedown, an opt-out), one per line, by id or source; "#"
+    starts a comment; null: none."""
 
 
 class TokensInputs(Inputs):

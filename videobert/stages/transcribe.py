@@ -61,21 +61,21 @@ class TranscribeSettings(Settings):
     """A Whisper model: tiny.en, base, small, medium, large-v3, ... or a path. Larger ones make fewer errors and take
     longer."""
     language: Annotated[str, Field(min_length=2)] = "en"
-    """The language spoken, as a code (en, de, ja, ...): what is said in another is dropped. A model that ends in .en cannot
-    tell, so take a multilingual one for a mixed list. auto keeps every language. Of several sound streams, one that the file
-    says is in it is heard."""
+    """The language spoken, as a code (en, de, ja, ...); speech in another language is dropped. A model whose name ends
+    in .en knows English only, so take a multilingual one for a mixed list. auto keeps every language. Of several audio
+    streams, the one that the file marks with this language is used."""
     beam_size: Count = 1
-    """Beams of the decoder: 1 is greedy and fast, 5 is a little better."""
+    """Beam size of the decoder: 1 is greedy and fast, 5 is a little better."""
     compute_type: Literal[
         "auto", "int8", "int8_float32", "int8_float16", "int8_bfloat16", "int16", "float16", "bfloat16", "float32"
     ] = "auto"
-    """Whisper's arithmetic: auto (on a CPU faster-whisper's int8 and openai-whisper's float32, on a GPU float16), or one
-    that the engine and the device know."""
+    """Whisper's arithmetic: auto (on a CPU faster-whisper's int8 and openai-whisper's float32, on a GPU float16), or
+    one that the engine and the device support."""
 
 
 class TranscribeExecution(DeviceExecution):
     threads: Count = 1
-    """CPU threads of one job. More shards at a time use cores better than more cores a shard."""
+    """CPU threads of one job. More shards at a time use the cores better than more threads per shard."""
 
 
 class TranscribeInputs(Inputs):

@@ -28,10 +28,10 @@ class VocabularySettings(Settings):
     """The WordPiece vocabulary of the text."""
 
     tokenizer: Text | None = "bert-base-uncased"
-    """A BERT checkpoint whose WordPiece vocabulary is taken (bert-base-uncased, or a folder); null trains one on the train
-    transcripts, good for a closed world like the kitchen's."""
+    """A BERT checkpoint whose WordPiece vocabulary is used (bert-base-uncased, or a folder); null trains one on the
+    train transcripts, which suits a small domain such as the kitchen."""
     size: Annotated[int, Field(ge=100)] = 30_000
-    """Word pieces of a vocabulary that is trained here, at most (the paper: 30,000)."""
+    """Word pieces of a vocabulary that is trained, at most (the paper: 30,000)."""
 
 
 class VocabularyInputs(Inputs):

@@ -22,11 +22,11 @@ DEPTH = 5  # of playlists in playlists: a channel has tabs, and a tab has playli
 def discover(queries: list[str], cookies: Path | None = None, proxy: str | None = None) -> None:
     """Print a list of videos, a TSV with the columns source, title and duration, from playlists, channels and searches.
 
-    Videos that were removed or are private are left out, and so is what is listed twice.
+    Videos that were removed or are private are left out, and so are duplicates.
 
     Args:
-        queries: URLs of playlists, channels or videos, of whatever site yt-dlp knows, and searches as yt-dlp writes
-            them: "ytsearch20:how to slice an onion" gives YouTube's first twenty, ytsearchall: all.
+        queries: URLs of playlists, channels or videos, of any site that yt-dlp supports, and searches in yt-dlp's form:
+            "ytsearch20:how to slice an onion" gives YouTube's first twenty hits, ytsearchall: all.
         cookies: a file of cookies, as in the section download of the configuration.
         proxy: the proxy to go through, as in the section download of the configuration.
     """

@@ -20,29 +20,29 @@ from videobert.settings import Count, Execution, NotNegative, Positive, Settings
 
 
 class DownloadSettings(Settings):
-    """The videos: fetched, linked or rendered. docs/your-own-videos.md tells how to make a list and what to do about videos
-    that are lost. The first settings say what is taken, and a change of them runs the shards again; from cookies on they say
-    how a site is asked, and change nothing that is there."""
+    """The videos: fetched, linked or rendered. docs/your-own-videos.md explains how to make a list and what to do about lost
+    videos. The first settings decide what is taken: a change of them runs the shards again. From cookies on they decide how a
+    site is asked: a change of them reruns nothing."""
 
     format: Text = (
         "worst[height>=360][acodec!=none][language_preference>=?5]/"
         "worstvideo[height>=360]+worstaudio[language_preference>=5]/"
         "worst[height>=360][acodec!=none]/worstvideo[height>=360]+worstaudio/best"
     )
-    """yt-dlp's format choice for URLs: the smallest with at least 360 lines and audio, in the original language where there are
-    dubbed ones, else the best there is."""
+    """yt-dlp's format selection for URLs. The default is the smallest format with at least 360 lines and audio, in the
+    original language if there are dubbed ones; otherwise the best available."""
     captions: list[Annotated[str, Field(min_length=2)]] = ["en"]
-    """Languages of platform captions to fetch beside the video, best first, as patterns (en, or en.* for en-US, en-GB, ...); []
-    fetches none. Needed by transcribe.engine: captions."""
+    """Languages of the platform's captions to fetch with the video, best first, as patterns (en, or en.* for en-US,
+    en-GB, ...); [] fetches none. Needed by transcribe.engine: captions."""
     automatic_captions: bool = True
-    """Where nobody wrote captions, take those of the platform's speech recognition."""
+    """Where there are no captions written by people, take those of the platform's speech recognition."""
     max_duration: Positive | None = None
-    """Leave out videos that are longer, in seconds; null takes all. A video whose duration nobody knows is taken."""
+    """Leave out videos that are longer, in seconds; null takes all. A video of unknown duration is taken."""
     max_filesize: Count = 4_000_000_000
-    """Leave out files from the web that are larger, in bytes: an endless one must end somewhere."""
+    """Leave out files from the web that are larger, in bytes. It also ends downloads that have no end."""
     license: Text | None = None
-    """Leave out videos from the web whose license (the list's, else the site's) does not match this pattern, such as "creative
-    commons", or whose license nobody knows; null takes all."""
+    """Leave out videos from the web whose license (from the list, otherwise from the site) does not match this pattern,
+    such as "creative commons", or is unknown; null takes all."""
 
     @model_validator(mode="after")
     def _patterns_compile(self) -> Self:
@@ -59,29 +59,29 @@ class DownloadSettings(Settings):
 
 class DownloadExecution(Execution):
     cookies: Text | None = None
-    """A file of cookies (Netscape's format, as browser extensions export it) for sites that want a login or ask whether you are
-    a bot. It is read, never written, and its content goes nowhere but to the sites."""
+    """A file of cookies (Netscape's format, as browser extensions export it) for sites that need a login or check for
+    bots. It is read, never written, and its content is sent to the sites only."""
     proxy: Text | None = None
-    """The proxy to go through: http://host:3128, socks5://host:1080; null takes the environment's (HTTPS_PROXY). Write a
-    password as ${NAME}, and put it into the environment: http://user:${NAME}@host:3128."""
+    """The proxy to use: http://host:3128, socks5://host:1080; null takes that of the environment (HTTPS_PROXY). Write a
+    password as ${NAME} and set this environment variable: http://user:${NAME}@host:3128."""
     ratelimit: Count | None = None
-    """Bytes a second that one job takes at most (several jobs run at a time; --resources network=2 allows two); null: no
+    """Bytes per second of one job, at most (several jobs run at a time; --resources network=2 allows two); null: no
     limit."""
     sleep_interval: NotNegative = 0
-    """Seconds to wait before each download. Raise it when a site begins to refuse you: 5 to 10 for YouTube."""
+    """Seconds to wait before each download. Raise it when a site begins to refuse requests: 5 to 10 for YouTube."""
     retries: Annotated[int, Field(ge=0)] = 3
-    """How often a video is tried again after a failure that may pass (a timeout, a 5xx), after 1, 2, 4, ... seconds, or after
-    as many as the server says."""
+    """How often a video is tried again after a failure that may be temporary (a timeout, a 5xx): after 1, 2, 4, ...
+    seconds, or after the time that the server names."""
     time_limit: Positive = 7200
-    """Seconds that one video may take, before it is given up as transient. Raise it for a slow line."""
+    """Seconds that one video may take before it is given up as transient. Raise it for a slow connection."""
     max_blocked: Share = 0.2
-    """When a larger share than this of a shard's videos from one site is refused (403, 429, bot check), the others from there
-    are not asked for: they stand in the ledger as blocked, and `videobert retry` has them tried later. 1 asks for all of them
-    whatever the site says."""
+    """If a site refuses (403, 429, bot check) a larger share than this of a shard's videos, its other videos are not
+    requested: they are blocked in the ledger, and `videobert retry` lets the next run try them again. 1 requests all of
+    them."""
     options: dict[str, Any] = {}
-    """Other options of yt-dlp, in the words of its Python interface, such as
-    {max_sleep_interval: 15, format_sort: [vcodec:h264], extractor_args: {youtube: {player_client: [tv]}}}. Those that decide
-    what is taken run the shards again."""
+    """Other options of yt-dlp, with the names of its Python interface, such as {max_sleep_interval: 15, format_sort:
+    [vcodec:h264], extractor_args: {youtube: {player_client: [tv]}}}. Options that decide what is taken run the shards
+    again."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
