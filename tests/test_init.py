@@ -74,7 +74,7 @@ def test_a_folder_of_videos_becomes_a_project_that_can_be_run(tmp_path, monkeypa
     assert planned.returncode == 0, planned.stderr
     assert re.search(r"download_shard +2", planned.stdout + planned.stderr)
     assert "profiles/default" in planned.stderr  # without it, a kill would leave a lock
-    with pytest.raises(UserError, match="is there already and not empty"):
+    with pytest.raises(UserError, match="already exists and is not empty"):
         init(mine)
 
 
@@ -111,7 +111,7 @@ def test_the_doctor_names_each_thing_and_what_would_mend_it(tmp_path, monkeypatc
 def test_the_doctor_fails_where_no_run_can_work(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(doctors, "reaches", lambda url: False)
     monkeypatch.setattr(doctors, "ffmpeg_version", lambda: 1 / 0)
-    with pytest.raises(UserError, match="mended: ffmpeg"):
+    with pytest.raises(UserError, match="fix first, no run works without: ffmpeg"):
         doctors.doctor(tmp_path)
     assert "BROKEN   ffmpeg" in capsys.readouterr().out
 

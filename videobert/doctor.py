@@ -1,4 +1,4 @@
-"""Is this machine ready? `videobert doctor` looks at what a run needs, and says of each thing what would mend it.
+"""Is this machine ready? `videobert doctor` checks what a run needs, and says how to fix what is missing.
 
 `videobert init` asks the same functions, to propose settings that fit the machine.
 """
@@ -25,7 +25,7 @@ TIMEOUT = 5  # seconds
 
 @dataclass(frozen=True)
 class Finding:
-    """What was looked at, how it is, and what would mend it ("" where nothing must be mended)."""
+    """What was checked, its state, and how to fix it ("" where nothing has to be fixed)."""
 
     name: str
     state: Literal["ok", "missing", "broken"]  # missing: some runs do without
@@ -34,7 +34,7 @@ class Finding:
 
 
 def doctor(results: Path = Path("results")) -> None:
-    """Check that this machine has what a run needs, and say what would mend what is missing.
+    """Check that this machine has what a run needs, and say how to fix what is missing.
 
     videobert doctor
 
@@ -65,7 +65,7 @@ def doctor(results: Path = Path("results")) -> None:
             print(f"{'':<21}-> {finding.mend}")
     broken = [finding.name for finding in findings if finding.state == "broken"]
     if broken:
-        raise UserError(f"no run can work here before this is mended: {', '.join(broken)}")
+        raise UserError(f"fix first, no run works without: {', '.join(broken)}")
 
 
 # The machine ----------------------------------------------------------------------------------------------------------
@@ -187,7 +187,7 @@ def _javascript() -> Finding:
         return Finding("JavaScript", "ok", f"{', '.join(runtimes)}, with yt-dlp's scripts")
     lacking = "yt-dlp's scripts" if runtimes else "no runtime"
     mend = "pip install 'yt-dlp[default,deno]'"
-    return Finding("JavaScript", "missing", f"{lacking}: YouTube wants it, other sites do not", mend)
+    return Finding("JavaScript", "missing", f"{lacking}: YouTube needs it, other sites do not", mend)
 
 
 def _hub() -> Finding:
@@ -220,5 +220,5 @@ def _plugins() -> Finding:
     found = sorted(module.name.removeprefix(prefix) for module in iter_modules() if module.name.startswith(prefix))
     if not found:
         mend = "for Slurm: pip install snakemake-executor-plugin-slurm"
-        return Finding("cluster", "missing", "no executor plugin: Snakemake runs on this machine alone", mend)
+        return Finding("cluster", "missing", "no executor plugin: Snakemake runs only on this machine", mend)
     return Finding("cluster", "ok", f"executor plugins: {', '.join(found)}")

@@ -42,7 +42,7 @@ def init(folder: Path, videos: Path | None = None) -> None:
         videos: a folder with video files, or a list (TSV, CSV or Parquet with a column source); none: an empty list to fill.
     """
     if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder} is there already and not empty: give another name")
+        raise UserError(f"{folder} already exists and is not empty: give another name")
     sources = _sources(videos) if videos else []
     machine = look_at_machine()
     length = _length(sources)
@@ -126,7 +126,7 @@ def propose(listed: str, videos: int, seconds: float, machine: Machine) -> dict[
     return {
         "corpus": {
             "videos": (listed, "the list: a column source, and title, split, captions, license if you like"),
-            "shard_size": (per_shard, "videos in a batch, the unit of a job; keep it: a change makes everything anew"),
+            "shard_size": (per_shard, "videos in a batch, the unit of a job; keep it: a change reruns everything"),
         },
         "transcribe": _speech(machine),
         "features": _features(machine),
@@ -215,9 +215,9 @@ def _pretrain(clips: int, hours: float, machine: Machine) -> dict[str, tuple[Any
         "batch_size": (32, "sequences in a step"),
         "warmup_steps": (min(1000, steps // 10), "a tenth of the steps"),
         "bf16": (bool(machine.gpu), "faster on recent GPUs"),
-        "save_steps": (5 * logging, "a checkpoint so often: what a kill can cost"),
-        "logging_steps": (logging, "a point of the curve so often; save_steps is a multiple of it"),
-        "threads": (machine.cores, "of the processor"),
+        "save_steps": (5 * logging, "steps between checkpoints: a kill loses at most that many"),
+        "logging_steps": (logging, "steps between points of the training curve; save_steps must be a multiple of it"),
+        "threads": (machine.cores, "CPU threads"),
     }
 
 
