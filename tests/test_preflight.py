@@ -8,6 +8,7 @@ import pytest
 from hostile_web import write_video
 
 from videobert.config import check
+from videobert.data.manifest import local_path, read_list
 from videobert.data.provenance import write_json, write_table
 from videobert.errors import UserError
 from videobert.layout import Layout
@@ -61,6 +62,17 @@ def test_annotations_that_name_videos_by_the_lists_ids_are_fine(tmp_path, capsys
     said = capsys.readouterr().err
     assert said.count("1 of 3 steps name no video of the list") == 1
     assert said.count("has no column sentence, so captioning is not measured") == 1
+
+
+def test_habits_of_a_first_list_and_configuration_are_met(tmp_path, monkeypatch):
+    with pytest.raises(UserError, match=r"corpus\.model is not a key of section corpus; model is a key of transcribe"):
+        check({"corpus": {"model": "tiny.en"}})
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert local_path("~/clips/a.mp4") == tmp_path / "clips" / "a.mp4" and local_path("a~/b.mp4") == Path("a~/b.mp4")
+    table = tmp_path / "videos.tsv"
+    table.write_text("source title\na.mp4 An egg\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"no column named source \(separate the columns by tabs\)"):
+        read_list(table)
 
 
 def test_a_task_without_test_videos_and_a_codebook_without_train_videos_stop_the_plan(tmp_path):

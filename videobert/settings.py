@@ -166,7 +166,13 @@ def _unknown(loc: tuple[Any, ...], model: type[BaseModel], prefix: str) -> str:
     known = list(_schema_at(model, tuple(section)).get("properties", {}))
     place = prefix.rstrip(".") or ".".join(map(str, section))
     near = get_close_matches(str(name), known, 1)
-    hint = f"did you mean {near[0]}?" if near else f"it has: {', '.join(known)}"
+    elsewhere = [key for key in model.model_fields if name in _schema_at(model, (key,)).get("properties", {})]
+    if near:
+        hint = f"did you mean {near[0]}?"
+    elif elsewhere:
+        hint = f"{name} is a key of {' and '.join(elsewhere)}"
+    else:
+        hint = f"it has: {', '.join(known)}"
     where = f"section {place}" if place else "the configuration"
     return f"{prefix}{'.'.join(map(str, loc))} is not a key of {where}; {hint}"
 

@@ -145,6 +145,8 @@ def _check_names(names: list[str], where: str, needed: list[str], known: Iterabl
         near = get_close_matches(missing[0].lower(), [name.lower() for name in names], 1)
         same = next((name for name in names if near and name.lower() == near[0]), "")
         hint = f" (did you mean {same}?)" if same else ""
+        if len(names) == 1 and set(" ,;") & set(names[0]):  # a TSV whose columns are parted by something else
+            hint = " (separate the columns by tabs)"
         raise UserError(f"{where} has no column named {', '.join(missing)}{hint}; its columns are: {shown}")
     twice = [name for name in known if Counter(names)[name] > 1]
     if twice:

@@ -177,7 +177,9 @@ def local_path(source: str) -> Path | None:
     """The path that a source names, or None when it is a URL or kitchen:N."""
     if source.startswith("file://"):
         return Path(unquote(urlparse(source).path))
-    return None if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", source) else Path(source)
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", source):
+        return None
+    return Path.home() / source.removeprefix("~/") if source.startswith("~/") else Path(source)
 
 
 class Place(NamedTuple):
