@@ -201,6 +201,11 @@ def short_video(shared: Shared) -> Path:
 
 
 @pytest.fixture(scope="session")
+def short(shared: Shared) -> Path:
+    return short_video(shared)
+
+
+@pytest.fixture(scope="session")
 def files(shared: Shared) -> Path:
     """Files such as strangers have, made of a kitchen video."""
     return shared("strangers", lambda folder: strangers(kitchen_video(shared, 7), folder))

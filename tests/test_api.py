@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import documented, short_video
+from conftest import documented
 from hub import COMMIT, hub
 
 from videobert import VideoBert, VideoBertConfig, VideoBertForPreTraining
@@ -37,11 +37,6 @@ def model(folder) -> VideoBert:
     model = VideoBert.from_pretrained(folder, device="cpu", threads=1)
     model.reader.clips = cache(model.reader.clips)
     return model
-
-
-@pytest.fixture(scope="module")
-def short(shared) -> Path:
-    return short_video(shared)
 
 
 def refused(ask, said: str) -> None:

@@ -3,14 +3,15 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-import yaml
 from hostile_web import write_video
 
 from videobert import doctor as doctors
 from videobert import init as start
 from videobert.config import check
+from videobert.data.manifest import read_list
 from videobert.errors import UserError
 from videobert.init import Machine, init, propose
 from videobert.stages.codebook import CodebookSettings, check_words, tree_for
@@ -22,7 +23,7 @@ SERVER = Machine(cores=32, gpu="NVIDIA H100", free=10**13, hub=True, kinetics=Tr
 
 def settings(machine: Machine, videos: int, hours: float):
     """The proposed configuration, which the pipeline must take."""
-    proposed = propose("videos.tsv", videos, hours * 3600, machine)
+    proposed = propose(videos, hours * 3600, machine)
     return check({name: {key: value for key, (value, _) in section.items()} for name, section in proposed.items()})
 
 
@@ -45,7 +46,7 @@ def test_without_a_network_what_is_installed_is_proposed_and_said():
         "kitchen",
         None,
     )
-    why = propose("videos.tsv", 5, 180, OFFLINE)["features"]["weights"][1]
+    why = propose(5, 180, OFFLINE)["features"]["weights"][1]
     assert why.startswith("WRONG for real videos")
 
 
@@ -68,7 +69,7 @@ def test_a_folder_of_videos_becomes_a_project_that_can_be_run(tmp_path, monkeypa
     listed = (mine / "videos.tsv").read_text(encoding="utf-8").splitlines()
     assert listed == ["source\ttitle", f"{clips}/b.mp4\t", f"{clips}/more/ä #1.mkv.mp4\t"]
     said = capsys.readouterr().err
-    assert "2 videos, about 1.3 minutes" in said and "cd " in said and "snakemake report --cores 2" in said
+    assert "2 videos, about 1 min 20 s" in said and "cd " in said and "snakemake report --cores 2" in said
     run = [sys.executable, "-m", "snakemake", "report", "--cores", "2", "-n"]
     planned = subprocess.run(run, cwd=mine, capture_output=True, text=True)
     assert planned.returncode == 0, planned.stderr
@@ -78,14 +79,21 @@ def test_a_folder_of_videos_becomes_a_project_that_can_be_run(tmp_path, monkeypa
         init(mine)
 
 
-def test_a_list_is_taken_where_it_lies_and_an_empty_one_is_made(tmp_path, monkeypatch, capsys):
+def test_a_list_is_copied_with_paths_that_hold_in_the_new_folder(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(start, "look_at_machine", lambda: LAPTOP)
-    table = tmp_path / "list.csv"
-    table.write_text("source\nhttps://example.com/a.mp4\n", encoding="utf-8")
-    init(tmp_path / "one", table)
-    config = yaml.safe_load((tmp_path / "one" / "config.yaml").read_text(encoding="utf-8"))
-    assert config["corpus"]["videos"] == str(table) and not (tmp_path / "one" / "videos.tsv").exists()
-    init(tmp_path / "two")
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "a.mp4", seconds=6)
+    table = "id,source,captions,license\nx,a.mp4,a.vtt,CC0\n,https://example.com/b.mp4,,\n,kitchen:1,,\n"
+    (tmp_path / "list.csv").write_text(table, encoding="utf-8")
+    init(Path("one"), Path("list.csv"))
+    assert (tmp_path / "one" / "videos.tsv").read_text(encoding="utf-8").splitlines() == [
+        "source\tid\tcaptions\ttitle\tlicense",
+        f"{tmp_path}/a.mp4\tx\t{tmp_path}/a.vtt\t\tCC0",
+        "https://example.com/b.mp4\t\t\t\t",
+        "kitchen:1\t\t\t\t",
+    ]
+    assert read_list(tmp_path / "one" / "videos.tsv")[0]["source"] == f"{tmp_path}/a.mp4"
+    init(Path("two"))
     assert (tmp_path / "two" / "videos.tsv").read_text(encoding="utf-8") == "source\ttitle\n"
     assert "a line for each video, a URL or a path" in capsys.readouterr().err
 
@@ -119,4 +127,4 @@ def test_the_doctor_fails_where_no_run_can_work(tmp_path, monkeypatch, capsys):
 def test_an_old_yt_dlp_is_said(monkeypatch):
     monkeypatch.setattr(doctors, "version", lambda name: "2020.01.01.5")
     finding = doctors._yt_dlp()
-    assert finding.state == "missing" and "days old" in finding.text and "pip install --upgrade yt-dlp" in finding.mend
+    assert finding.state == "missing" and "days old" in finding.text and "pip install --upgrade yt-dlp" in finding.fix

@@ -107,6 +107,11 @@ def test_local_files_are_asked_for_their_length(tmp_path, small_video):
     with pytest.raises(UserError, match=r"= 144 words but only \d train clips"):
         preflight(tmp_path, rows, codebook={"branching": 12, "depth": 2}).check("codebook")
     preflight(tmp_path, rows, codebook={"branching": 2, "depth": 1}).check("codebook")
+    many = [
+        small_video,
+        *[tmp_path / f"{'x' * 200}{number}.mp4" for number in range(2000)],
+    ]  # more than a command takes
+    assert total_duration(many, 100.0) == pytest.approx(6, abs=0.2)
     assert total_duration([tmp_path / "none.mp4", small_video, small_video], 1.0) == pytest.approx(6, abs=0.2)
     assert total_duration([small_video, small_video], 100.0) == pytest.approx(12, abs=0.4)
 
@@ -130,6 +135,15 @@ def test_what_only_the_download_will_tell_stops_nothing(tmp_path):
 # --- weights ---
 
 
+def test_a_run_hands_its_configuration_on_before_the_first_job(tmp_path, capfd):
+    broken = tmp_path / "none.safetensors"
+    broken.write_bytes(b"none")
+    checks = preflight(tmp_path, features={"weights": str(broken)}, pretrain={"learning_rate": 5e-5})
+    with pytest.raises(UserError, match="nothing was run"):
+        checks.start({"features"})
+    assert f"{broken} is not a readable state dict" in capfd.readouterr().err
+
+
 def test_what_came_with_the_packages_needs_no_fetching():
     kitchen = {
         "transcribe": {"model": "tiny.en"},
@@ -151,7 +165,7 @@ def test_what_came_with_the_packages_needs_no_fetching():
     assert list(needed(check(real | bert), ["features"])) == ["features.weights: kinetics400"]
 
 
-def test_all_weights_that_cannot_be_had_are_named_at_once(tmp_path):
+def test_all_brokenthat_cannot_be_had_are_named_at_once(tmp_path):
     broken = tmp_path / "s3d.safetensors"
     broken.write_bytes(b"none")
     (tmp_path / "bert").mkdir()
@@ -164,7 +178,7 @@ def test_all_weights_that_cannot_be_had_are_named_at_once(tmp_path):
     ]
     config.write_text("\n".join(lines), encoding="utf-8")
     with pytest.raises(UserError) as error:
-        weights(config)
+        weights([config])
     named = [line.split(" ")[0] for line in str(error.value).split("\n")]
     assert len(named) == 3 and str(broken) in named[0]
     assert [name.rstrip(":") for name in named[1:]] == ["vocabulary.tokenizer", "pretrain.initial_model"]
@@ -175,7 +189,7 @@ def test_the_configuration_of_a_run_is_handed_on_whole(tmp_path):
     config = check({"pretrain": {"learning_rate": 5e-5, "initial_model": None}, "vocabulary": {"tokenizer": None}})
     kitchen = config.model_dump() | {"features": {"weights": "kitchen"}, "transcribe": {"model": "tiny.en"}}
     (tmp_path / "config.json").write_text(json.dumps(kitchen), encoding="utf-8")
-    weights(tmp_path / "config.json")
+    weights([tmp_path / "config.json"])
 
 
 def test_the_kitchens_s3d_on_real_videos_is_said(tmp_path, capsys):

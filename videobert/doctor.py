@@ -19,7 +19,8 @@ from videobert.errors import UserError
 from videobert.media.ffmpeg import ffmpeg_binary, ffmpeg_version
 
 OLD_YT_DLP = 60  # days: sites change by the month, and yt-dlp follows
-HOUR = 1e9  # bytes that an hour of video takes, about: see docs/costs.md
+BYTES_PER_HOUR = 0.6e9  # of video, about, with all that is made of it: docs/costs.md
+SMALL_DISK = 5 * BYTES_PER_HOUR
 TIMEOUT = 5  # seconds
 
 
@@ -30,7 +31,7 @@ class Finding:
     name: str
     state: Literal["ok", "missing", "broken"]  # missing: some runs do without
     text: str
-    mend: str = ""
+    fix: str = ""
 
 
 def doctor(results: Path = Path("results")) -> None:
@@ -61,8 +62,8 @@ def doctor(results: Path = Path("results")) -> None:
     marks = {"ok": "ok     ", "missing": "missing", "broken": "BROKEN "}
     for finding in findings:
         print(f"{marks[finding.state]}  {finding.name:<12}{finding.text}")
-        if finding.mend:
-            print(f"{'':<21}-> {finding.mend}")
+        if finding.fix:
+            print(f"{'':<21}-> {finding.fix}")
     broken = [finding.name for finding in findings if finding.state == "broken"]
     if broken:
         raise UserError(f"fix first, no run works without: {', '.join(broken)}")
@@ -121,9 +122,9 @@ def _python() -> Finding:
 def _ffmpeg() -> Finding:
     try:
         return Finding("ffmpeg", "ok", f"{ffmpeg_version()}, {ffmpeg_binary()}")
-    except Exception as error:  # no binary, one of another machine, one that crashes: the mend is one
-        mend = "install ffmpeg with the system's packages, or reinstall imageio-ffmpeg, which brings one"
-        return Finding("ffmpeg", "broken", " ".join(str(error).split())[:200], mend)
+    except Exception as error:  # no binary, one of another machine, one that crashes: the fix is the same
+        fix = "install ffmpeg with the system's packages, or reinstall imageio-ffmpeg, which brings one"
+        return Finding("ffmpeg", "broken", " ".join(str(error).split())[:200], fix)
 
 
 def _gpu() -> Finding:
@@ -135,8 +136,8 @@ def _gpu() -> Finding:
         memory = torch.cuda.get_device_properties(0).total_memory
         return Finding("GPU", "ok", f"{name}, {memory / 2**30:.0f} GiB, torch {torch.__version__}")
     if shutil.which("nvidia-smi"):
-        mend = "install the torch build for your CUDA version: its installation page has the command"
-        return Finding("GPU", "missing", f"there is an NVIDIA driver, but torch {torch.__version__} sees no GPU", mend)
+        fix = "install the torch build for your CUDA version: its installation page has the command"
+        return Finding("GPU", "missing", f"there is an NVIDIA driver, but torch {torch.__version__} sees no GPU", fix)
     return Finding("GPU", "missing", "none: Whisper, S3D and training take many times longer (docs/costs.md)")
 
 
@@ -150,8 +151,8 @@ def _cores() -> Finding:
 
 def _disk(results: Path) -> Finding:
     free = free_bytes(results)
-    text = f"{free / 1e9:,.0f} GB free for {results}: about {free / HOUR:,.0f} hours of video"
-    if free < 5 * HOUR:
+    text = f"{free / 1e9:,.0f} GB free for {results}: about {free / BYTES_PER_HOUR:,.0f} hours of video"
+    if free < SMALL_DISK:
         return Finding("disk", "missing", text, "set `results` to a folder on a larger disk")
     return Finding("disk", "ok", text)
 
@@ -175,9 +176,9 @@ def _yt_dlp() -> Finding:
     except PackageNotFoundError:
         return Finding("yt-dlp", "missing", "not installed: no URLs", "pip install 'videobert[pipeline]'")
     days = (date.today() - date(*map(int, found.split(".")[:3]))).days
-    mend = "pip install --upgrade yt-dlp (it can be renewed alone; its version stands in the ledgers)"
+    fix = "pip install --upgrade yt-dlp (it can be renewed alone; its version stands in the ledgers)"
     if days > OLD_YT_DLP:
-        return Finding("yt-dlp", "missing", f"{found}, {days} days old: sites may have changed since", mend)
+        return Finding("yt-dlp", "missing", f"{found}, {days} days old: sites may have changed since", fix)
     return Finding("yt-dlp", "ok", f"{found}, {days} days old")
 
 
@@ -186,8 +187,8 @@ def _javascript() -> Finding:
     if runtimes and find_spec("yt_dlp_ejs"):
         return Finding("JavaScript", "ok", f"{', '.join(runtimes)}, with yt-dlp's scripts")
     lacking = "yt-dlp's scripts" if runtimes else "no runtime"
-    mend = "pip install 'yt-dlp[default,deno]'"
-    return Finding("JavaScript", "missing", f"{lacking}: YouTube needs it, other sites do not", mend)
+    fix = "pip install 'yt-dlp[default,deno]'"
+    return Finding("JavaScript", "missing", f"{lacking}: YouTube needs it, other sites do not", fix)
 
 
 def _hub() -> Finding:
@@ -195,8 +196,8 @@ def _hub() -> Finding:
         return Finding("model hub", "missing", "HF_HUB_OFFLINE is set: only models that are here are found")
     if reaches(hub_address()):
         return Finding("model hub", "ok", f"{hub_address()} answers")
-    mend = "run `videobert weights CONFIGFILE` where there is a network, or name folders in the configuration"
-    return Finding("model hub", "missing", f"{hub_address()} does not answer: no Whisper, no BERT by name", mend)
+    fix = "run `videobert weights CONFIGFILE` where there is a network, or name folders in the configuration"
+    return Finding("model hub", "missing", f"{hub_address()} does not answer: no Whisper, no BERT by name", fix)
 
 
 def _s3d() -> Finding:
@@ -207,8 +208,8 @@ def _s3d() -> Finding:
         return Finding("S3D weights", "ok", f"kinetics400 is here: {path}")
     if reaches(KINETICS400):
         return Finding("S3D weights", "ok", "kinetics400 is fetched when a run first needs it (32 MB)")
-    mend = f"download {KINETICS400} elsewhere and put it into {path.parent}"
-    return Finding("S3D weights", "missing", "kinetics400, for real videos, is not here and cannot be fetched", mend)
+    fix = f"download {KINETICS400} elsewhere and put it into {path.parent}"
+    return Finding("S3D weights", "missing", "kinetics400, for real videos, is not here and cannot be fetched", fix)
 
 
 def _plugins() -> Finding:
@@ -219,6 +220,6 @@ def _plugins() -> Finding:
     prefix = "snakemake_executor_plugin_"
     found = sorted(module.name.removeprefix(prefix) for module in iter_modules() if module.name.startswith(prefix))
     if not found:
-        mend = "for Slurm: pip install snakemake-executor-plugin-slurm"
-        return Finding("cluster", "missing", "no executor plugin: Snakemake runs only on this machine", mend)
+        fix = "for Slurm: pip install snakemake-executor-plugin-slurm"
+        return Finding("cluster", "missing", "no executor plugin: Snakemake runs only on this machine", fix)
     return Finding("cluster", "ok", f"executor plugins: {', '.join(found)}")

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from videobert.amounts import duration_in_words
 from videobert.config import check
-from videobert.data.manifest import local_path, read_list
+from videobert.data.manifest import COLUMNS, local_path, read_list
 from videobert.data.provenance import atomic
 from videobert.doctor import cores, free_bytes, gpu, hub_address, reaches
 from videobert.errors import UserError
@@ -25,7 +26,7 @@ from videobert.workflow import snakefile
 ENDINGS = {".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv", ".ogv", ".3gp"}
 GUESS = 300.0  # seconds of a video whose length only the download will tell
 CLIP = 1.5  # seconds
-TEMPLATE = "source\ttitle\n"
+LIST = "videos.tsv"
 HOUR = 3600.0
 
 
@@ -43,22 +44,20 @@ def init(folder: Path, videos: Path | None = None) -> None:
     """
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder} already exists and is not empty: give another name")
-    sources = _sources(videos) if videos else []
+    rows = _rows(videos) if videos else []
     machine = look_at_machine()
-    length = _length(sources)
-    list_name = "videos.tsv" if videos is None or videos.is_dir() else str(videos.resolve())
-    config = propose(list_name, len(sources), length, machine)
+    length = _length([row["source"] for row in rows])
+    config = propose(len(rows), length, machine)
     check({name: {key: value for key, (value, _) in section.items()} for name, section in config.items()})
-    known = f"{len(sources)} videos, about {_in_words(length)}" if sources else "a list that is still empty"
+    known = f"{len(rows)} videos, about {duration_in_words(length)}" if rows else "a list that is still empty"
     where = f"{machine.cores} cores and {machine.gpu or 'no GPU'}"
     folder.mkdir(parents=True, exist_ok=True)
-    if list_name == "videos.tsv":
-        _write(folder / list_name, TEMPLATE + "".join(f"{source}\t\n" for source in sources))
+    _write(folder / LIST, as_tsv(rows))
     _write(folder / "config.yaml", as_yaml(config, f"For {known}, on {where}."))
     _write(folder / "Snakefile", SNAKEFILE)
     (folder / "profiles" / "default").mkdir(parents=True)
     shutil.copy(snakefile().parent / "profiles" / "default" / "config.yaml", folder / "profiles" / "default")
-    _say_next(folder, list_name, sources, length, machine)
+    _say_next(folder, len(rows), length, machine)
 
 
 # What there is --------------------------------------------------------------------------------------------------------
@@ -81,18 +80,27 @@ def look_at_machine() -> Machine:
     return Machine(cores(), gpu(), free_bytes(Path.cwd()), reaches(hub_address()), kinetics)
 
 
-def _sources(videos: Path) -> list[str]:
-    """The sources of a list, or the video files of a folder, as absolute paths."""
+def _rows(videos: Path) -> list[dict[str, str]]:
+    """The rows of a list, or one for each video file of a folder. Paths are absolute, since the new folder is another place."""
     if videos.is_dir():
         files = sorted(path for path in videos.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
         if not files:
             raise UserError(f"{videos} has no video files ({', '.join(sorted(ENDINGS))})")
-        if wrong := next((path for path in files if set("\t\n\r") & set(str(path))), None):
-            raise UserError(f"{str(wrong)!r} has a tab or a line break in its name: rename it")
-        return [str(path.resolve()) for path in files]
-    if not videos.exists():
+        rows = [{"source": str(path.resolve())} for path in files]
+    elif not videos.exists():
         raise UserError(f"{videos} does not exist: give a folder with video files, or a list")
-    return [row["source"] for row in read_list(videos)]
+    else:
+        rows = [{**row, "source": _absolute(row["source"])} for row in read_list(videos)]
+        rows = [{**row, "captions": str(Path(row["captions"]).resolve()) if row["captions"] else ""} for row in rows]
+    wrong = next((value for row in rows for value in row.values() if set("\t\n\r") & set(value)), None)
+    if wrong:
+        raise UserError(f"{videos}: {wrong!r} has a tab or a line break in it: rename it")
+    return rows
+
+
+def _absolute(source: str) -> str:
+    path = local_path(source)
+    return source if path is None else str(path.resolve())
 
 
 def _length(sources: list[str]) -> float:
@@ -103,18 +111,13 @@ def _length(sources: list[str]) -> float:
     return (GUESS * len(files) if known is None else known) + GUESS * (len(paths) - len(files))
 
 
-def _in_words(seconds: float) -> str:
-    return f"{seconds / HOUR:,.0f} hours" if seconds > 10 * HOUR else f"{seconds / 60:,.1f} minutes"
-
-
 # What to propose ------------------------------------------------------------------------------------------------------
 
 
-def propose(listed: str, videos: int, seconds: float, machine: Machine) -> dict[str, dict[str, tuple[Any, str]]]:
+def propose(videos: int, seconds: float, machine: Machine) -> dict[str, dict[str, tuple[Any, str]]]:
     """For each section, key -> (value, why).
 
     Args:
-        listed: the file of the list.
         videos: how many; 0 when the list is still empty.
         seconds: their length together; 0 when it is not known.
         machine: what there is.
@@ -125,7 +128,7 @@ def propose(listed: str, videos: int, seconds: float, machine: Machine) -> dict[
     per_shard = max(1, min(100, math.ceil(videos / (4 * machine.cores)))) if videos else 32
     return {
         "corpus": {
-            "videos": (listed, "the list: a column source, and title, split, captions, license if you like"),
+            "videos": (LIST, "the list: a column source, and title, split, captions, license if you like"),
             "shard_size": (per_shard, "videos in a batch, the unit of a job; keep it: a change reruns everything"),
         },
         "transcribe": _speech(machine),
@@ -224,6 +227,12 @@ def _pretrain(clips: int, hours: float, machine: Machine) -> dict[str, tuple[Any
 # What is written ------------------------------------------------------------------------------------------------------
 
 
+def as_tsv(rows: list[dict[str, str]]) -> str:
+    """The list as text, with the columns in which something stands."""
+    used = [column for column in COLUMNS if column in ("source", "title") or any(row.get(column) for row in rows)]
+    return "".join("\t".join(cells) + "\n" for cells in [used, *([row.get(name, "") for name in used] for row in rows)])
+
+
 def as_yaml(config: dict[str, dict[str, tuple[Any, str]]], heading: str) -> str:
     """The configuration as text, each value with its reason."""
     import yaml
@@ -264,17 +273,13 @@ def _write(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _say_next(folder: Path, videos: str, sources: list[str], seconds: float, machine: Machine) -> None:
-    print(f"{folder}/config.yaml has the settings, each with its reason.", file=sys.stderr)
-    if sources:
-        print(
-            f"{len(sources)} videos, about {_in_words(seconds)}; {machine.free / 1e9:,.0f} GB free.",
-            file=sys.stderr,
-        )
+def _say_next(folder: Path, videos: int, seconds: float, machine: Machine) -> None:
+    said = [f"{folder}/config.yaml has the settings, each with its reason; {folder}/{LIST} is the list."]
+    if videos:
+        said.append(f"{videos} videos, about {duration_in_words(seconds)}; {machine.free / 1e9:,.0f} GB free.")
     else:
-        print(f"Fill {folder}/{videos}: a line for each video, a URL or a path in the column source.", file=sys.stderr)
+        said.append(f"Fill {folder}/{LIST}: a line for each video, a URL or a path in the column source.")
     if not machine.kinetics:
-        print(
-            "S3D's weights for real videos cannot be fetched here: `videobert doctor` says what to do.", file=sys.stderr
-        )
-    print(f"Then:\n\n    cd {folder}\n    snakemake report --cores {machine.cores}\n", file=sys.stderr)
+        said.append("S3D's weights for real videos cannot be fetched here: `videobert doctor` says what to do.")
+    said.append(f"Then:\n\n    cd {folder}\n    snakemake report --cores {machine.cores}\n")
+    print("\n".join(said), file=sys.stderr)

@@ -75,6 +75,16 @@ def below(stages: set[str]) -> list[str]:
     return [stage for stage in STAGES if stage in found]
 
 
+def stage_of(rule: str) -> str:
+    """The stage whose job a rule is: download_shard is one of download's."""
+    return next((stage for stage in STAGES if rule == stage or rule.startswith(f"{stage}_")), rule)
+
+
+def is_record(rule: str) -> bool:
+    """Whether a rule only writes down what the jobs of its stage did."""
+    return rule.endswith(("_ledger", "_ids"))
+
+
 def function(name: str) -> Callable[..., None]:
     """The function of a command."""
     module, _ = (STAGES | RECORDS | TOOLS)[name]

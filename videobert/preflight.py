@@ -4,31 +4,32 @@
 """
 
 import json
-import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
+from videobert.cli import parts
 from videobert.config import part
 from videobert.data.kitchen_notice import kitchen_notice
 from videobert.data.manifest import local_path
 from videobert.data.provenance import read_provenance, read_table
 from videobert.data.splits import check_split
 from videobert.data.video_names import names_of
+from videobert.doctor import BYTES_PER_HOUR, SMALL_DISK, free_bytes
 from videobert.errors import Status, UserError
 from videobert.evaluation.steps import matched, read_steps
+from videobert.evaluation.task import AnnotatedInputs
 from videobert.layout import Layout
 from videobert.media.probing import total_duration
-from videobert.pipeline import TASKS
+from videobert.pipeline import TASKS, function
 from videobert.speech.weights import check_name
 from videobert.speech.whisper import ENGINES
 from videobert.stages.codebook import CodebookSettings, check_words
 from videobert.weights import needed
-
-ANNOTATED = ("zero_shot", "probe", "captioning", "scaling", "retrieval")
-SMALL_DISK = 5e9  # bytes
 
 
 class Preflight:
@@ -42,33 +43,31 @@ class Preflight:
 
     def __init__(self, config: Any, rows: list[dict[str, Any]], layout: Layout) -> None:
         self.config, self.rows, self.layout = config, rows, layout
-        self.checked: set[str] = set()
+        self.done: set[Callable[[], None]] = set()
 
     def check(self, stage: str) -> None:
         """Checks what a planned stage needs, once. Raises UserError."""
-        own = self.config.evaluate.annotations not in (None, "kitchen")
-        checks = {
-            self._test_split: stage in TASKS,
-            self._train_split: stage == "codebook",
-            self._annotations: own and stage in ANNOTATED,
-            self._speech: stage == "transcribe",
-            self._s3d: stage == "features",
-            self._codebook: stage == "codebook",
-        }
-        for one, wanted in checks.items():
-            if wanted and one.__name__ not in self.checked:
-                self.checked.add(one.__name__)
-                one()
+        for check in self._checks(stage):
+            if check not in self.done:
+                self.done.add(check)
+                check()
+
+    def _checks(self, stage: str) -> list[Callable[[], None]]:
+        if stage in TASKS:
+            return [self._test_split, *([self._annotations] if _is_annotated(stage) else [])]
+        known = {"codebook": [self._train_split, self._codebook], "transcribe": [self._speech], "features": [self._s3d]}
+        return known.get(stage, [])
 
     def start(self, stages: set[str]) -> None:
         """Checks what the stages that are about to run need of this machine. Raises UserError."""
         kitchen = any(row["source"].startswith("kitchen:") for row in self.rows)
         if "download" in stages and kitchen and not find_spec("hibari"):
             raise UserError("corpus.videos has kitchen videos: pip install 'videobert[kitchen]' brings their voice")
-        free = shutil.disk_usage(Path(self.config.results).resolve().parent).free
+        free = free_bytes(Path(self.config.results))
         if "download" in stages and free < SMALL_DISK:
+            hours = free / BYTES_PER_HOUR
             print(
-                f"{self.config.results}: {free / 1e9:.1f} GB free. An hour of video takes about 1 GB: see docs/costs.md",
+                f"warning: {free / 1e9:.1f} GB free for {self.config.results}, which is about {hours:.1f} hours of video",
                 file=sys.stderr,
             )
         if needed(self.config, sorted(stages)):
@@ -88,6 +87,8 @@ class Preflight:
     def _annotations(self) -> None:
         """Columns, ids and splits of a user's table of steps."""
         annotations = self.config.evaluate.annotations
+        if annotations in (None, "kitchen"):
+            return
         where = f"evaluate.annotations: {annotations}"
         own = {row["video_id"]: row["listed_id"] for row in self.rows if row["listed_id"]}
         steps = matched(read_steps([Path(annotations)], annotations), names_of(self.rows, own), where)
@@ -159,6 +160,11 @@ class Preflight:
         }
 
 
+def _is_annotated(task: str) -> bool:
+    """Whether a task reads annotated steps."""
+    return any(issubclass(class_, AnnotatedInputs) for class_ in parts(function(task)).values())
+
+
 def _kitchen_seconds(source: str) -> float:
     from videobert.kitchen.script import script
 
@@ -167,7 +173,10 @@ def _kitchen_seconds(source: str) -> float:
 
 def _fetch_weights(config: Any, stages: set[str]) -> None:
     """In a process of its own: it imports torch, and takes memory that the workflow would keep for days."""
-    command = [sys.executable, "-m", "videobert", "weights", "/dev/stdin", "--stages", ",".join(sorted(stages))]
-    done = subprocess.run(command, input=json.dumps(config.model_dump()), text=True)
+    with NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
+        json.dump(config.model_dump(), file)
+        file.flush()
+        command = [sys.executable, "-m", "videobert", "weights", file.name, "--stages", ",".join(sorted(stages))]
+        done = subprocess.run(command)
     if done.returncode:
         raise UserError("nothing was run: the weights that the configuration names must be there first (see above)")

@@ -1,30 +1,29 @@
 """Pretrained weights: fetched and looked at before the first job, since a run of days must not end on a name.
 
-`videobert weights --configfile mine.yaml` does the same by hand, on the node of a cluster that reaches the network.
+`videobert weights mine.yaml` does the same by hand, on the node of a cluster that reaches the network.
 """
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from videobert.config import check
+from videobert.config import check, read
 from videobert.errors import UserError
 from videobert.speech.weights import on_this_machine
 from videobert.speech.whisper import ENGINES
 
 
-def weights(configfile: Path, stages: str = "all") -> None:
+def weights(configfile: list[Path], stages: str = "all") -> None:
     """Fetch the pretrained weights that a configuration names, and check that they can be loaded.
 
     videobert weights mine.yaml
 
     Args:
-        configfile: the configuration (YAML); /dev/stdin reads it from a pipe.
+        configfile: the configuration files, as they are given to snakemake --configfile.
         stages: only those of these stages, with commas between them.
     """
-    config = check(_read(configfile.read_text(encoding="utf-8")))
+    config = check(read(configfile))
     wanted = needed(config, list(_LOADERS) if stages == "all" else stages.split(","))
     missing = []
     for name, load in wanted.items():
@@ -37,14 +36,6 @@ def weights(configfile: Path, stages: str = "all") -> None:
         raise UserError("\n".join(missing))
     if not wanted:
         print("weights: all that this configuration names is installed already", file=sys.stderr)
-
-
-def _read(text: str) -> dict[str, Any]:
-    """A configuration as YAML, or as JSON, which YAML reads otherwise: 5e-05 is a text to it."""
-    import yaml
-
-    values: dict[str, Any] = json.loads(text) if text.lstrip().startswith("{") else yaml.safe_load(text) or {}
-    return values
 
 
 def needed(config: Any, stages: list[str]) -> dict[str, Callable[[], object]]:
@@ -86,27 +77,22 @@ def _pretrain(config: Any) -> dict[str, Callable[[], object]]:
     name, longest = config.pretrain.initial_model, config.pretrain.max_length
 
     def load() -> None:
-        bert = _bert(name, f"pretrain.initial_model: {name}", "null starts from nothing")
-        if bert.config.max_position_embeddings < longest:
-            raise UserError(
-                f"pretrain.max_length is {longest}, but {name} knows {bert.config.max_position_embeddings} positions: "
-                "set max_length to that at most"
-            )
+        from videobert.model.initial_model import load_initial
+
+        load_initial(name, longest)
 
     return {f"pretrain.initial_model: {name}": load} if name else {}
 
 
 def _zero_shot(config: Any) -> dict[str, Callable[[], object]]:
     name = config.zero_shot.text_model
-    if not name:
-        return {}
-    return {f"zero_shot.text_model: {name}": lambda: _bert(name, f"zero_shot.text_model: {name}", "null leaves it out")}
 
+    def load() -> object:
+        from videobert.model.initial_model import load
 
-def _bert(name: str, where: str, otherwise: str) -> Any:
-    from videobert.model.initial_model import load
+        return load(name, f"zero_shot.text_model: {name}", "null leaves the row out")
 
-    return load(name, where, otherwise)[0]
+    return {f"zero_shot.text_model: {name}": load} if name else {}
 
 
 _LOADERS: dict[str, Callable[[Any], dict[str, Callable[[], object]]]] = {

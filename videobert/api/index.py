@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from videobert.api.arguments import Cut, VideoPath, check_file
 from videobert.api.videos import VideoReader
+from videobert.data.ledger import titles
 from videobert.data.provenance import read_json, read_provenance, read_table, sha256, write_json, write_table
 from videobert.data.schemas import INDEXED, arrow, names
 from videobert.data.schemas import SEGMENTS as COLUMNS
@@ -147,19 +148,17 @@ class IndexWriter:
 
 
 def _titles_and_paths(layout: Layout, shards: list[str]) -> dict[str, tuple[str, str]]:
-    """The title of each video, the list's or else the site's, and the path of its file; what a results folder still has."""
-    known = {}
-    for shard in shards:
-        ledger = Path(layout.shard_ledger("download", shard))
-        if ledger.exists():
-            for row in read_table(ledger, ["video_id", "title", "path"]).to_pylist():
-                media = ledger.parent / row["path"] if row["path"] else None  # of lost videos
-                known[row["video_id"]] = (row["title"] or "", str(media) if media and media.exists() else "")
-    if Path(layout.details).exists():
-        for row in read_table(Path(layout.details), ["video_id", "title"]).to_pylist():
-            title, path = known.get(row["video_id"], ("", ""))
-            known[row["video_id"]] = (row["title"] or title, path)
-    return known
+    """The title of each video and the path of its file; what a results folder still has."""
+    ledgers = [Path(layout.shard_ledger("download", shard)) for shard in shards]
+    paths = {
+        row["video_id"]: str(ledger.parent / row["path"])
+        for ledger in ledgers
+        if ledger.exists()
+        for row in read_table(ledger, ["video_id", "path"]).to_pylist()
+        if row["path"] and (ledger.parent / row["path"]).exists()
+    }
+    called = titles(ledgers, layout.details)
+    return {video: (called.get(video, ""), paths.get(video, "")) for video in {*called, *paths}}
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ class Matcher:
 
     def __init__(self, predictor: Predictor, files: ModelFolder):
         self.predictor, self.files = predictor, files
+        self.warned = False
 
     @property
     def projection(self) -> "Projection":
@@ -53,11 +54,14 @@ class Matcher:
                     why = str(error)
         return None, why
 
-    @cached_property
-    def _warned(self) -> None:
+    def _warn(self) -> None:
         """Says once that there is no projection, and what that costs."""
-        why = self._projection[1]
-        print(f"the search goes without its projection: it takes longer and finds less. {why}", file=sys.stderr)
+        if not self.warned:
+            self.warned = True
+            print(
+                f"the search goes without its projection: it takes longer and finds less. {self._projection[1]}",
+                file=sys.stderr,
+            )
 
     def embed(self, text: str) -> Vectors:
         """A text in the space that texts and videos share, (hidden_size,) float32, of length 1 or less."""
@@ -101,7 +105,7 @@ class Matcher:
         if self.has_projection:
             scores = self.project(outputs) @ self.embed(text)
         else:
-            self._warned  # noqa: B018 - said once
+            self._warn()
             (scores,) = self.alignments([text], videos)
         rows = np.argsort(-scores, kind="stable")[:top_k]
         return scores[rows], rows

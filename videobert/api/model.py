@@ -369,7 +369,7 @@ class VideoBert:
         Raises UserError when the model has no projection (the task retrieval fits it); `alignment` needs none.
         """
         vectors = self.embed_text(listed(texts))
-        outputs = self._mean_outputs([clips.words for clips in self._seen(cuts(videos, start, end))])
+        outputs = self._mean_outputs(self._words(videos, start, end))
         return vectors @ self.matcher.project(outputs).T
 
     def alignment(
@@ -388,7 +388,7 @@ class VideoBert:
         wanted = listed(texts)
         for text in wanted:
             check_query(text)
-        logits = self.matcher.alignments(wanted, [clips.words for clips in self._seen(cuts(videos, start, end))])
+        logits = self.matcher.alignments(wanted, self._words(videos, start, end))
         return (1 / (1 + np.exp(-logits))).astype(np.float32)
 
     # Many videos ----------------------------------------------------------------------------------------------------------
@@ -438,6 +438,10 @@ class VideoBert:
             except VideoError as error:
                 raise UserError(f"{cut.video}: {error.reason}") from None
         return seen
+
+    def _words(self, videos: VideoPath | Sequence[VideoPath], start: ManySeconds, end: ManySeconds) -> list[Ids]:
+        """The visual words of each video."""
+        return [clips.words for clips in self._seen(cuts(videos, start, end))]
 
     def _mean_outputs(self, videos: Sequence[Ids]) -> npt.NDArray[np.float32]:
         """The mean of the model's outputs at each video's visual words, (videos, hidden_size) float32."""

@@ -18,7 +18,7 @@ import shutil
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -192,14 +192,14 @@ def ledger(inputs: LedgerInputs, outputs: LedgerOutputs) -> None:
     import pyarrow as pa
 
     videos = {row["video_id"]: row for row in read_table(inputs.manifest, ["video_id", "source", "shard"]).to_pylist()}
-    titles = _titles(inputs)
+    called = titles(inputs.downloads, inputs.details)
     rows = [
         {
             **row,
             "stage": inputs.stage,
             "shard": shard,
             "source": videos[row["video_id"]]["source"] if row["video_id"] in videos else "",
-            "title": titles.get(row["video_id"], ""),
+            "title": called.get(row["video_id"], ""),
         }
         for shard, file in zip(sorted({row["shard"] for row in videos.values()}), inputs.ledgers, strict=True)
         for row in read_table(file, [*names(OUTCOME)]).to_pylist()
@@ -215,11 +215,17 @@ def ledger(inputs: LedgerInputs, outputs: LedgerOutputs) -> None:
         print(hint, file=sys.stderr)
 
 
-def _titles(inputs: LedgerInputs) -> dict[str, str]:
-    """What the videos are called: by the list, else by the site."""
+def titles(downloads: Iterable[str | Path], details: str | Path) -> dict[str, str]:
+    """What the videos are called: by the list, else by the site or the kitchen; of the files that are there.
+
+    Args:
+        downloads: the ledgers of the downloads.
+        details: what the list says of the videos.
+    """
     return {
         row["video_id"]: row["title"]
-        for file in (*inputs.downloads, inputs.details)
+        for file in map(Path, (*downloads, details))
+        if file.exists()
         for row in read_table(file, ["video_id", "title"]).to_pylist()
         if row["title"]
     }

@@ -1,8 +1,10 @@
 """What a media file holds: duration, size, streams, and facts that decoding needs."""
 
+import json
 from collections.abc import Iterator
 from itertools import chain, pairwise
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from videobert.errors import Status, VideoError
@@ -62,28 +64,28 @@ def total_duration(paths: list[Path], enough: float) -> float | None:
 
     None when it cannot be told: a file crashes the demuxer, or they take too long to open.
     """
-    if not paths:
-        return 0.0
-    others = [str(path) for path in paths[1:]]
-    try:
-        total: float = call_isolated(_total_duration, paths[0], others, enough, seconds=60, memory=PROBE_MEMORY)
-    except VideoError:
-        return None
+    with NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:  # a command takes 128 KB of a list
+        json.dump([str(path) for path in paths], file)
+        file.flush()
+        try:
+            total: float = call_isolated(_total_duration, Path(file.name), enough, seconds=60, memory=PROBE_MEMORY)
+        except VideoError:
+            return None
     return total
 
 
-def _total_duration(first: str, others: list[str], enough: float) -> float:
+def _total_duration(listed: str, enough: float) -> float:
     import av
 
     total = 0.0
-    for path in (first, *others):
+    for path in json.loads(Path(listed).read_text(encoding="utf-8")):
+        if total >= enough:
+            break
         try:
             with open_media(path) as container:
                 total += min(max((container.duration or 0) / av.time_base, 0.0), LONGEST)
         except VideoError:
             continue
-        if total >= enough:
-            break
     return total
 
 

@@ -8,12 +8,11 @@ alignment.
 """
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from videobert.errors import UserError
 from videobert.model.processing_videobert import Vocabulary
+from videobert.model.quiet import quiet
 from videobert.model.special_tokens import SEPARATOR
 
 if TYPE_CHECKING:
@@ -39,22 +38,29 @@ def read(initial_model: str, tokenizer_json: str, max_length: int) -> tuple["Ber
     """
     from tokenizers import Tokenizer
 
-    where = f"pretrain.initial_model: {initial_model}"
-    bert, has_head, theirs = load(initial_model, where, "null starts from nothing")
-    if bert.config.max_position_embeddings < max_length:
-        raise UserError(
-            f"pretrain.max_length is {max_length}, but {initial_model} knows {bert.config.max_position_embeddings} "
-            "positions: set max_length to that at most"
-        )
+    bert, has_head, theirs = load_initial(initial_model, max_length)
     ours, words = Tokenizer.from_str(tokenizer_json).get_vocab(), theirs.get_vocab()
     for vocabulary in (ours, words):
         vocabulary.pop(SEPARATOR, None)
     if ours != words or len(words) > bert.config.vocab_size:
         raise UserError(
-            f"{where} has another text vocabulary ({len(words)} tokens) than the stage vocabulary made ({len(ours)} "
+            f"pretrain.initial_model: {initial_model} has another text vocabulary ({len(words)} tokens) than the stage "
+            f"vocabulary made ({len(ours)} "
             f"without {SEPARATOR}): set vocabulary.tokenizer to {initial_model} as well, so that words keep their meaning"
         )
     return bert, has_head
+
+
+def load_initial(initial_model: str, max_length: int) -> tuple["BertForMaskedLM", bool, "PreTrainedTokenizerBase"]:
+    """`load` for pretraining. UserError when the checkpoint is shorter than `max_length`."""
+    found = load(initial_model, f"pretrain.initial_model: {initial_model}", "null starts from nothing")
+    positions = found[0].config.max_position_embeddings
+    if positions < max_length:
+        raise UserError(
+            f"pretrain.max_length is {max_length}, but {initial_model} knows {positions} positions: set max_length to that "
+            "at most"
+        )
+    return found
 
 
 def load(name: str, where: str, otherwise: str) -> tuple["BertForMaskedLM", bool, "PreTrainedTokenizerBase"]:
@@ -74,7 +80,7 @@ def load(name: str, where: str, otherwise: str) -> tuple["BertForMaskedLM", bool
         kind = AutoConfig.from_pretrained(name).model_type
         if kind == "bert":
             tokenizer = AutoTokenizer.from_pretrained(name)
-            with _quiet():
+            with quiet():
                 loaded: Any = BertForMaskedLM.from_pretrained(name, dtype=torch.float32, output_loading_info=True)
                 bert, report = loaded
     except Exception as error:  # a network, a cache and broken files fail in the ways of many libraries
@@ -120,19 +126,3 @@ def sha256(bert: "BertForMaskedLM", has_head: bool) -> str:
         if has_head or not name.startswith("cls."):
             digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without transformers' table of weights that are missing or left over, which here is as it should be."""
-    from transformers.utils import logging
-
-    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bar:
-            logging.enable_progress_bar()

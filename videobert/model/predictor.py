@@ -1,7 +1,6 @@
 """The frozen model with its tokenizer, ready to answer batches of sequences."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from videobert.devices import resolve_device
 from videobert.errors import UserError
 from videobert.layout import ModelFolder
 from videobert.model.processing_videobert import Ids, lay_out, pad_inputs, shorten
+from videobert.model.quiet import quiet
 from videobert.model.sequences import read_tokenizer, read_vocabulary
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def read_pretrained(class_: Any, folder: Path) -> Any:
     """A model of transformers in a folder. Raises UserError, in a line, when its files cannot be read or do not fit."""
     files = ModelFolder(folder)
     try:
-        with _quiet():
+        with quiet():
             network, report = class_.from_pretrained(folder, output_loading_info=True, ignore_mismatched_sizes=True)
     except (
         Exception
@@ -182,24 +182,8 @@ def read_pretrained(class_: Any, folder: Path) -> Any:
 
 def write_pretrained(network: Any, folder: Path) -> None:
     """Has a model of transformers write its configuration and weights into a folder."""
-    with _quiet():
+    with quiet():
         network.save_pretrained(folder)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without transformers' words on loading, a page for what is told here in a line, and its bars for hundreds of files."""
-    from transformers.utils import logging
-
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity(logging.CRITICAL)
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def check_parts(model: ModelFolder) -> None:

@@ -27,7 +27,7 @@ from videobert.report.parts import (
 )
 
 CAPTIONS_SHOWN = 4
-STAGES = ("first_stage", "cross_encoder")  # of retrieval
+SEARCH_STAGES = ("first_stage", "cross_encoder")
 
 
 def measured(layout: Layout) -> list[str]:
@@ -135,7 +135,9 @@ def _retrieval(figures: dict[str, Any] | None) -> dict[str, Any] | None:
             count = part["first_stage"]["count"]
             tables.append({"name": name, "count": count, **table(rows, RANKS, {"median_rank": rank})})
     candidates = {part["cross_encoder"]["candidates"] for part in figures.values() if "cross_encoder" in part}
-    first, second = ([part[stage]["r1"] for part in figures.values() if "cross_encoder" in part] for stage in STAGES)
+    first, second = (
+        [part[stage]["r1"] for part in figures.values() if "cross_encoder" in part] for stage in SEARCH_STAGES
+    )
     return {
         "tables": tables,
         "candidates": max(candidates, default=None),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videobert.data.kitchen_notice import kitchen_notice
+from videobert.data.ledger import titles
 from videobert.data.provenance import read_provenance, read_table
 from videobert.errors import KEPT, Status, is_loss
 from videobert.layout import Layout
@@ -46,39 +47,26 @@ def gather(layout: Layout, words: int, examples: int) -> dict[str, Any]:
     manifest = read_table(Path(layout.manifest)).to_pylist()
     shards = sorted({row["shard"] for row in manifest})
     shard_of = {row["video_id"]: row["shard"] for row in manifest}
-    titles = _titles(layout, shards)
+    called = titles((layout.shard_ledger("download", shard) for shard in shards), layout.details)
     ledgers = {stage: optional_table(layout.ledger(stage)) for stage in FUNNEL}
     statistics = optional_json(layout.statistics)
     curve = optional_json(layout.model.training).get("curve", [])
     measured = report_evaluation.measured(layout)
-    evaluation = report_evaluation.gather(layout, shard_of, titles, examples)
+    evaluation = report_evaluation.gather(layout, shard_of, called, examples)
     return {
         "corpus": _corpus(layout, manifest, shards),
         "model": _model(layout),
         "evaluation": evaluation,
-        "funnel": _funnel(ledgers, titles),
+        "funnel": _funnel(ledgers, called),
         "costs": _costs(layout, measured),
         "curve": curve,
         "codebook": statistics,
         "atlas": _atlas(layout, shards, words),
         "examples": [
-            _example(layout, shard_of[step["video_id"]], titles.get(step["video_id"], ""), step)
+            _example(layout, shard_of[step["video_id"]], called.get(step["video_id"], ""), step)
             for step in evenly(evaluation["predictions"] or _test_sentences(layout, shards), examples)
         ],
         "notes": _notes(layout, shards, measured),
-    }
-
-
-def _titles(layout: Layout, shards: list[str]) -> dict[str, str]:
-    """What the videos are called: by the list, else by the site."""
-    files = [*(layout.shard_ledger("download", shard) for shard in shards), layout.details]
-    tables = [optional_table(file, ["video_id", "title"]) for file in files]
-    return {
-        row["video_id"]: row["title"]
-        for table in tables
-        if table is not None
-        for row in table.to_pylist()
-        if row["title"]
     }
 
 

@@ -13,7 +13,7 @@ def score(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
 
 
-FEWEST_VIDEOS = 5  # test videos: a figure of fewer says nothing, and would look like something
+FEWEST_FOR_A_FIGURE = 5  # test videos: a figure of fewer says nothing, and would look like something
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Headline:
     task: str
     row: str
     figure: str
-    controls: dict[str, str]  # what they are called: their rows
+    controls: dict[str, str | float]  # what they are called: their rows, or the figure itself
     part: str = ""  # of the task's figures
     form: Callable[[float | None], str] = percent
 
@@ -37,7 +37,7 @@ HEADLINES = (
         "verb_top1",
         {"without video": "language_prior", "with another video": "shuffled_video", "chance": "chance"},
     ),
-    Headline("Alignment of text and video", "alignment", "", "accuracy", {"chance": "chance"}),
+    Headline("Alignment of text and video", "alignment", "", "accuracy", {"chance": 0.5}),
     Headline(
         "Masked visual words, with the text", "masked", "", "video_given_text", {"without the text": "video_alone"}
     ),
@@ -78,7 +78,7 @@ def _card(headline: Headline, measured: dict[str, Any], test_videos: int) -> dic
     figures = _part(measured, headline.part) if headline.part else measured
     if not figures or "skipped" in figures:
         return card | {"text": (figures or {}).get("skipped", "")}
-    if test_videos < FEWEST_VIDEOS:
+    if test_videos < FEWEST_FOR_A_FIGURE:
         return card | {"none": f"too few test videos ({test_videos}) to say"}
     own = figures[headline.row] if headline.row else figures
     controls = {
@@ -98,11 +98,9 @@ def _card(headline: Headline, measured: dict[str, Any], test_videos: int) -> dic
     }
 
 
-def _control(figures: dict[str, Any], row: str, figure: str) -> float | None:
-    """A control's figure: a row of its own, a figure beside the model's, or the alignment's even chance."""
-    if row == "chance" and row not in figures:
-        return 0.5
-    value = figures.get(row)
+def _control(figures: dict[str, Any], control: str | float, figure: str) -> float | None:
+    """A control's figure: given, in a row of its own, or beside the model's."""
+    value = control if isinstance(control, float) else figures.get(control)
     return value.get(figure) if isinstance(value, dict) else value
 
 
@@ -113,7 +111,7 @@ def _part(figures: dict[str, Any] | None, name: str) -> dict[str, Any] | None:
 
 def uses_video(metrics: dict[str, Any], test_videos: int) -> str:
     """Whether the model uses the video, in a sentence: by the verbs it names with the step's video, and without it."""
-    if test_videos < FEWEST_VIDEOS:
+    if test_videos < FEWEST_FOR_A_FIGURE:
         return f"too few test videos ({test_videos}) to say whether the model uses the video"
     figures = metrics.get("zero_shot") or {}
     if "cross_modal" in figures:

@@ -14,7 +14,7 @@ from videobert.amounts import duration_in_words, losses_in_words, plural, units_
 from videobert.data.ledger import retry_hint
 from videobert.data.text import one_line
 from videobert.layout import PER_VIDEO, Layout
-from videobert.pipeline import STAGES
+from videobert.pipeline import STAGES, is_record, stage_of
 from videobert.progress import Progress, State, read_progress
 
 LOSSES_TOLD = 5  # of each stage; the others are counted
@@ -49,7 +49,7 @@ class Job:
     @property
     def is_record(self) -> bool:
         """Whether it only writes down what others did: its stage does not wait for it."""
-        return self.rule.endswith(("_ledger", "_ids"))
+        return is_record(self.rule)
 
     @property
     def total(self) -> int:
@@ -138,7 +138,7 @@ class Run:
         """The jobs that this run will do: (rule, shard or "")."""
         for rule, shard in jobs:
             stage = self.stages.setdefault(stage_of(rule), Stage(stage_of(rule)))
-            if rule.endswith(("_ledger", "_ids")):
+            if is_record(rule):
                 stage.records += 1
             else:
                 stage.planned += 1
@@ -272,11 +272,6 @@ class Run:
             )
         word = "Stopped" if stopped else "Not finished"
         return Line(f"{word}: {done}. The same command goes on from there.", "bad")
-
-
-def stage_of(rule: str) -> str:
-    """The stage whose job a rule is: download_shard is one of download's."""
-    return next((stage for stage in STAGES if rule == stage or rule.startswith(f"{stage}_")), rule)
 
 
 def _failure(job: Job, exit_status: str, show_log: bool) -> list[Line]:

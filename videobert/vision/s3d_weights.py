@@ -4,9 +4,9 @@ torch is imported only to fetch: whether the weights are here is asked before th
 """
 
 import hashlib
-import os
 from pathlib import Path
 
+from videobert.data.cache import cache
 from videobert.errors import UserError
 
 KITCHEN = Path(__file__).parent / "weights" / "kitchen.safetensors"
@@ -16,8 +16,7 @@ KINETICS400 = "https://download.pytorch.org/models/s3d-d76dad2f.pth"
 
 def cached_file() -> Path:
     """Where the file of `kinetics400` is kept."""
-    folder = os.environ.get("VIDEOBERT_CACHE") or Path.home() / ".cache" / "videobert"
-    return Path(folder) / KINETICS400.rsplit("/", 1)[1]
+    return cache() / KINETICS400.rsplit("/", 1)[1]
 
 
 def weights_file(weights: str) -> Path:

@@ -1,7 +1,6 @@
 # What all rules share: the checked configuration, the shards, the files.
 
 import os
-import re
 import sys
 import time
 from pathlib import Path
@@ -19,7 +18,7 @@ from videobert.data.schemas import LEDGER, DETAILS, IDS, MANIFEST, names
 from videobert.errors import UserError
 from videobert.layout import SHARDED, Layout
 from videobert.model.settings import PretrainSettings
-from videobert.pipeline import version
+from videobert.pipeline import is_record, stage_of, version
 from videobert.preflight import Preflight
 from videobert.process import acquire_lock, prepare_jobs
 from videobert.screen.handler import Screen
@@ -137,9 +136,9 @@ def look_ahead(stage):
 
 def start():
     """Before the first job: what the stages that are about to run need of this machine. (Not called in a module.)"""
-    planned_stages = {re.sub("_(shard|ledger)$", "", job.rule.name) for job in workflow.dag.needrun_jobs()}
+    stages = {stage_of(rule) for rule, _ in planned_jobs() if not is_record(rule)}
     try:
-        PREFLIGHT.start(planned_stages)
+        PREFLIGHT.start(stages)
     except UserError as error:
         sys.exit(str(error))
 
