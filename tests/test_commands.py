@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, documented, short_video
+from conftest import ROOT, documented
 
 from videobert.__main__ import main
 from videobert.data.provenance import read_table, write_table
@@ -29,11 +29,6 @@ def project(finished, tmp_path_factory) -> Path:
     shutil.copytree(finished / "results", folder / "results/mine", symlinks=True)
     shutil.copytree(finished / "files", folder / "files")
     return folder
-
-
-@pytest.fixture(scope="module")
-def short(shared) -> Path:
-    return short_video(shared)
 
 
 @pytest.fixture
