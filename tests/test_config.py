@@ -177,6 +177,9 @@ def test_what_a_result_depends_on_is_tracked_and_the_rest_is_not():
     config = check(changed("features.batch_size", 7))
     assert untracked(config, "features", 1) == "--batch_size=7"
     assert tracked(config, "features") == "--weights=kitchen"
+    four = check(changed("pretrain.threads", 4))
+    given = [next(flag for flag in untracked(four, "pretrain", n).split() if "threads" in flag) for n in (1, 4, 64)]
+    assert given == ["--threads=1", "--threads=4", "--threads=4"]  # of --cores 1, 4, 64
     config = check(changed("probe.folds", 3) | {"evaluate": {"seed": 2, "annotations": "kitchen"}})
     assert tracked(config, "zero_shot") == "--annotations=kitchen --folds=3 --seed=2"
     assert tracked(config, "objectives") == "--seed=2"

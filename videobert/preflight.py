@@ -20,7 +20,7 @@ from videobert.data.provenance import read_provenance, read_table
 from videobert.data.splits import check_split
 from videobert.data.video_names import names_of
 from videobert.doctor import BYTES_PER_HOUR, SMALL_DISK, free_bytes
-from videobert.errors import Status, UserError
+from videobert.errors import UserError
 from videobert.evaluation.steps import matched, read_steps
 from videobert.evaluation.task import AnnotatedInputs
 from videobert.layout import Layout
@@ -153,10 +153,10 @@ class Preflight:
         """Lengths by video id, as far as videos were downloaded; a lost one has none."""
         ledgers = {Path(self.layout.shard_ledger("download", shard)) for shard in {row["shard"] for row in self.rows}}
         return {
-            row["video_id"]: (row["duration"] or 0.0) if row["status"] == Status.OK else 0.0
+            row["video_id"]: row["duration"] or 0.0
             for ledger in ledgers
             if ledger.exists()
-            for row in read_table(ledger, ["video_id", "status", "duration"]).to_pylist()
+            for row in read_table(ledger, ["video_id", "duration"]).to_pylist()
         }
 
 
