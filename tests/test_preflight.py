@@ -121,10 +121,11 @@ def test_what_only_the_download_will_tell_stops_nothing(tmp_path):
     checks.check("codebook")
     # After the download their lengths are known.
     ledger = Path(checks.layout.shard_ledger("download", "0000"))
-    lengths = pa.table({"video_id": ["a", "b"], "status": ["ok", "gone"], "duration": [60.0, None]})
+    lengths = pa.table({"video_id": ["a", "b", "c"], "status": ["ok", "ok", "gone"], "duration": [45.0, 90.0, None]})
     write_table(lengths, ledger, {})
-    again = preflight(tmp_path, ROWS, codebook={"branching": 12, "depth": 2})
-    with pytest.raises(UserError, match="= 144 words but only 40 train clips"):
+    rows = [*ROWS, row("c", "https://example.com/c.mp4")]
+    again = preflight(tmp_path, rows, codebook={"branching": 12, "depth": 2})
+    with pytest.raises(UserError, match="= 144 words but only 30 train clips"):
         again.check("codebook")
     # A codebook that is there has shown that it fits.
     made = {"stage": "codebook", "settings": {"branching": 12, "depth": 2}}
