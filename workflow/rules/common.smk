@@ -20,7 +20,7 @@ from videobert.layout import SHARDED, Layout
 from videobert.model.settings import PretrainSettings
 from videobert.pipeline import is_record, stage_of, version
 from videobert.preflight import Preflight
-from videobert.process import acquire_lock, prepare_jobs
+from videobert.process import acquire_lock, pass_on_interrupts, prepare_jobs
 from videobert.screen.handler import Screen
 from videobert.screen.run import Run
 from videobert.stages.retry import retried
@@ -29,6 +29,8 @@ from videobert.upstream import shared_stages
 
 BEGAN = time.time()
 prepare_jobs(CHECKOUT)
+if workflow.is_main_process:
+    pass_on_interrupts()
 
 
 def planned(layout):
