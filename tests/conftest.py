@@ -11,10 +11,11 @@ A test that reads anything shared is slow by that, and so is one that fetches fr
 run as they stand.
 
 The most expensive of what is shared is `finished`, a small project that has run the whole workflow. Two shards: two
-narrated kitchen videos, a silent one, two test videos, and five files such as strangers have: cut off, without sound,
+narrated kitchen videos, two test videos, and five files such as strangers have: cut off and without speech, without sound,
 empty, a text named .mp4, and one that is not there.
 """
 
+import functools
 import json
 import os
 import re
@@ -26,8 +27,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from dry_run import Runner
 from filelock import FileLock
+from forks import Forks
 
 ROOT = Path(__file__).parents[1]
 
@@ -119,16 +120,22 @@ SMALL = {
     },
     "report": {"words": 4, "examples": 2},
 }
-SOURCES = ["kitchen:0", "kitchen:4", "kitchen:7", "files/cut.mp4", "files/mute.mp4"]
-SOURCES += ["kitchen:1", "kitchen:9", "files/empty.mp4", "files/text.mp4", "files/missing.mp4"]
+SOURCES = ["kitchen:0", "files/cut.mp4", "files/mute.mp4", "kitchen:4", "files/text.mp4"]
+SOURCES += ["kitchen:1", "kitchen:9", "files/empty.mp4", "files/missing.mp4"]
 SPLITS = {"kitchen:4": "test", "kitchen:9": "test"}
 
 
-def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
-    """Runs Snakemake as a user would, in `folder`, and gives what it printed."""
-    done = subprocess.run(command(folder, *arguments), capture_output=True, text=True, env=environment())
+def snakemake(folder: Path, *arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Runs Snakemake with the project's Snakefile in `folder`, in a fork, and gives what it printed."""
+    done = forks()(*words(folder, *arguments))
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
+
+
+@functools.cache
+def forks() -> Forks:
+    """It ends with this process, when its standard input does."""
+    return Forks(environment())
 
 
 def command(folder: Path, *arguments: str) -> list[str]:
@@ -145,17 +152,10 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PATH": f"{Path(__file__).parent / 'failing_java'}:{os.environ['PATH']}"}
 
 
-@pytest.fixture(scope="session")
-def dry_run() -> Iterator[Runner]:
-    runner = Runner(environment())
-    yield runner
-    runner.close()
-
-
 @pytest.fixture
-def planned(dry_run: Runner) -> Callable[..., dict[str, int]]:
+def planned() -> Callable[..., dict[str, int]]:
     """What would run in a folder: rule -> number of jobs."""
-    return lambda folder, *arguments: jobs(dry_run(*words(folder, "-n", *arguments)))
+    return lambda folder, *arguments: jobs(snakemake(folder, "-n", *arguments).stdout)
 
 
 def jobs(said: str) -> dict[str, int]:
@@ -240,7 +240,10 @@ def finished(shared: Shared, files: Path) -> Path:
     default is made. Tests must not change it: take a `copy`. Beside it lies what the run said, screen.txt."""
 
     def make(folder: Path) -> None:
-        done = snakemake(project(folder / "project", files))
+        done = subprocess.run(
+            command(project(folder / "project", files)), capture_output=True, text=True, env=environment()
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
         (folder / "screen.txt").write_text(done.stderr, encoding="utf-8")
 
     return shared("finished", make) / "project"

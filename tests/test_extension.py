@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, kitchen_video
+from conftest import ROOT, forks, kitchen_video
 from test_upgrade import restored
 
 from videobert.data.provenance import FORMAT, read_table
@@ -74,7 +74,10 @@ class Copy:
         return done.stdout + done.stderr
 
     def snakemake(self, *words: str) -> str:
-        return self.run("snakemake", "--snakefile", str(self.root / "Snakefile"), "--cores", "2", *words)
+        files = ["--snakefile", str(self.root / "Snakefile"), "--directory", str(self.project), "--cores", "2"]
+        done = forks()(*files, *words)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
 
 
 @pytest.fixture
@@ -110,7 +113,7 @@ def test_a_stage_and_a_task_are_added(project):
     assert "Nothing to be done" in project.snakemake("report", "-n")
     overlay = {"pace": {"shortest": 2}, "evaluate": {"tasks": ["objectives", "lengths"]}}
     (project.project / "overlay.yaml").write_text(yaml.safe_dump(overlay), encoding="utf-8")
-    said = project.snakemake("pace", "evaluate", "--configfile", "overlay.yaml")
+    said = project.snakemake("pace", "evaluate", "--configfile", str(project.project / "overlay.yaml"))
     assert "pretrain_" not in said and "rule objectives" not in said
     table = read_table(project.project / "results/pace/pace.parquet").to_pylist()
     assert len(table) == 4 and all(row["pace"] > 1 for row in table)
@@ -139,7 +142,7 @@ def test_a_setting_is_added_with_a_field_and_its_use(project):
     assert "--sentences" in project.run("videobert", "vocabulary", "--help")
     (project.project / "overlay.yaml").write_text(yaml.safe_dump({"vocabulary": {"sentences": 1}}), encoding="utf-8")
     before = (project.project / "results/vocabulary/tokenizer.json").read_bytes()
-    project.snakemake("vocabulary", "--configfile", "overlay.yaml")
+    project.snakemake("vocabulary", "--configfile", str(project.project / "overlay.yaml"))
     assert (project.project / "results/vocabulary/tokenizer.json").read_bytes() != before
 
 
@@ -154,6 +157,6 @@ def test_an_engine_is_added_by_its_contract(project, shared):
     (project.project / "videos.tsv").write_text(f"source\n{kitchen_video(shared, 0)}\n", encoding="utf-8")
     config = {"results": "beeps", "transcribe": {"engine": "beep"}}
     (project.project / "overlay.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    project.snakemake("transcribe", "--configfile", "overlay.yaml")
+    project.snakemake("transcribe", "--configfile", str(project.project / "overlay.yaml"))
     (table,) = (project.project / "beeps/transcribe").glob("*.parquet")
     assert {row["text"] for row in read_table(table).to_pylist()} == {"Beep."}

@@ -1,6 +1,6 @@
 """Runs Snakemake many times over, in forks of one process that has imported it: two thirds of a dry run is importing.
 
-Each line of the standard input is a JSON list: the file that takes what is printed, then the arguments. The answer is a
+Each line of the standard input is a JSON list: the files that take what is printed, then the arguments. The answer is a
 line with the exit status.
 """
 
@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 
-class Runner:
+class Forks:
     """The process, asked from without."""
 
     def __init__(self, environment: dict[str, str]):
@@ -20,19 +20,14 @@ class Runner:
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
 
-    def __call__(self, *arguments: str, check: bool = True) -> str:
-        """What Snakemake printed; fails when Snakemake does, or with `check=False` when it does not."""
+    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         with tempfile.TemporaryDirectory() as folder:
-            output = Path(folder) / "printed"
-            self.process.stdin.write(json.dumps([str(output), *arguments]) + "\n")
+            files = [Path(folder) / name for name in ("stdout", "stderr")]
+            self.process.stdin.write(json.dumps([*map(str, files), *arguments]) + "\n")
             self.process.stdin.flush()
-            status, printed = self.process.stdout.readline().strip(), output.read_text(encoding="utf-8")
-        assert (status == "0") == check, printed
-        return printed
-
-    def close(self) -> None:
-        self.process.stdin.close()
-        self.process.wait()
+            status = int(self.process.stdout.readline())
+            printed = [file.read_text(encoding="utf-8") for file in files]
+        return subprocess.CompletedProcess(arguments, status, *printed)
 
 
 def serve() -> None:
@@ -46,11 +41,11 @@ def serve() -> None:
     import yte  # noqa: F401
 
     for line in sys.stdin:
-        output, *arguments = json.loads(line)
+        stdout, stderr, *arguments = json.loads(line)
         child = os.fork()
         if not child:
-            file = os.open(output, os.O_WRONLY | os.O_CREAT)
-            os.dup2(file, 1), os.dup2(file, 2)
+            for number, file in enumerate((os.devnull, stdout, stderr)):  # jobs must not read our own standard input
+                os.dup2(os.open(file, os.O_RDWR | os.O_CREAT), number)
             status = 1
             try:
                 snakemake.cli.main(arguments)
