@@ -232,7 +232,7 @@ def test_no_tool_has_the_name_of_a_stage():
 
 def test_the_kitchens_annotations_are_those_of_kitchen_videos_alone():
     config = check({"evaluate": {"annotations": "kitchen"}})
-    assert for_videos(config, ["a.mp4", "kitchen:3"]).evaluate.annotations == "kitchen"
-    assert for_videos(config, ["a.mp4"]).evaluate.annotations is None
+    assert for_videos(config, has_kitchen=True).evaluate.annotations == "kitchen"
+    assert for_videos(config, has_kitchen=False).evaluate.annotations is None
     own = check({"evaluate": {"annotations": "mine.tsv"}})
-    assert for_videos(own, ["a.mp4"]).evaluate.annotations == "mine.tsv"
+    assert for_videos(own, has_kitchen=False).evaluate.annotations == "mine.tsv"

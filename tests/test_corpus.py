@@ -7,7 +7,8 @@ import pytest
 from calls import corpus
 
 from videobert.data.local_files import LocalFiles
-from videobert.data.manifest import LONGEST_ID, plan, read_list, rows_of, shards, sources_digest
+from videobert.data.manifest import LONGEST_ID, plan, read_list, shards, sources_digest
+from videobert.data.plan import rows_of
 from videobert.data.provenance import read_table
 from videobert.data.schemas import MANIFEST, names
 from videobert.data.splits import check_split, split_of

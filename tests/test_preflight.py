@@ -9,6 +9,7 @@ from hostile_web import write_video
 
 from videobert.config import check
 from videobert.data.manifest import local_path, read_list
+from videobert.data.plan import Plan
 from videobert.data.provenance import write_json, write_table
 from videobert.errors import UserError
 from videobert.layout import Layout
@@ -33,7 +34,7 @@ def small_video(tmp_path: Path) -> Path:
 
 
 def preflight(tmp_path: Path, rows: list[dict[str, str]] = ROWS, **sections: dict) -> Preflight:
-    return Preflight(check(sections), rows, Layout(tmp_path / "results"))
+    return Preflight(check(sections), Plan(lambda: (rows, [])), Layout(tmp_path / "results"))
 
 
 @pytest.mark.parametrize(

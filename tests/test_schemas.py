@@ -46,7 +46,7 @@ from videobert.pipeline import READS, STAGES
 from videobert.speech.sentences import DROPPED
 
 # What a job leaves for the next one of its kind, or Snakemake: not for readers.
-OURS = [r"download/\d+/\.(written|retried)", r".*\.snakemake_timestamp"]
+OURS = [r"corpus/\.plan\.parquet", r"download/\d+/\.(written|retried)", r".*\.snakemake_timestamp"]
 
 
 def expect(path: Path, columns: Columns) -> None:

@@ -161,9 +161,9 @@ def check_files(config: Any) -> None:
         raise UserError("config: " + "\nconfig: ".join([*missing, *braces]))
 
 
-def for_videos(config: Any, sources: list[str]) -> Any:
-    """The configuration for a list of these sources: where none is of the kitchen, there are no annotations of the kitchen."""
-    if config.evaluate.annotations != "kitchen" or any(source.startswith("kitchen:") for source in sources):
+def for_videos(config: Any, has_kitchen: bool) -> Any:
+    """The configuration for a list with or without kitchen videos: without, there are no annotations of the kitchen."""
+    if config.evaluate.annotations != "kitchen" or has_kitchen:
         return config
     return config.model_copy(update={"evaluate": config.evaluate.model_copy(update={"annotations": None})})
 

@@ -99,6 +99,11 @@ class Layout:
         return f"{self.results}/corpus/files.parquet"
 
     @property
+    def plan(self) -> str:
+        """The videos of the present run, for its jobs."""
+        return f"{self.results}/corpus/.plan.parquet"
+
+    @property
     def ids(self) -> str:
         """The ids that the list gives."""
         return f"{self.results}/corpus/ids.parquet"

@@ -16,6 +16,7 @@ from videobert.cli import parts
 from videobert.config import part
 from videobert.data.kitchen_notice import kitchen_notice
 from videobert.data.manifest import local_path
+from videobert.data.plan import Plan
 from videobert.data.provenance import read_provenance, read_table
 from videobert.data.splits import check_split
 from videobert.data.video_names import names_of
@@ -37,13 +38,18 @@ class Preflight:
 
     Args:
         config: the checked configuration.
-        rows: the manifest's rows, with `listed_id`.
+        plan: the videos.
         layout: where the run's files are.
     """
 
-    def __init__(self, config: Any, rows: list[dict[str, Any]], layout: Layout) -> None:
-        self.config, self.rows, self.layout = config, rows, layout
+    def __init__(self, config: Any, plan: Plan, layout: Layout) -> None:
+        self.config, self.plan, self.layout = config, plan, layout
         self.done: set[Callable[[], None]] = set()
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The manifest's rows, with `listed_id`."""
+        return self.plan.rows
 
     def check(self, stage: str) -> None:
         """Checks what a planned stage needs, once. Raises UserError."""
@@ -60,8 +66,7 @@ class Preflight:
 
     def start(self, stages: set[str]) -> None:
         """Checks what the stages that are about to run need of this machine. Raises UserError."""
-        kitchen = any(row["source"].startswith("kitchen:") for row in self.rows)
-        if "download" in stages and kitchen and not find_spec("hibari"):
+        if "download" in stages and self.plan.has_kitchen and not find_spec("hibari"):
             raise UserError("corpus.videos has kitchen videos: pip install 'videobert[kitchen]' brings their voice")
         free = free_bytes(Path(self.config.results))
         if "download" in stages and free < SMALL_DISK:
@@ -151,7 +156,7 @@ class Preflight:
 
     def _downloaded(self) -> dict[str, float]:
         """Lengths by video id, as far as videos were downloaded; a lost one has none."""
-        ledgers = {Path(self.layout.shard_ledger("download", shard)) for shard in {row["shard"] for row in self.rows}}
+        ledgers = {Path(self.layout.shard_ledger("download", shard)) for shard in self.plan.shards}
         return {
             row["video_id"]: row["duration"] or 0.0
             for ledger in ledgers

@@ -1,4 +1,4 @@
-"""One workflow at a time in a results folder, and no job that outlives it or its end by Ctrl-C.
+"""One workflow at a time in a results folder, and no job that outlives it.
 
 A killed Snakemake leaves its lock behind, and jobs that go on writing. A machine that was switched off at night should
 take the same command in the morning, so instead of Snakemake's lock files (`nolock` in profiles/default) the workflow
@@ -9,14 +9,11 @@ whether the workflow that started it is still there.
 import errno
 import fcntl
 import os
-import signal
 import socket
 import sys
 import threading
 import time
-from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 from typing import TextIO
 
 from videobert.errors import UserError
@@ -75,29 +72,6 @@ def prepare_jobs(checkout: Path) -> None:
     _put_first("PATH", os.path.dirname(sys.executable))
     if (checkout / "videobert").is_dir():
         _put_first("PYTHONPATH", str(checkout))
-
-
-def pass_on_interrupts() -> None:
-    """Lets Ctrl-C end the workflow's jobs, too; called in Snakemake's process.
-
-    A terminal sends it to the jobs as well, a supervisor or `kill -INT` to Snakemake alone. That waits for its jobs then, does
-    not note that they are done, and makes them anew at the next start. A job that is ended goes on where it was.
-    """
-    if (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    ):
-        signal.signal(signal.SIGINT, _interrupt)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    import psutil  # Snakemake has it
-
-    for process in psutil.Process().children(recursive=True):
-        with suppress(psutil.Error):
-            if process.cmdline()[1:3] == ["-m", "videobert"]:
-                process.terminate()
-    signal.default_int_handler(number, frame)
 
 
 def _put_first(variable: str, folder: str) -> None:

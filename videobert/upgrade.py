@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from videobert.config import SHIPPED, check, own_values, read
 from videobert.data.ledger import file_facts
-from videobert.data.manifest import rows_of
+from videobert.data.plan import rows_of
 from videobert.data.provenance import FORMAT, OLD_KEY, DamagedFile, read_provenance, read_table, write_json, write_table
 from videobert.data.schemas import SHA256, SIZE, arrow_type
 from videobert.errors import Status, UserError

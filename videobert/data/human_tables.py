@@ -10,7 +10,6 @@ CSV a quoted cell may hold line ends if it closes properly. UTF-8 and UTF-16 are
 
 import codecs
 import csv
-import io
 import math
 import re
 from collections import Counter
@@ -194,34 +193,16 @@ def _not_utf8(data: bytes, place: int, where: str, suffix: str) -> UserError:
 
 
 def _tsv_rows(text: str) -> list[tuple[int, list[str]]]:
-    """(line, cells) of each line that is not blank. A quote is a character: pandas has a way of reading for that."""
-    import pandas as pd
-
-    lines = LINE_END.split(text)
-    width = 1 + max(line.count("\t") for line in lines)
-    if not text.strip():
-        return []
-    table = pd.read_csv(
-        io.StringIO("\n".join(lines)),
-        sep="\t",
-        header=None,
-        names=range(width),  # rows may be longer than the first
-        dtype=str,
-        quoting=csv.QUOTE_NONE,
-        keep_default_na=False,
-        skip_blank_lines=False,
-    ).fillna("")
-    rows = zip(lines, table.itertuples(index=True, name=None))
-    return [
-        (number + 1, [_unquoted(cell) for cell in cells[: 1 + line.count("\t")]])
-        for line, (number, *cells) in rows
-        if line.strip(" ")
-    ]
+    """(line, cells) of each line that is not blank. A quote is a character."""
+    lines = enumerate(LINE_END.split(text), 1)
+    return [(number, list(map(_unquoted, line.split("\t")))) for number, line in lines if line.strip(" ")]
 
 
 def _unquoted(cell: str) -> str:
+    if not cell.startswith('"'):
+        return cell
     inside = cell[1:-1]
-    whole = len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in inside.replace('""', "")
+    whole = len(cell) > 1 and cell.endswith('"') and '"' not in inside.replace('""', "")
     return inside.replace('""', '"') if whole else cell
 
 

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import sys
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlparse
@@ -26,11 +27,10 @@ COLUMNS = ("source", "id", "split", "captions", "title", "license")
 
 
 LONGEST_ID = 64
-
-
 RENAMED = "its id is another video's, too (capitals aside), or was given later"
-
-
+# What nearly all rows of a large list look like, known at a glance: urllib would take half a minute for 300,000 of them.
+PLAIN_URL = re.compile(r"https?://(?:[a-z0-9][a-z0-9-]{0,61}\.)+[a-z]{2,20}/[!-~]*")
+WATCH = re.compile(r"https://www\.youtube\.com/watch\?v=([A-Za-z0-9_-]+)")
 # The built-in corpora by name: 72 and 240 rendered videos.
 BUILT_IN = {
     name: Path(__file__).parents[1] / "kitchen" / "corpora" / f"{name}.tsv" for name in ("kitchen", "kitchen-full")
@@ -64,7 +64,7 @@ def plan(
         if identity in remembered:
             video_id, shard, kept = remembered[identity]
         else:
-            video_id = _unique(clean(row["id"]) or _name(row["source"]), identity, taken)
+            video_id = _unique(clean(row["id"]) or _name(identity), identity, taken)
             shard = f"{next_shard + fresh // shard_size:04d}"
             fresh += 1
         first[identity] = video_id
@@ -97,11 +97,6 @@ def plan(
     return manifest, ledger
 
 
-def rows_of(shard: str, videos: Path, register: Path, shard_size: int) -> list[dict[str, Any]]:
-    """One shard's rows of the plan (their split is not decided here: it needs the settings of the stage corpus)."""
-    return shards(plan(videos, register, shard_size, test_fraction=0.0, seed=0)[0]).get(shard, [])
-
-
 def list_file(videos: Path) -> Path:
     """The file of a list: `kitchen` and `kitchen-full` are the built-in corpora."""
     return BUILT_IN.get(str(videos), videos)
@@ -132,7 +127,7 @@ def shards(manifest: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 
 def digest(rows: list[dict[str, Any]], *columns: str) -> str:
     """What decides whether that must be made again which is made of these columns of the plan."""
-    facts = [[row[column] for column in columns] for row in rows]
+    facts = list(map(itemgetter(*columns), rows))  # of two columns or more
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
@@ -218,6 +213,8 @@ def read_register(register: Path, shard_size: int, test_fraction: float, seed: i
 
 
 def _problem(source: str) -> str:
+    if PLAIN_URL.fullmatch(source):
+        return ""
     if not source:
         return "source is empty"
     if source.startswith("kitchen:"):
@@ -261,15 +258,18 @@ def identity_of(source: str) -> str:
         return os.path.normpath(path)
     if re.fullmatch(r"kitchen:\d+", source):
         return f"kitchen:{int(source.removeprefix('kitchen:'))}"
+    if "youtu" not in source.lower():
+        return source
+    if watch := WATCH.fullmatch(source):
+        return f"youtube:{watch[1]}"
     try:
         return f"youtube:{video}" if (video := _youtube(source)) else source
     except ValueError:  # a malformed URL
         return source
 
 
-def _name(source: str) -> str:
+def _name(identity: str) -> str:
     """An id for a source that has none: YouTube's own, else the last part of the path."""
-    identity = identity_of(source)
     if identity.startswith("youtube:"):
         return clean(identity.removeprefix("youtube:"))
     if identity.startswith("kitchen:"):

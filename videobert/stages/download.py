@@ -33,7 +33,8 @@ from typing import TYPE_CHECKING, Any
 
 from videobert.data.file_names import existing
 from videobert.data.ledger import file_facts, process_videos, remove_journal
-from videobert.data.manifest import license_wanted, local_path, rows_of
+from videobert.data.manifest import license_wanted, local_path
+from videobert.data.plan import rows_of
 from videobert.data.provenance import atomic, make_provenance, read_provenance, read_table, write_table
 from videobert.data.schemas import DOWNLOAD_FACTS, STEPS, arrow, names
 from videobert.data.text import one_line

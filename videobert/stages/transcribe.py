@@ -25,7 +25,7 @@ from videobert import progress
 from videobert.amounts import duration_in_words
 from videobert.data.file_names import existing
 from videobert.data.ledger import completed, open_file, process_videos, remove_journal
-from videobert.data.manifest import rows_of
+from videobert.data.plan import rows_of
 from videobert.data.provenance import make_provenance, sha256, write_table
 from videobert.data.schemas import HEARD, SENTENCE_COUNTS, SENTENCES, arrow, names
 from videobert.errors import Status, UserError, VideoError

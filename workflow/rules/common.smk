@@ -1,8 +1,10 @@
 # What all rules share: the checked configuration, the shards, the files.
 
+import gc
 import os
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 # A checkout's own package comes before an installed one.
@@ -12,15 +14,17 @@ if (CHECKOUT / "videobert").is_dir():
 
 from videobert import config as configuration
 from videobert.data.local_files import LocalFiles
-from videobert.data.manifest import captions_digest, digest, local_files, plan, shards, sources_digest
+from videobert.data.manifest import captions_digest, digest, local_files, plan, sources_digest
+from videobert.data.plan import Plan, read_plan, write_plan
 from videobert.data.splits import moved
 from videobert.data.schemas import LEDGER, DETAILS, IDS, MANIFEST, names
 from videobert.errors import UserError
+from videobert.interrupts import pass_on_interrupts
 from videobert.layout import SHARDED, Layout
 from videobert.model.settings import PretrainSettings
 from videobert.pipeline import is_record, stage_of, version
 from videobert.preflight import Preflight
-from videobert.process import acquire_lock, pass_on_interrupts, prepare_jobs
+from videobert.process import acquire_lock, prepare_jobs
 from videobert.screen.handler import Screen
 from videobert.screen.run import Run
 from videobert.stages.retry import retried
@@ -36,7 +40,19 @@ if workflow.is_main_process:
 def planned(layout):
     """The manifest's rows and the ledger's, by the list and the register of this run or of the upstream one."""
     corpus = CONFIG.corpus
-    return plan(Path(corpus.videos), Path(layout.register), corpus.shard_size, corpus.test_fraction, corpus.seed)
+    # They stay as long as the workflow does. Python's collector need not look through millions of them again and again.
+    gc.disable()
+    try:
+        return plan(Path(corpus.videos), Path(layout.register), corpus.shard_size, corpus.test_fraction, corpus.seed)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def planned_by_main():
+    """What the workflow wrote down for its jobs, where this is one of them."""
+    if not workflow.is_main_process:
+        return read_plan(CONFIG.results, Path(CONFIG.corpus.videos), CONFIG.corpus.shard_size)
 
 
 try:
@@ -48,19 +64,21 @@ try:
     refuse_older(OWN)
     if CONFIG.upstream:
         refuse_older(Layout(CONFIG.upstream))
-    PLAN = planned(Layout(CONFIG.upstream) if CONFIG.upstream else OWN)
-    NOT_SHARED = shared_stages(CONFIG, list(shards(PLAN[0]))) if CONFIG.upstream else {}
+    WRITTEN = planned_by_main()
+    PLAN = Plan(lambda: planned(Layout(CONFIG.upstream) if CONFIG.upstream else OWN), WRITTEN)
+    NOT_SHARED = shared_stages(CONFIG, list(PLAN.shards)) if CONFIG.upstream else {}
     if NOT_SHARED.get("corpus"):
-        PLAN = planned(OWN)
-    CONFIG = configuration.for_videos(CONFIG, [row["source"] for row in PLAN[0]])
+        PLAN = Plan(lambda: planned(OWN), WRITTEN)
+    SHARDS = list(PLAN.shards)
+    CONFIG = configuration.for_videos(CONFIG, PLAN.has_kitchen)
     LOCAL = LocalFiles(Path(OWN.local_files))
-    LOCAL.look(local_files(PLAN[0]))
+    if workflow.is_main_process:
+        LOCAL.look(local_files(PLAN.rows))
 except UserError as error:
     sys.exit(str(error))
 
-SHARDS = shards(PLAN[0])
 if workflow.is_main_process:
-    for row in PLAN[0]:
+    for row in PLAN.rows:
         if row["kept"]:
             print(moved(row), file=sys.stderr)
 # Where files are read: those of shared stages in the upstream run. Rules write to OWN alone.
@@ -71,7 +89,7 @@ if CONFIG.upstream:
         place = f"made in {CONFIG.results}: {reason}" if reason else f"taken from {CONFIG.upstream}"
         print(f"{stage}: {place}", file=sys.stderr)
 
-PREFLIGHT = Preflight(CONFIG, PLAN[0], FILES)
+PREFLIGHT = Preflight(CONFIG, PLAN, FILES)
 
 
 wildcard_constraints:
@@ -117,9 +135,14 @@ def execution(stage, job=None):
         look_ahead(stage)
         name = job or (f"{stage}/{{shard}}" if "shard" in wildcards.keys() else stage)
         progress = configuration.flags({"progress": OWN.progress(name.format(**dict(wildcards.items())))})
-        return f"{configuration.untracked(CONFIG, stage, threads)} {progress}"
+        return f"{execution_flags(stage, threads)} {progress}"
 
     return flags
+
+
+@cache
+def execution_flags(stage, threads):
+    return configuration.untracked(CONFIG, stage, threads)
 
 
 def retries(stage):
@@ -163,7 +186,7 @@ def take_screen():
     as a dry run does; until jobs run, ours says what Snakemake's would."""
     is_ours = workflow.modifier.parent_modifier is None  # else it is a module
     if workflow.is_main_process and is_ours and not workflow.output_settings.dryrun:
-        run = Run(OWN, {shard: len(rows) for shard, rows in SHARDS.items()}, BEGAN)
+        run = Run(OWN, PLAN.shards, BEGAN)
         return Screen.take_over(run, planned_jobs, workflow.output_settings)
 
 
@@ -198,6 +221,7 @@ def hold_lock():
         try:
             LOCKS.append(acquire_lock(Path(OWN.lock)))
             LOCAL.write()
+            write_plan(CONFIG.results, Path(CONFIG.corpus.videos), CONFIG.corpus.shard_size, PLAN.rows)
         except UserError as error:
             sys.exit(str(error))
 

@@ -17,7 +17,7 @@ rule corpus:
         settings=settings("corpus"),
         execution=execution("corpus"),
         # The list is no input: a newer time alone changes nothing, a source, an id or a split does.
-        videos=digest(PLAN[0], *names(MANIFEST)),
+        videos=lambda wildcards: digest(PLAN.rows, *names(MANIFEST)),
     shell:
         "python -m videobert corpus --manifest {output.manifest:q}"
         " --id_register {output.register:q} {params.settings} {params.execution} > {log:q} 2>&1"
@@ -39,7 +39,7 @@ rule corpus_ids:
     params:
         settings=untracked(configuration.tracked(CONFIG, "corpus")),
         register=FILES.register,
-        videos=digest(PLAN[0], *names(IDS)),
+        videos=lambda wildcards: digest(PLAN.rows, *names(IDS)),
     shell:
         "python -m videobert corpus_ids --id_register {params.register:q} --ids {output:q} {params.settings} > {log:q} 2>&1"
 
@@ -57,7 +57,7 @@ rule corpus_ledger:
     params:
         settings=untracked(configuration.tracked(CONFIG, "corpus")),
         register=FILES.register,
-        videos=digest(PLAN[0], *names(DETAILS)) + digest(PLAN[1], *names(LEDGER)),
+        videos=lambda wildcards: digest(PLAN.rows, *names(DETAILS)) + digest(PLAN.ledger, *names(LEDGER)),
     shell:
         "python -m videobert corpus_ledger --id_register {params.register:q} --ledger {output.ledger:q}"
         " --details {output.details:q} {params.settings} > {log:q} 2>&1"
