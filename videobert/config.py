@@ -204,6 +204,11 @@ def untracked(config: "Config", stage: str, threads: int) -> str:
     return flags({name: value for name, value in values.items() if value != defaults[name]})
 
 
+def takes_gpu(config: "Config", stage: str) -> bool:
+    """Whether a stage computes on a GPU where there is one."""
+    return bool(_values(config, stage, Execution).get("device", "cpu") != "cpu")
+
+
 def own_values(config: "Config", stage: str) -> dict[str, Any]:
     """All settings that the result of a stage depends on."""
     return _values(config, stage, Settings)

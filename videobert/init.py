@@ -56,7 +56,7 @@ def init(folder: Path, videos: Path | None = None) -> None:
     _write(folder / "config.yaml", as_yaml(config, f"For {known}, on {where}."))
     _write(folder / "Snakefile", SNAKEFILE)
     (folder / "profiles" / "default").mkdir(parents=True)
-    shutil.copy(snakefile().parent / "profiles" / "default" / "config.yaml", folder / "profiles" / "default")
+    shutil.copy(snakefile().parent / "profiles" / "default" / "profile.yaml", folder / "profiles" / "default")
     _say_next(folder, len(rows), length, machine)
 
 

@@ -20,6 +20,8 @@ rule captioning:
     conda:
         "../../envs/captioning.yaml"
     threads: CONFIG.evaluate.threads
+    resources:
+        **needs("captioning"),
     params:
         version=version("captioning"),
         settings=settings("captioning"),

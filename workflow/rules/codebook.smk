@@ -16,6 +16,8 @@ rule codebook:
     conda:
         "../../envs/codebook.yaml"
     threads: CONFIG.codebook.threads
+    resources:
+        **needs("codebook"),
     params:
         version=version("codebook"),
         settings=settings("codebook"),

@@ -13,6 +13,7 @@ if (CHECKOUT / "videobert").is_dir():
     sys.path.insert(0, str(CHECKOUT))
 
 from videobert import config as configuration
+from videobert import resources
 from videobert.data.local_files import LocalFiles
 from videobert.data.manifest import captions_digest, digest, local_files, plan, sources_digest
 from videobert.data.plan import Plan, read_plan, write_plan
@@ -143,6 +144,20 @@ def execution(stage, job=None):
 @cache
 def execution_flags(stage, threads):
     return configuration.untracked(CONFIG, stage, threads)
+
+
+def needs(stage):
+    """A rule's resources, for clusters: memory and minutes by its videos and the attempt, and a GPU where it takes one."""
+    need = resources.need(stage)
+
+    def videos(wildcards):
+        return PLAN.shards[wildcards.shard] if "shard" in wildcards.keys() else sum(PLAN.shards.values())
+
+    found = {
+        "mem_mb": lambda wildcards, attempt: need.mem_mb(videos(wildcards), attempt),
+        "runtime": lambda wildcards, attempt: need.runtime(videos(wildcards), attempt),
+    }
+    return found | ({"gpu": 1} if configuration.takes_gpu(CONFIG, stage) else {})
 
 
 def retries(stage):

@@ -12,6 +12,8 @@ rule corpus:
         OWN.benchmark("corpus")
     conda:
         "../../envs/corpus.yaml"
+    resources:
+        **needs("corpus"),
     params:
         version=version("corpus"),
         settings=settings("corpus"),
@@ -36,6 +38,8 @@ rule corpus_ids:
         OWN.log("corpus_ids"),
     conda:
         "../../envs/corpus.yaml"
+    resources:
+        **needs("corpus"),
     params:
         settings=untracked(configuration.tracked(CONFIG, "corpus")),
         register=FILES.register,
@@ -54,6 +58,8 @@ rule corpus_ledger:
         OWN.log("ledger/corpus"),
     conda:
         "../../envs/corpus.yaml"
+    resources:
+        **needs("corpus"),
     params:
         settings=untracked(configuration.tracked(CONFIG, "corpus")),
         register=FILES.register,

@@ -15,6 +15,7 @@ rule download_shard:
         "../../envs/download.yaml"
     # --resources network=2 lets two of these jobs run at a time, whatever the number of cores.
     resources:
+        **needs("download"),
         network=1,
     params:
         version=version("download"),
@@ -44,6 +45,8 @@ rule download_ledger:
         OWN.log("ledger/download"),
     conda:
         "../../envs/corpus.yaml"
+    resources:
+        **needs("corpus"),
     params:
         aside=aside(),
     shell:

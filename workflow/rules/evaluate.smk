@@ -16,6 +16,8 @@ rule evaluate:
         OWN.benchmark("evaluate")
     conda:
         "../../envs/evaluate.yaml"
+    resources:
+        **needs("evaluate"),
     params:
         version=version("evaluate"),
         execution=execution("evaluate"),

@@ -14,6 +14,8 @@ rule features_shard:
     conda:
         "../../envs/features.yaml"
     threads: CONFIG.features.threads
+    resources:
+        **needs("features"),
     params:
         version=version("features"),
         settings=settings("features"),
@@ -36,6 +38,8 @@ rule features_ledger:
         OWN.log("ledger/features"),
     conda:
         "../../envs/corpus.yaml"
+    resources:
+        **needs("corpus"),
     params:
         aside=aside(),
     shell:

@@ -15,6 +15,8 @@ rule forecasting:
     conda:
         "../../envs/forecasting.yaml"
     threads: CONFIG.evaluate.threads
+    resources:
+        **needs("forecasting"),
     params:
         version=version("forecasting"),
         settings=settings("forecasting"),

@@ -12,6 +12,8 @@ rule frames_shard:
         OWN.benchmark("frames/{shard}")
     conda:
         "../../envs/frames.yaml"
+    resources:
+        **needs("frames"),
     params:
         version=version("frames"),
         settings=settings("frames"),
@@ -34,6 +36,8 @@ rule frames_ledger:
         OWN.log("ledger/frames"),
     conda:
         "../../envs/corpus.yaml"
+    resources:
+        **needs("corpus"),
     params:
         aside=aside(),
     shell:

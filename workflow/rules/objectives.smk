@@ -15,6 +15,8 @@ rule objectives:
     conda:
         "../../envs/objectives.yaml"
     threads: CONFIG.evaluate.threads
+    resources:
+        **needs("objectives"),
     params:
         version=version("objectives"),
         settings=settings("objectives"),

@@ -21,6 +21,8 @@ rule pretrain:
     conda:
         "../../envs/pretrain.yaml"
     threads: CONFIG.pretrain.threads
+    resources:
+        **needs("pretrain"),
     params:
         version=version("pretrain"),
         settings=settings("pretrain"),

@@ -18,6 +18,8 @@ rule probe:
     conda:
         "../../envs/probe.yaml"
     threads: CONFIG.evaluate.threads
+    resources:
+        **needs("probe"),
     params:
         version=version("probe"),
         settings=settings("probe"),

@@ -25,6 +25,8 @@ rule report:
         OWN.benchmark("report")
     conda:
         "../../envs/report.yaml"
+    resources:
+        **needs("report"),
     params:
         version=version("report"),
         settings=settings("report"),

@@ -19,6 +19,8 @@ rule retrieval:
     conda:
         "../../envs/retrieval.yaml"
     threads: CONFIG.evaluate.threads
+    resources:
+        **needs("retrieval"),
     params:
         version=version("retrieval"),
         settings=settings("retrieval"),

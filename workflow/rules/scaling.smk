@@ -37,6 +37,8 @@ rule scaling:
     conda:
         "../../envs/scaling.yaml"
     threads: CONFIG.evaluate.threads
+    resources:
+        **needs("scaling"),
     params:
         version=version("scaling"),
         settings=settings("scaling"),

@@ -19,6 +19,8 @@ rule tokens_shard:
         OWN.benchmark("tokens/{shard}")
     conda:
         "../../envs/tokens.yaml"
+    resources:
+        **needs("tokens"),
     params:
         version=version("tokens"),
         settings=settings("tokens"),

@@ -17,6 +17,8 @@ rule transcribe_shard:
     conda:
         "../../envs/transcribe.yaml"
     threads: CONFIG.transcribe.threads
+    resources:
+        **needs("transcribe"),
     params:
         version=version("transcribe"),
         settings=settings("transcribe"),
@@ -42,6 +44,8 @@ rule transcribe_ledger:
         OWN.log("ledger/transcribe"),
     conda:
         "../../envs/corpus.yaml"
+    resources:
+        **needs("corpus"),
     params:
         aside=aside(),
     shell:

@@ -15,6 +15,8 @@ rule vocabulary:
         OWN.benchmark("vocabulary")
     conda:
         "../../envs/vocabulary.yaml"
+    resources:
+        **needs("vocabulary"),
     params:
         version=version("vocabulary"),
         settings=settings("vocabulary"),

@@ -18,6 +18,8 @@ rule zero_shot:
     conda:
         "../../envs/zero_shot.yaml"
     threads: CONFIG.evaluate.threads
+    resources:
+        **needs("zero_shot"),
     params:
         version=version("zero_shot"),
         settings=settings("zero_shot"),

@@ -1,0 +1,87 @@
+"""A real Slurm on this machine, for tests: one node, on the loopback address, with a GPU that is none (/dev/null).
+
+python tests/slurm.py start     as root, where slurm-wlm and munge are installed; the files lie in /etc/slurm
+python tests/slurm.py stop
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+NEEDED = ("slurmctld", "slurmd", "munged", "sbatch")
+CONFIG = """\
+ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+AuthType=auth/munge
+SlurmUser=root
+CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+MpiDefault=none
+ReturnToService=2
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherParams=OverMemoryKill
+JobAcctGatherFrequency=task=1
+KillWait=5
+MinJobAge=3600
+AccountingStorageType=accounting_storage/none
+GresTypes=gpu
+SlurmctldPidFile=/run/slurmctld.pid
+SlurmdPidFile=/run/slurmd.pid
+SlurmctldLogFile=/var/log/slurmctld.log
+SlurmdLogFile=/var/log/slurmd.log
+SlurmdSpoolDir=/var/spool/slurmd
+StateSaveLocation=/var/spool/slurmctld
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:1 State=UNKNOWN
+PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+"""
+
+
+def missing() -> str:
+    """Why Slurm cannot be started here; "" when it can."""
+    if os.geteuid():
+        return "starting Slurm needs root"
+    absent = [name for name in NEEDED if not shutil.which(name)]
+    return f"Slurm is not installed ({', '.join(absent)}): apt-get install slurm-wlm munge" if absent else ""
+
+
+def start() -> None:
+    """Starts munge, the controller and the node, and waits until it takes jobs."""
+    host = socket.gethostname().split(".")[0]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    for folder in ("/etc/slurm", "/var/spool/slurmd", "/var/spool/slurmctld", "/run/munge"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    shutil.chown("/run/munge", "munge", "munge")
+    # More memory than there is: the node's jobs ask for what real videos need.
+    config = CONFIG.format(host=host, cpus=os.cpu_count(), memory=max(memory, 1) * 4)
+    Path("/etc/slurm/slurm.conf").write_text(config + "SlurmdParameters=config_overrides\n", encoding="utf-8")
+    Path("/etc/slurm/gres.conf").write_text(f"NodeName={host} Name=gpu File=/dev/null\n", encoding="utf-8")
+    for command in (["runuser", "-u", "munge", "--", "munged", "--force"], ["slurmctld", "-c"], ["slurmd", "-c"]):
+        subprocess.run(command, check=True)
+    deadline = time.monotonic() + 60
+    while state() != "idle":
+        if time.monotonic() > deadline:
+            raise SystemExit(f"Slurm did not start: {state()}; see /var/log/slurmctld.log")
+        time.sleep(0.2)
+
+
+def state() -> str:
+    done = subprocess.run(["sinfo", "-h", "-o", "%T"], capture_output=True, text=True)
+    return (done.stdout or done.stderr).strip()
+
+
+def stop() -> None:
+    for name in ("slurmctld", "slurmd", "munged"):
+        subprocess.run(["pkill", "-x", name])
+
+
+if __name__ == "__main__":
+    if reason := missing():
+        raise SystemExit(reason)
+    {"start": start, "stop": stop}[sys.argv[1]]()
