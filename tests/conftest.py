@@ -23,6 +23,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -244,6 +245,30 @@ def finished(shared: Shared, files: Path) -> Path:
         (folder / "screen.txt").write_text(done.stderr, encoding="utf-8")
 
     return shared("finished", make) / "project"
+
+
+@pytest.fixture(scope="session")
+def looks() -> dict[tuple, Any]:
+    return {}
+
+
+@pytest.fixture
+def looked_once(looks: dict[tuple, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process looks at a cut of a video once, for all models of the same S3D and visual words: that takes a second or more."""
+    from videobert.api.videos import VideoReader
+
+    look = VideoReader.clips
+
+    def clips(reader: VideoReader, cut: Any) -> Any:
+        path = Path(cut.video).resolve()
+        time = path.exists() and path.stat().st_mtime_ns
+        words = [level.tobytes() for level in reader.codebook.centroids]
+        key = (path, time, cut.start, cut.end, str(reader.preprocessing), *words)
+        if key not in looks:
+            looks[key] = look(reader, cut)
+        return looks[key]
+
+    monkeypatch.setattr(VideoReader, "clips", clips)
 
 
 def documented(finished: Path, shared: Shared, folder: Path) -> str:
