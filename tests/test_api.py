@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from videobert.errors import UserError
 from videobert.layout import ModelFolder
 from videobert.model.projection import fit_projection, save_projection
 
+pytestmark = pytest.mark.usefixtures("looked_once")
 TEXT = "now let me show you how to [MASK] the [MASK]"
 
 
@@ -33,10 +33,7 @@ def folder(finished) -> Path:
 
 @pytest.fixture(scope="module")
 def model(folder) -> VideoBert:
-    """The model; it looks at each cut of a video once."""
-    model = VideoBert.from_pretrained(folder, device="cpu", threads=1)
-    model.reader.clips = cache(model.reader.clips)
-    return model
+    return VideoBert.from_pretrained(folder, device="cpu", threads=1)
 
 
 def refused(ask, said: str) -> None:
@@ -49,8 +46,8 @@ def refused(ask, said: str) -> None:
 
 
 def test_a_list_gives_the_answers_of_each(model, short):
-    videos, cuts = [short, str(short)], {"start": [0, 3], "end": [3, 6]}
-    first, second = {"start": 0, "end": 3}, {"start": 3, "end": 6}
+    videos, cuts = [short, str(short)], {"start": [0, 6], "end": [3, 12]}
+    first, second = {"start": 0, "end": 3}, {"start": 6, "end": 12}
     filled = model.fill([TEXT, "[MASK] the onion"], short, **second, top_k=3)
     assert [len(masks) for masks in filled] == [2, 1]
     assert words_of(filled[0]) == words_of(model.fill(TEXT, short, **second, top_k=3))

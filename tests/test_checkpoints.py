@@ -22,7 +22,7 @@ from videobert.errors import UserError
 from videobert.model.checkpoints import Training, newest, put_in_order
 from videobert.stages import pretrain as stage
 
-SETTINGS = {**SMALL, "logging_steps": 5}
+SETTINGS = {**SMALL, "max_steps": 40, "logging_steps": 5}
 FILES = ["config.json", "model.safetensors", "optimizer.pt", "rng_state.pth", "scheduler.pt", "trainer_state.json"]
 FILES += ["training_args.bin"]
 
@@ -120,7 +120,7 @@ def test_how_often_is_saved_and_logged_is_followed_and_throws_nothing_away(paths
     assert names(output / "checkpoints") == ["checkpoint-32", "checkpoint-36"]
     train(paths, output, save_steps=30, logging_steps=10)
     assert "going on from checkpoint-36\n" in capsys.readouterr().err
-    assert [point["step"] for point in curve(output)] == [5, 10, 15, 20, 22, 24, 26, 28, 30, 32, 34, 36, 40, 50, 60]
+    assert [point["step"] for point in curve(output)] == [5, 10, 15, 20, 22, 24, 26, 28, 30, 32, 34, 36, 40]
     assert tensorboard(output) == [points(output)]  # one run, though it was resumed twice
     assert weights(output) == weights(undisturbed)
     assert "parts" not in read_provenance(output / "model.safetensors")
@@ -298,18 +298,19 @@ def test_of_an_earlier_version_too_a_damaged_file_costs_one_checkpoint(damage, n
 # Links ----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["checkpoints", "runs", "segments", "."])
-def test_links_are_followed_and_stay(name, paths, output, undisturbed, tmp_path):
-    """Of a folder that was moved to another disk in the middle of a training."""
-    scratch, link = tmp_path / "scratch", Path(os.path.normpath(output / name))
-    shutil.move(link, scratch)
-    link.symlink_to(scratch)
-    (scratch / "theirs").mkdir()
+@pytest.mark.parametrize("moved", [["checkpoints", "runs", "segments"], ["."]])
+def test_links_are_followed_and_stay(moved, paths, output, undisturbed, tmp_path):
+    """Of folders that were moved to another disk in the middle of a training."""
+    links = {Path(os.path.normpath(output / name)): tmp_path / f"scratch-{name}" for name in moved}
+    for link, scratch in links.items():
+        shutil.move(link, scratch)
+        link.symlink_to(scratch)
+        (scratch / "theirs").mkdir()
     train(paths, output)
-    assert link.is_symlink() and (scratch / "theirs").is_dir()
+    assert all(link.is_symlink() and (scratch / "theirs").is_dir() for link, scratch in links.items())
     assert weights(output) == weights(undisturbed)
-    if name == "checkpoints":
-        assert names(scratch) == ["theirs"]
+    if "checkpoints" in moved:
+        assert names(tmp_path / "scratch-checkpoints") == ["theirs"]
 
 
 def test_a_link_to_a_folder_that_was_swept_away(paths, tmp_path, undisturbed):

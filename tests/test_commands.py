@@ -18,6 +18,7 @@ from videobert.data.provenance import read_table, write_table
 from videobert.pipeline import RECORDS, STAGES, TOOLS
 from videobert.printing import Printer, table, to_json
 
+pytestmark = pytest.mark.usefixtures("looked_once")
 TEXT = "now let me show you how to [MASK] the [MASK]"
 QUERY = "slice the tomato"
 

@@ -22,11 +22,6 @@ QUESTIONS = {"context": 6, "horizon": 3, "batch_size": 32, "seed": 0, "threads":
 
 
 @pytest.fixture(scope="module")
-def learnt(seeing) -> dict[str, Path]:
-    return seeing
-
-
-@pytest.fixture(scope="module")
 def measured(learnt, shared) -> Path:
     make = lambda folder: forecasting(**learnt, output=folder / "forecasting.json", **QUESTIONS)  # noqa: E731
     return shared("forecasting", make) / "forecasting.json"

@@ -61,15 +61,15 @@ def test_a_folder_of_videos_becomes_a_project_that_can_be_run(tmp_path, monkeypa
     monkeypatch.setattr(start, "look_at_machine", lambda: OFFLINE)
     clips = tmp_path / "my clips"
     (clips / "more").mkdir(parents=True)
-    write_video(clips / "b.mp4", seconds=40)
-    write_video(clips / "more" / "ä #1.mkv.mp4", seconds=40)
+    write_video(clips / "b.mp4", seconds=20)
+    write_video(clips / "more" / "ä #1.mkv.mp4", seconds=20)
     (clips / "notes.txt").write_text("no video", encoding="utf-8")
     init(tmp_path / "mine", clips)
     mine = tmp_path / "mine"
     listed = (mine / "videos.tsv").read_text(encoding="utf-8").splitlines()
     assert listed == ["source\ttitle", f"{clips}/b.mp4\t", f"{clips}/more/ä #1.mkv.mp4\t"]
     said = capsys.readouterr().err
-    assert "2 videos, about 1 min 20 s" in said and "cd " in said and "snakemake report --cores 2" in said
+    assert "2 videos, about 40 s" in said and "cd " in said and "snakemake report --cores 2" in said
     run = [sys.executable, "-m", "snakemake", "report", "--cores", "2", "-n"]
     planned = subprocess.run(run, cwd=mine, capture_output=True, text=True)
     assert planned.returncode == 0, planned.stderr

@@ -16,11 +16,11 @@ def measured(learnt, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def seen(seeing, tmp_path_factory):
+def seen(learnt, tmp_path_factory):
     """The figures of a model that was trained to foretell visual words, with few of them shown: those beside a masked word
     say more of it than a text."""
     output = tmp_path_factory.mktemp("evaluate") / "objectives.json"
-    objectives(**seeing, output=output, **{**QUESTIONS, "mask_probability": 0.8})
+    objectives(**learnt, output=output, **{**QUESTIONS, "mask_probability": 0.8})
     return output
 
 
