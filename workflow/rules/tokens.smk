@@ -43,6 +43,8 @@ rule tokens_ledger:
         OWN.log("ledger/tokens"),
     conda:
         "../../envs/corpus.yaml"
+    resources:
+        **needs("corpus"),
     shell:
         "python -m videobert ledger --stage tokens --ledgers {input.ledgers:q} --manifest {input.manifest:q}"
         " --details {input.details:q} --downloads {input.downloads:q}"
