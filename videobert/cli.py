@@ -9,6 +9,7 @@ two classes of one function. Text is taken as it is, everything else as JSON; `n
 
 import argparse
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -17,7 +18,8 @@ from pydantic import BaseModel, ValidationError
 
 from videobert import progress
 from videobert.errors import UserError
-from videobert.settings import Execution, Files, Settings, explain, in_words, to_json
+from videobert.lease import lease
+from videobert.settings import Execution, Files, Outputs, Settings, explain, in_words, to_json
 
 Stage = Callable[..., None]
 
@@ -54,18 +56,34 @@ def run(
     given.pop("configfile", None)
     file = given.pop("progress", None)
     fields = _fields(stage)
-    with progress.job(stage.__name__, file):
-        call(stage, **values | {name: _value(text, fields[name].annotation) for name, text in given.items()})
+    made = _made(stage, values | {name: _value(text, fields[name].annotation) for name, text in given.items()})
+    command = [f"--{name}={value}" for name, value in (values | given).items()]
+    with lease(_outputs(made), command) as is_done, progress.job(stage.__name__, file):
+        if not is_done:
+            stage(**made)
 
 
 def call(stage: Stage, /, **values: Any) -> None:
     """Calls a stage with plain values, each given to the class that has a field of that name."""
+    stage(**_made(stage, values))
+
+
+def _outputs(made: dict[str, BaseModel]) -> list[Path]:
+    """The files that a stage writes. Of the processes of one training the first one holds the lease."""
+    if os.environ.get("RANK", "0") != "0":
+        return []
+    files = [value for part in made.values() if isinstance(part, Outputs) for _, value in part]
+    return [file for file in files if isinstance(file, Path)]
+
+
+def _made(stage: Stage, values: dict[str, Any]) -> dict[str, BaseModel]:
+    """The classes of a stage's parameters, of plain values. Raises UserError with a line for each mistake."""
     classes = parts(stage)
     unknown = [name for name in values if not any(name in class_.model_fields for class_ in classes.values())]
     if unknown:
         raise TypeError(f"{stage.__name__} has no {', '.join(unknown)}")
     mistakes: list[str] = []
-    made = {}
+    made: dict[str, BaseModel] = {}
     for parameter, class_ in classes.items():
         own = {name: value for name, value in values.items() if name in class_.model_fields}
         try:
@@ -74,7 +92,7 @@ def call(stage: Stage, /, **values: Any) -> None:
             mistakes += explain(error, class_)
     if mistakes:
         raise UserError("\n".join(mistakes))
-    stage(**made)
+    return made
 
 
 class Lines(argparse.RawDescriptionHelpFormatter):
