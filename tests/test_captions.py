@@ -318,11 +318,11 @@ SLOW += [f"{CUE}{'<[' * 900}\n\n", f"{CUE}{'a ' * 900}\n\n", CUE + " \n" * 900 +
 @pytest.mark.parametrize("unit", SLOW, ids=range(len(SLOW)))
 @pytest.mark.parametrize("suffix", [".vtt", ".srt"])
 def test_time_grows_with_the_file_only(tmp_path, unit, suffix):
-    """A megabyte of what makes regular expressions slow."""
+    """A quarter of a megabyte of what makes regular expressions slow."""
     begin = time.process_time()
-    found = outcome(tmp_path, f"WEBVTT\n\n{CUE}" + unit * (1_000_000 // len(unit)), suffix)
+    found = outcome(tmp_path, f"WEBVTT\n\n{CUE}" + unit * (250_000 // len(unit)), suffix)
     assert all(0 <= start <= end <= 2.0 for _, start, end in found)
-    assert time.process_time() - begin < 10
+    assert time.process_time() - begin < 3
 
 
 def test_no_mutation_of_a_good_file_breaks_the_reader(tmp_path):

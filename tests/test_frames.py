@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -68,6 +69,7 @@ def write_video(
             video = file.add_stream(codec, rate=fps)
             video.height, video.width, video.pix_fmt = *pictures[0].shape[:2], "yuv420p"
             video.codec_context.sample_aspect_ratio = sar
+            video.codec_context.options = {"preset": "ultrafast"} if codec == "libx264" else {}
             video.codec_context.time_base = Fraction(1, 1000)
         if sound:
             audio = file.add_stream("aac", rate=16000, layout="mono")
@@ -86,6 +88,11 @@ def write_video(
 
 
 @cache
+def numbers() -> list[np.ndarray]:
+    return [barcode(i) for i in range(60)]
+
+
+@cache
 def encoders() -> str:
     return subprocess.run([ffmpeg_binary(), "-hide_banner", "-encoders"], capture_output=True, text=True).stdout
 
@@ -95,7 +102,7 @@ def encode(path: Path, *arguments: str, pictures: list[np.ndarray] | None = None
     for name in (after for word, after in zip(arguments, arguments[1:]) if word.startswith("-c:")):
         if name != "copy" and f" {name} " not in encoders():
             pytest.skip(f"this machine's ffmpeg has no encoder {name}")
-    pictures = [barcode(i) for i in range(60)] if pictures is None else pictures
+    pictures = numbers() if pictures is None else pictures
     height, width = pictures[0].shape[:2]
     raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(fps), "-i", "-"]
     remake(path, *raw, *inputs, *arguments, data=b"".join(picture.tobytes() for picture in pictures))
@@ -145,7 +152,7 @@ def pictures_of(path: Path) -> list[np.ndarray]:
         return [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
 
 
-@pytest.mark.parametrize("fps", [10, 25, 30, 60])
+@pytest.mark.parametrize("fps", [10, 25, 60])
 def test_each_frame_is_what_was_shown_at_its_time(tmp_path, fps):
     write_video(tmp_path / "a.mp4", [barcode(i) for i in range(3 * fps)], fps=fps)
     row = run(tmp_path, ["a.mp4"])["a"]
@@ -369,9 +376,9 @@ def test_a_file_shows_no_other_file_and_asks_no_server(tmp_path, secret, server)
 def test_a_pattern_in_a_name_is_a_name(tmp_path):
     """To ffmpeg `%03d` in the name of a picture stands for numbers, and `a|b`, `concat:a` for several files."""
     write_video(tmp_path / "001.mp4", [barcode(173)] * 60)
+    encode(tmp_path / "plain.mp4", *X264)
     for name in ("%03d.mp4", "concat:001.mp4", "-i.mp4", "a'b;c d$(e).mp4", "[0].mp4"):
-        encode(tmp_path / "plain.mp4", *X264)
-        (tmp_path / "plain.mp4").rename(tmp_path / name)
+        shutil.copy(tmp_path / "plain.mp4", tmp_path / name)
         assert_in_time(shown(tmp_path / name))
     with pytest.raises(VideoError, match="unusable"):
         normalise(tmp_path / "%02d.mp4", tmp_path / "out.mp4", FrameFormat(20, 224, 18))
@@ -383,7 +390,7 @@ def png(width: int, height: int) -> bytes:
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    packer = zlib.compressobj(9)
+    packer = zlib.compressobj(1)
     data = b"".join(packer.compress(bytes(width + 1)) for _ in range(height)) + packer.flush()
     head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
@@ -432,11 +439,14 @@ def test_bombs_are_refused_before_they_eat_memory(tmp_path):
 
 @pytest.mark.parametrize("name", ["fast.mp4", "fast.mkv", "fast.ts"])
 def test_ten_thousand_pictures_a_second_are_refused(tmp_path, name):
-    encode(tmp_path / name, *X264, pictures=[np.zeros((32, 32, 3), np.uint8)] * 20_000, fps=10_000)
+    encode(tmp_path / name, *X264, pictures=[np.zeros((32, 32, 3), np.uint8)] * 11_000, fps=10_000)
     row, megabytes, _ = costs(tmp_path / name)
     assert megabytes < 200
     assert re.fullmatch(r"unusable: (10|9)\d+ pictures a second; more than 1000 are refused", row["reason"])
-    # A high rate that is just said is the unit of a clock: cameras in browsers write such files.
+
+
+def test_a_high_rate_that_is_just_said_is_the_unit_of_a_clock(tmp_path):
+    """Cameras in browsers write such files."""
     write_video(tmp_path / "said.mkv", [barcode(i) for i in range(30)], fps=10_000, times=[i / 25 for i in range(30)])
     assert_in_time(shown(tmp_path / "said.mkv")[:24])
 
@@ -461,14 +471,14 @@ def test_a_gap_of_minutes_is_filled_in_little_memory(tmp_path):
     with av.open(str(tmp_path / "plain.avi")) as file:
         pictures = [bytes(packet) for packet in file.demux(video=0) if packet.size]
     times = [i * 40 for i in range(20)]
-    write_packets(tmp_path / "a.mkv", "mjpeg", pictures, times + [300_000 + time for time in times])
+    write_packets(tmp_path / "a.mkv", "mjpeg", pictures, times + [200_000 + time for time in times])
     row, megabytes, _ = costs(tmp_path / "a.mkv", "20, 112, 18")
-    assert row["frames"] == 6_016 and megabytes < 100
+    assert row["frames"] == 4_016 and megabytes < 100
     with av.open(str(tmp_path / "out.mp4")) as file:
         found = [read_barcode(frame.to_ndarray(format="rgb24")) for frame in file.decode(video=0)]
     assert_in_time(found[:15])
-    assert set(found[16:5_999]) == {19}
-    assert_in_time([number - 20 for number in found[6_000:]])
+    assert set(found[16:3_999]) == {19}
+    assert_in_time([number - 20 for number in found[4_000:]])
 
 
 def test_ffmpeg_stops_at_the_longest_video(tmp_path, monkeypatch):
@@ -531,7 +541,7 @@ def test_complaints_are_one_printable_line_without_this_machines_paths(tmp_path)
 
 
 def test_a_video_that_breaks_off_is_kept_up_to_there(tmp_path):
-    noise = np.random.default_rng(0).integers(0, 255, (120, 240, 320, 3), np.uint8)  # even sizes in the file
+    noise = np.random.default_rng(0).integers(0, 255, (120, 120, 160, 3), np.uint8)  # even sizes in the file
     write_video(tmp_path / "whole.mp4", list(noise), movflags="+faststart")
     data = (tmp_path / "whole.mp4").read_bytes()
     (tmp_path / "most.mp4").write_bytes(data[: len(data) * 6 // 10])
@@ -580,15 +590,11 @@ def test_missing_media_stop_the_stage_and_what_was_done_is_kept(tmp_path):
 
 
 STRANGE = {
-    "hevc.mkv": ("-c:v", "libx265", "-x265-params", "log-level=none"),
     "vp9.webm": ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8"),
     "av1.mkv": ("-c:v", "libsvtav1", "-preset", "12"),
     "hevc10.mp4": ("-c:v", "libx265", "-pix_fmt", "yuv420p10le", "-x265-params", "log-level=none"),
-    "h264_10.mkv": (*X264, "-pix_fmt", "yuv420p10le"),
     "h264_444.mp4": (*X264, "-pix_fmt", "yuv444p"),
-    "prores.mov": ("-c:v", "prores_ks"),
     "mpeg2.mpg": ("-c:v", "mpeg2video", "-b:v", "2M"),
-    "mpeg4.avi": ("-c:v", "mpeg4", "-b:v", "2M"),
     "wmv2.wmv": ("-c:v", "wmv2", "-b:v", "2M"),
     "theora.ogv": ("-c:v", "libtheora", "-q:v", "8"),
     "mjpeg.avi": ("-c:v", "mjpeg", "-q:v", "3"),
@@ -899,7 +905,7 @@ BROKEN = {
 @pytest.mark.parametrize("kind", BROKEN)
 def test_of_a_file_that_breaks_off_all_clips_that_decode_are_kept(tmp_path, kind):
     rng = np.random.default_rng(0)
-    pictures = [np.maximum(barcode(i), rng.integers(0, 60, (240, 320, 3), np.uint8)) for i in range(120)]
+    pictures = [np.maximum(barcode(i, 120, 160), rng.integers(0, 60, (120, 160, 3), np.uint8)) for i in range(120)]
     encode(tmp_path / f"whole.{kind}", *BROKEN[kind], pictures=pictures)
     data = (tmp_path / f"whole.{kind}").read_bytes()
     cut = tmp_path / f"cut.{kind}"
