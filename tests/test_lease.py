@@ -101,3 +101,27 @@ def test_where_no_lease_can_be_had_the_work_is_done_without(tmp_path, monkeypatc
     monkeypatch.setattr(os, "link", refused)
     with lease([tmp_path / "a"], []) as is_done:
         assert not is_done and list(tmp_path.iterdir()) == []
+
+
+def test_a_stages_command_holds_one(tmp_path):
+    """It waits for another that makes the same, and goes on when that is killed."""
+    (tmp_path / "videos.tsv").write_text("source\nkitchen:0\nkitchen:1\n", encoding="utf-8")
+    manifest = tmp_path / "manifest.parquet"
+    first = start(manifest, "same")
+    first.stdout.readline()
+    files = [
+        "--manifest",
+        manifest,
+        "--id_register",
+        tmp_path / "register.parquet",
+        "--videos",
+        tmp_path / "videos.tsv",
+    ]
+    command = [sys.executable, "-m", "videobert", "corpus", *map(str, files)]
+    second = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert f"process {first.pid} on " in second.stderr.readline()
+    assert second.poll() is None and not manifest.exists()
+    first.kill()
+    first.wait()
+    assert second.wait(60) == 0 and manifest.exists()
+    assert not list(tmp_path.glob(".*lease*"))
