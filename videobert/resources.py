@@ -33,9 +33,9 @@ class Need(NamedTuple):
 
 TASK = Need(memory=6_000, minutes=120, memory_per_video=0.1, minutes_per_video=0.02)
 NEEDS = {
-    # All videos of the list.
+    # All videos of the list. (The codebook holds 2,000,000 clips, `codebook.sample`.)
     "corpus": Need(memory=500, minutes=10, memory_per_video=0.01),
-    "codebook": Need(memory=6_000, minutes=60, memory_per_video=0.05, minutes_per_video=0.01),
+    "codebook": Need(memory=16_000, minutes=60, minutes_per_video=0.01),
     "vocabulary": Need(memory=2_000, minutes=30, memory_per_video=0.05),
     "pretrain": Need(memory=12_000, minutes=24 * 60, memory_per_video=0.1, grows=False),
     "evaluate": Need(memory=1_000, minutes=10),
