@@ -249,11 +249,12 @@ def test_help_is_in_plain_words(capsys):
 def test_a_stage_takes_its_settings_from_a_configuration(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.yaml").write_text("codebook: {branching: 7, depth: 2}\n", encoding="utf-8")
-    monkeypatch.setattr("videobert.cli.call", lambda stage, **values: print(json.dumps(values)))
+    given = {}
+    monkeypatch.setattr("videobert.cli._made", lambda stage, values: given.update(values) or {})
     files = [f"--{name}=x" for name in ("manifest", "centroids", "statistics", "atlas")]
-    main(["codebook", "--features", "x", *files, "--configfile", "mine.yaml", "--depth", "3"])
-    values = json.loads(capsys.readouterr().out)
-    assert (values["branching"], values["depth"], values["features"]) == (7, 3, ["x"]) and "configfile" not in values
+    with pytest.raises(TypeError):  # the stage is called with nothing
+        main(["codebook", "--features", "x", *files, "--configfile", "mine.yaml", "--depth", "3"])
+    assert (given["branching"], given["depth"], given["features"]) == (7, 3, ["x"]) and "configfile" not in given
     with pytest.raises(SystemExit):
         main(["codebook", "--configfile", "mine.yaml", "--help"])
     told = " ".join(capsys.readouterr().out.split())
