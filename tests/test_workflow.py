@@ -70,7 +70,6 @@ CHANGES = [
     ("pretrain", "share", 0.5),
     ("evaluate", "seed", 1),
     ("report", "words", 5),
-    ("transcribe", "threads", 2),
     ("download", "sleep_interval", 1),
     ("features", "batch_size", 2),
     ("pretrain", "save_steps", 20),
@@ -224,9 +223,7 @@ def test_an_excluded_video_reruns_from_tokens_down_and_is_gone(finished, tmp_pat
     [
         "features/0001.parquet",
         "codebook/centroids.safetensors",
-        "vocabulary/tokenizer.json",
         "tokens/0000.parquet",
-        "evaluate/metrics.json",
     ],
 )
 def test_a_deleted_file_comes_back_the_same_and_no_more_is_made(finished, tmp_path, file, planned):
@@ -282,12 +279,11 @@ def test_scaling_is_not_measured_unasked(tmp_path, files, planned):
 # --- kills ---
 
 # Where a kill finds a different state, in order: files and a journal of the videos done, a table's rows in the journal,
-# several files each of which is written at once, checkpoints. The other stages work as one of these does (`process_videos`
+# a file that is written at once, checkpoints. The other stages work as one of these does (`process_videos`
 # and `atomic`). The pattern is of what the job must have written more of than lay there.
 POINTS = {
     "download": "download/0000/.journal/*.json",
     "features": "features/.journal/0000/*.json",
-    "codebook": None,
     "corpus": None,
     "pretrain": "pretrain/checkpoints/checkpoint-*/whole",
 }
@@ -362,7 +358,7 @@ def test_stages_killed_at_each_other_point_are_finished_with_the_same_bytes(fini
     for name in ("features/0000.parquet", "codebook", "tokens", "pretrain"):
         path = folder / "results" / name
         path.unlink() if path.is_file() else shutil.rmtree(path)
-    for stage, what in [("features", "job"), ("codebook", "snakemake"), ("pretrain", "snakemake alone, as by Ctrl-C")]:
+    for stage, what in [("features", "snakemake"), ("pretrain", "snakemake alone, as by Ctrl-C")]:
         killed(folder, stage, what)
     # Snakemake would have waited for the training, and thrown away what it made.
     assert not (folder / "results/pretrain/model.safetensors").exists() and written(folder, "pretrain")
