@@ -164,8 +164,7 @@ print(len(vector), bool(abs(vector).sum() > 0))
 
 
 def test_a_stage_without_its_extra_says_what_to_install(core, tmp_path):
-    write_inputs(tmp_path)
-    words = ["--manifest", "m.parquet", "--id_register", "r.parquet", "--videos", "videos.tsv"]
-    done = run(tmp_path, core / "videobert", "corpus", *words, check=False)
+    files = [f"--{name}=x" for name in ("features", "manifest", "centroids", "statistics", "atlas")]
+    done = run(tmp_path, core / "videobert", "codebook", *files, check=False)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "pip install 'videobert[pipeline]'" in done.stderr

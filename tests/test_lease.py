@@ -109,16 +109,10 @@ def test_a_stages_command_holds_one(tmp_path):
     manifest = tmp_path / "manifest.parquet"
     first = start(manifest, "same")
     first.stdout.readline()
-    files = [
-        "--manifest",
-        manifest,
-        "--id_register",
-        tmp_path / "register.parquet",
-        "--videos",
-        tmp_path / "videos.tsv",
-    ]
-    command = [sys.executable, "-m", "videobert", "corpus", *map(str, files)]
-    second = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    files = ["--manifest", manifest.name, "--id_register", "register.parquet", "--videos", "videos.tsv"]
+    command = [sys.executable, "-m", "videobert", "corpus", *files]
+    environment = {**os.environ, "PYTHONPATH": str(Path(module.__file__).parents[1])}
+    second = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment)
     assert f"process {first.pid} on " in second.stderr.readline()
     assert second.poll() is None and not manifest.exists()
     first.kill()

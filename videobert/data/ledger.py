@@ -211,7 +211,7 @@ def ledger(inputs: LedgerInputs, outputs: LedgerOutputs) -> None:
     for status, count in counts.items():
         said[KEPT.get(status, status)] += count
     print(f"{inputs.stage}: " + ", ".join(f"{count} {word}" for word, count in said.most_common()), file=sys.stderr)
-    if hint := retry_hint(inputs.stage, counts, outputs.ledger.parents[1]):
+    if hint := retry_hint(inputs.stage, counts, outputs.ledger.parent.parent):
         print(hint, file=sys.stderr)
 
 

@@ -202,7 +202,7 @@ def read_register(register: Path, shard_size: int, test_fraction: float, seed: i
             return places if settings.get("shard_size") == shard_size else {}
     except DamagedFile as error:
         print(f"{error}; its manifest is read instead", file=sys.stderr)
-    manifest = Path(Layout(register.parents[1]).manifest)
+    manifest = Path(Layout(register.parent.parent).manifest)
     if not manifest.exists() or read_provenance(manifest).get("settings", {}).get("shard_size") != shard_size:
         return {}
     columns = ["source", "video_id", "shard"]

@@ -70,7 +70,7 @@ class Plan:
 
 def rows_of(shard: str, videos: Path, register: Path, shard_size: int) -> Rows:
     """One shard's rows (their split is not decided here: it needs the settings of the stage corpus)."""
-    written = read_plan(register.parents[1], videos, shard_size)
+    written = read_plan(register.parent.parent, videos, shard_size)
     if written is not None:
         return _of(written, shard)
     return shards(plan(videos, register, shard_size, test_fraction=0.0, seed=0)[0]).get(shard, [])
