@@ -14,7 +14,7 @@ TESTS ?=
 # from another.
 PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
-.PHONY: demo kitchen-full test test-fast test-install test-readers coverage install lint docs clean
+.PHONY: demo kitchen-full test test-fast test-install test-readers test-slurm coverage install lint docs clean
 
 demo: install
 	$(BIN)/snakemake --cores $(CORES) report
@@ -36,6 +36,10 @@ test-install: install
 # Our tables in DuckDB, polars, fastparquet and pyarrow, each in an environment of its own: half a minute, and downloads.
 test-readers: install
 	VIDEOBERT_TEST_READERS=1 $(BIN)/python -m pytest tests/test_readers.py -p no:randomly $(TESTS)
+
+# The workflow on a real Slurm, which is started on this machine: as root, after apt-get install slurm-wlm munge.
+test-slurm: install
+	VIDEOBERT_TEST_SLURM=1 $(BIN)/python -m pytest tests/test_slurm.py -p no:randomly $(TESTS)
 
 # What the tests run of the package, jobs of the workflow included: a table, and build/coverage/index.html.
 coverage: export COVERAGE_FOLDER := $(CURDIR)/build/coverage
