@@ -140,6 +140,7 @@ def test_a_video_is_found_in_an_index_of_files_and_of_results(results, model, vi
     said = capsys.readouterr().err
     assert said.count("the search goes without its projection: it takes longer and finds") == 1
     assert f"{model.folder}/retrieval/projection.safetensors is missing: run snakemake retrieval, or copy it" in said
+    assert "if it ran, the report says why it was not measured" in said
     scores = [one.score for one in found]
     assert scores == sorted(scores, reverse=True)
     # The score is the alignment head's for this text and this segment.

@@ -101,8 +101,8 @@ def _is_gone(holder: dict[str, Any], path: Path) -> bool:
             os.kill(holder["pid"], 0)
         except ProcessLookupError:
             return True
-        except PermissionError:
-            return False
+        except PermissionError:  # another user's process: perhaps the holder, perhaps one that got its number later
+            pass
     return _age(path) > EXPIRED
 
 
@@ -141,7 +141,7 @@ def _holder(command: Sequence[str]) -> dict[str, Any]:
 
 
 def _machine() -> str:
-    """What processes have in common that see each other's ids; "" where that is not known."""
+    """What processes have in common that see each other's ids: the host, and on Linux its start and the container."""
     with suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
         return f"{socket.gethostname()} {boot} {os.readlink('/proc/self/ns/pid')}"

@@ -1,8 +1,8 @@
 """What the job of a rule needs of a machine: memory, minutes, a GPU.
 
-A cluster asks for them before a job starts, and ends a job that takes more. The figures are the peaks of the built-in corpus,
-doubled, and for real videos what a long one of 4K took; a job that fails gets more at its next attempt. A profile says otherwise
-for a rule with `set-resources`.
+A cluster asks for them before a job starts, and ends a job that takes more. The figures are estimates: more than the built-in
+corpus took, with room for real videos of ten minutes, on which nothing was measured yet. A job that fails gets more at its next
+attempt, and a profile says otherwise for a rule with `set-resources`.
 """
 
 from typing import NamedTuple

@@ -45,8 +45,10 @@ class Matcher:
         from videobert.model.projection import read_projection
 
         path = self.files.parts.projection
-        why = f"{path} is missing: run snakemake retrieval, or copy it from where the model was made; if it ran, the report says "
-        why += "why it was not measured"
+        why = (
+            f"{path} is missing: run snakemake retrieval, or copy it from where the model was made; if it ran, the report says "
+            "why it was not measured"
+        )
         for path in [parts.projection for parts in self.files.places()]:
             if Path(path).exists():
                 try:

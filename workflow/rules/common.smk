@@ -50,7 +50,7 @@ def planned(layout):
         gc.enable()
 
 
-def planned_by_main():
+def written_plan():
     """What the workflow wrote down for its jobs, where this is one of them."""
     if not workflow.is_main_process:
         return read_plan(CONFIG.results, Path(CONFIG.corpus.videos), CONFIG.corpus.shard_size)
@@ -65,7 +65,7 @@ try:
     refuse_older(OWN)
     if CONFIG.upstream:
         refuse_older(Layout(CONFIG.upstream))
-    WRITTEN = planned_by_main()
+    WRITTEN = written_plan()
     PLAN = Plan(lambda: planned(Layout(CONFIG.upstream) if CONFIG.upstream else OWN), WRITTEN)
     NOT_SHARED = shared_stages(CONFIG, list(PLAN.shards)) if CONFIG.upstream else {}
     if NOT_SHARED.get("corpus"):
