@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from conftest import configure, snakemake
 
 from videobert.data import plan as module
 from videobert.data.manifest import plan
 from videobert.data.plan import Plan, read_plan, rows_of, write_plan
+from videobert.resources import need
 
 
 @pytest.fixture
@@ -50,3 +52,24 @@ def test_what_was_written_for_another_list_is_not_taken(tmp_path, videos, regist
     ids = [row["video_id"] for row in rows_of("0000", videos, register, size)]
     assert ids == expected.get(change, ["kitchen-0", "kitchen-1", "kitchen-2"])
     assert read_plan(tmp_path / "results", videos, size) is None
+
+
+def test_a_job_of_a_cluster_takes_it(tmp_path, videos, register):
+    """Here a shard of a hundred videos is written down; the list has three. A workflow's own process reads the list."""
+    configure(tmp_path, corpus={"shard_size": 3})
+    rows, _ = plan(videos, register, 3, 0.2, 0)
+    write_plan(tmp_path / "results", videos, 3, rows * 33)
+    target = [
+        "--mode",
+        "remote",
+        "--target-jobs",
+        "frames_shard:shard=0001",
+        "--allowed-rules",
+        "frames_shard",
+        "--force",
+    ]
+    job, main = (snakemake(tmp_path, "-n", *words).stdout for words in (target, ["frames"]))
+    assert f"runtime={need('frames').runtime(99, 1)}," in job
+    assert (
+        f"runtime={need('frames').runtime(3, 1)}," in main and f"runtime={need('frames').runtime(99, 1)}," not in main
+    )
