@@ -142,7 +142,7 @@ def test_a_run_hands_its_configuration_on_before_the_first_job(tmp_path, capfd):
     broken.write_bytes(b"none")
     checks = preflight(tmp_path, features={"weights": str(broken)}, pretrain={"learning_rate": 5e-5})
     with pytest.raises(UserError, match="nothing was run"):
-        checks.start({"features"})
+        checks.start({"features"}, runs_here=True)
     assert f"{broken} is not a readable state dict" in capfd.readouterr().err
 
 

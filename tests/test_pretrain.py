@@ -260,6 +260,7 @@ def test_the_output_is_a_model_folder(finished, paths):
         "video_loss",
         "text_video_loss",
         "alignment_loss",
+        "grad_norm",
         "learning_rate",
     }
     assert curve[-1]["text_loss"] < curve[0]["text_loss"] - 0.5

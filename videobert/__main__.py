@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"videobert: no command is called {name!r}; {hint}")
 
     from videobert.cli import run
-    from videobert.errors import UserError
+    from videobert.errors import Unfinished, UserError
     from videobert.machine import machine_fault
     from videobert.process import end_with_workflow
     from videobert.tool import apply
@@ -68,7 +68,12 @@ def main(arguments: list[str] | None = None) -> None:
             run(function(name), rest, f"videobert {name}", lambda files: _configured(files, name))
         sys.stdout.flush()
     except UserError as error:
-        sys.exit("\n".join(f"videobert {name}: {line}" for line in str(error).split("\n")))
+        said = "\n".join(f"videobert {name}: {line}" for line in str(error).split("\n"))
+        if not isinstance(error, Unfinished):
+            sys.exit(said)
+        if not int(os.environ.get("RANK", 0)):  # of several processes the first speaks
+            print(said, file=sys.stderr)
+        sys.exit(Unfinished.EXIT_CODE)
     except BrokenPipeError:  # `| head` has read enough; what is left in the buffer must not be tried again at the end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, MemoryError, RuntimeError) as error:

@@ -10,6 +10,7 @@ two classes of one function. Text is taken as it is, everything else as JSON; `n
 import argparse
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -18,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from videobert import progress
 from videobert.errors import UserError
-from videobert.lease import lease
+from videobert.lease import HELD, lease
 from videobert.settings import Execution, Files, Outputs, Settings, explain, in_words, to_json
 
 Stage = Callable[..., None]
@@ -58,9 +59,12 @@ def run(
     fields = _fields(stage)
     made = _made(stage, values | {name: _value(text, fields[name].annotation) for name, text in given.items()})
     command = [f"--{name}={value}" for name, value in (values | given).items()]
-    with lease(_outputs(made), command) as is_done, progress.job(stage.__name__, file):
-        if not is_done:
-            stage(**made)
+    with lease(_outputs(made), command) as is_done:
+        if not is_done and _launched(stage, made, arguments):
+            return
+        with progress.job(stage.__name__, file):
+            if not is_done:
+                stage(**made)
 
 
 def call(stage: Stage, /, **values: Any) -> None:
@@ -68,9 +72,15 @@ def call(stage: Stage, /, **values: Any) -> None:
     stage(**_made(stage, values))
 
 
+def _launched(stage: Stage, made: dict[str, BaseModel], arguments: list[str]) -> bool:
+    """Whether the stage was run in other processes, by the function `launch` of its module."""
+    launch = getattr(sys.modules[stage.__module__], "launch", None)
+    return bool(launch and launch(made["execution"], [stage.__name__, *arguments]))
+
+
 def _outputs(made: dict[str, BaseModel]) -> list[Path]:
-    """The files that a stage writes. Of the processes of one training the first one holds the lease."""
-    if os.environ.get("RANK", "0") != "0":
+    """The files that a stage writes; none where the launcher of this process holds the lease on them."""
+    if HELD in os.environ:
         return []
     files = [value for part in made.values() if isinstance(part, Outputs) for _, value in part]
     return [file for file in files if isinstance(file, Path)]

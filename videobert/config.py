@@ -195,11 +195,12 @@ def tracked(config: "Config", stage: str) -> str:
 def untracked(config: "Config", stage: str, threads: int) -> str:
     """The flags of a stage's command that say how it is executed: a change of them makes nothing out of date.
 
-    A stage that has threads gets no more than `threads`, which is what Snakemake gives its job: with --cores 1, one.
+    A stage that has threads gets no more than `threads`, which is what Snakemake gives its job: with --cores 1, one. Processes
+    share them.
     """
     values = _values(config, stage, Execution)
     if "threads" in values:
-        values["threads"] = min(values["threads"], threads)
+        values["threads"] = max(min(values["threads"], threads // values.get("processes", 1)), 1)
     defaults = _values(Config(), stage, Execution)
     return flags({name: value for name, value in values.items() if value != defaults[name]})
 
@@ -207,6 +208,12 @@ def untracked(config: "Config", stage: str, threads: int) -> str:
 def takes_gpu(config: "Config", stage: str) -> bool:
     """Whether a stage computes on a GPU where there is one."""
     return bool(_values(config, stage, Execution).get("device", "cpu") != "cpu")
+
+
+def places(config: "Config", stage: str) -> tuple[int, int]:
+    """On how many nodes a stage runs, and in how many processes on each."""
+    values = _values(config, stage, Execution)
+    return values.get("nodes", 1), values.get("processes", 1)
 
 
 def own_values(config: "Config", stage: str) -> dict[str, Any]:

@@ -50,6 +50,13 @@ class UserError(Exception):
     """Stops the command with one line: what is wrong, where, and what would mend it."""
 
 
+class Unfinished(UserError):
+    """Stops a command before its work is done: its time is over, or it was asked to end. What is done is saved, and the same
+    command goes on from there. It ends with exit code 75, which sysexits.h has for "try again"."""
+
+    EXIT_CODE = 75
+
+
 class VideoError(Exception):
     """One video is lost to a stage: `status` is a short class that is counted, `reason` a sentence."""
 

@@ -24,6 +24,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
+            # Those that a launcher has started (python -u -m videobert) it ends itself.
             if process.cmdline()[1:3] == ["-m", "videobert"]:
                 process.terminate()
     signal.default_int_handler(number, frame)

@@ -25,6 +25,8 @@ RENEWED = 15.0  # seconds from one sign of life to the next
 EXPIRED = 120.0  # seconds without one after which a holder elsewhere is gone: a network disk shows times late
 LOOK = 1.0  # seconds from one look at another's lease to the next
 
+HELD = "VIDEOBERT_LEASE_HELD"  # in the environment of processes whose launcher holds the lease
+
 
 @contextmanager
 def lease(outputs: Sequence[Path], command: Sequence[str]) -> Iterator[bool]:

@@ -64,8 +64,15 @@ class Preflight:
         known = {"codebook": [self._train_split, self._codebook], "transcribe": [self._speech], "features": [self._s3d]}
         return known.get(stage, [])
 
-    def start(self, stages: set[str]) -> None:
-        """Checks what the stages that are about to run need of this machine. Raises UserError."""
+    def start(self, stages: set[str], runs_here: bool) -> None:
+        """Checks what the stages that are about to run need of this machine. Raises UserError.
+
+        Args:
+            stages: their names.
+            runs_here: whether they run on this machine, not on the nodes of a cluster.
+        """
+        if runs_here and "pretrain" in stages:
+            self._gpus()
         if "download" in stages and self.plan.has_kitchen and not find_spec("hibari"):
             raise UserError("corpus.videos has kitchen videos: pip install 'videobert[kitchen]' brings their voice")
         free = free_bytes(Path(self.config.results))
@@ -77,6 +84,23 @@ class Preflight:
             )
         if needed(self.config, sorted(stages)):
             _fetch_weights(self.config, stages)
+
+    def _gpus(self) -> None:
+        settings = self.config.pretrain
+        if settings.nodes > 1:
+            raise UserError(
+                f"pretrain.nodes is {settings.nodes}, but this run submits no jobs: take --profile profiles/slurm, or set it to 1"
+            )
+        if settings.processes == 1 or settings.device == "cpu":
+            return
+        # In a process of its own: it imports torch.
+        count = "import torch; print(torch.cuda.device_count())"
+        done = subprocess.run([sys.executable, "-c", count], capture_output=True, text=True)
+        gpus = int(done.stdout) if done.returncode == 0 else 0
+        if 0 < gpus < settings.processes:
+            raise UserError(
+                f"pretrain.processes is {settings.processes}, but this machine has {gpus} GPUs: give it as many at most"
+            )
 
     def kitchen_notice(self) -> str:
         """What must be said of S3D's weights for these videos; "" when nothing."""

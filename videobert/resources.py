@@ -11,7 +11,7 @@ SNAKEMAKE = 700  # MB: two Snakemakes run in each job of a cluster, beside its o
 
 
 class Need(NamedTuple):
-    """What a job needs that works on so many videos: MB and minutes, for the job and for each video."""
+    """What a job needs that works on so many videos: MB (of each process) and minutes, for the job and for each video."""
 
     memory: int
     minutes: int
@@ -20,8 +20,9 @@ class Need(NamedTuple):
     grows: bool = True
     """Whether another attempt gets more; training goes on from its checkpoint with the same."""
 
-    def mem_mb(self, videos: int, attempt: int) -> int:
-        return int(SNAKEMAKE + (self.memory + self.memory_per_video * videos) * self._factor(attempt))
+    def mem_mb(self, videos: int, attempt: int, processes: int = 1) -> int:
+        """Of a node with so many processes."""
+        return int(SNAKEMAKE + (self.memory + self.memory_per_video * videos) * self._factor(attempt) * processes)
 
     def runtime(self, videos: int, attempt: int) -> int:
         """In minutes."""

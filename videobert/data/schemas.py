@@ -268,7 +268,7 @@ PREPROCESSING = (
     PROVENANCE,
 )
 TRAINING = (
-    Column("curve", "list", "An object for each `logging_steps` steps: step, the losses, learning_rate."),
+    Column("curve", "list", "An object for each `logging_steps` steps: step, the losses, grad_norm, learning_rate."),
     Column("corpus", "object", "What was seen: videos, kitchen_videos, sentences, hours."),
     PROVENANCE,
 )

@@ -77,7 +77,7 @@ class PretrainSettings(Settings):
     max_steps: Count = 20_000
     """Training steps. The paper: 500,000."""
     batch_size: Count = 64
-    """Sequences per step, over all processes. The paper: 128."""
+    """Sequences per step, over all processes of all nodes. The paper: 128."""
     learning_rate: Positive = 5.0e-5
     """Peak learning rate; it rises linearly over the warm-up, then falls linearly to zero."""
     warmup_steps: Annotated[int, Field(ge=0)] = 1000
@@ -96,7 +96,17 @@ class PretrainSettings(Settings):
 
 class PretrainExecution(DeviceExecution):
     threads: Count = 2
-    """CPU threads."""
+    """CPU threads of each process."""
+    processes: Count = 1
+    """Processes on each node: one for each of its GPUs. They share each batch, and train the model that one would."""
+    nodes: Count = 1
+    """Nodes of a Slurm cluster that train together."""
+    gradient_accumulation_steps: Count = 1
+    """The share of a batch that a process has is computed in so many parts, one after the other: raise it when a GPU's memory is
+    too small. batch_size stays what it is."""
+    runtime: Count | None = None
+    """Minutes after which it saves a checkpoint and stops, in time to be done with it; the same command goes on. null: in a
+    cluster's job the time that the job has, and no limit elsewhere."""
     save_steps: Count = 1000
     """Steps between two checkpoints: a kill loses at most that many. A multiple of logging_steps."""
     logging_steps: Count = 100

@@ -15,15 +15,20 @@ folders may be a link to another disk. The train segments lie beside them in
 a folder for each training, so that trainings with other settings are separate runs there and a resumed one stays one run. They
 contain dates and host names: they are for watching, not part of the result.
 
-Under `torchrun` the processes share each batch: together they see the examples that one would see, and the losses are
-divided by what all of them have to predict, so that any number of processes trains the same model. (With dropout the
-numbers drawn differ, and without it the sums' last bits.)
+Several processes (videobert/model/launching.py) share each batch: together they see the examples that one would see, and the
+losses are divided by what all of them have to predict, so that any number of processes trains the same model. (With dropout
+the numbers drawn differ, and without it the sums' last bits.)
+
+It stops before its last step when its time is nearly over (`runtime`) or when it is sent SIGTERM, and has then saved the step
+where it is.
 """
 
 import json
+import math
 import os
 import shutil
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -45,10 +50,11 @@ from videobert.layout import ModelFolder
 from videobert.model import initial_model as checkpoint
 from videobert.model.checkpoints import checkpoints, clear, training_of
 from videobert.model.examples import Examples
+from videobert.model.launching import launch as launch  # the command line starts the processes by it
 from videobert.model.processing_videobert import Vocabulary
 from videobert.model.sequences import Segments, TokenTables, memory_mapped, on_disk, open_tokens, read_vocabulary
 from videobert.model.settings import PretrainExecution, PretrainSettings
-from videobert.model.training import PARTS, make_trainer, train, training_arguments, training_curve
+from videobert.model.training import make_trainer, train, training_arguments, training_curve
 from videobert.settings import Inputs, Outputs
 from videobert.vision.quantizer import Codebook, load
 
@@ -85,6 +91,7 @@ def pretrain(
     """Pretrain the joint video-language model on the train split."""
     import torch
 
+    ends = time.monotonic() + execution.runtime * 60 if execution.runtime else math.inf
     data = _open(inputs)
     start = _initial_model(settings, data)
     settings = start.settings
@@ -106,7 +113,7 @@ def pretrain(
     model = _build_model(data, start)
     training = training_of(provenance)
     trainer = make_trainer(model, arguments, examples, folder / "runs" / training.name)
-    parts = train(trainer, folder / "checkpoints", training)
+    parts = train(trainer, folder / "checkpoints", training, ends)
     if arguments.process_index == 0:
         if len(parts) > 1:
             provenance["parts"] = parts
@@ -230,7 +237,7 @@ def _provenance(data: _Data, start: _Start, execution: PretrainExecution, device
         if Path(used["initial_model"]).is_dir():  # provenance holds no folder of this machine
             used["initial_model"] = Path(used["initial_model"]).resolve().name
         facts["initial_model_sha256"] = checkpoint.sha256(start.bert, start.has_head)
-    executed = execution.model_dump() | {"device": device}
+    executed = execution.model_dump(exclude={"runtime"}) | {"device": device}  # the same bytes on a cluster
     packages = ("torch", "transformers")
     return make_provenance("pretrain", VERSION, used, data.sources, packages, execution=executed, **facts)
 
@@ -318,6 +325,8 @@ def _write(
 
 def _plot(curve: list[dict[str, Any]], path: Path) -> None:
     from matplotlib.figure import Figure
+
+    from videobert.model.trainer import PARTS
 
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()

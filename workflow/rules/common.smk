@@ -147,17 +147,35 @@ def execution_flags(stage, threads):
 
 
 def needs(stage):
-    """A rule's resources, for clusters: memory and minutes by its videos and the attempt, and a GPU where it takes one."""
+    """A rule's resources, for clusters: memory and minutes by its videos and the attempt, and a GPU for each process where it
+    takes them."""
     need = resources.need(stage)
+    nodes, processes = configuration.places(CONFIG, stage)
 
     def videos(wildcards):
         return PLAN.shards[wildcards.shard] if "shard" in wildcards.keys() else sum(PLAN.shards.values())
 
     found = {
-        "mem_mb": lambda wildcards, attempt: need.mem_mb(videos(wildcards), attempt),
+        "mem_mb": lambda wildcards, attempt: need.mem_mb(videos(wildcards), attempt, processes),
         "runtime": lambda wildcards, attempt: need.runtime(videos(wildcards), attempt),
     }
-    return found | ({"gpu": 1} if configuration.takes_gpu(CONFIG, stage) else {})
+    if configuration.takes_gpu(CONFIG, stage):
+        found["gpu"] = nodes * processes
+    if nodes > 1:
+        # The command starts srun itself (videobert/model/launching.py); by default the executor would ask for tasks by GPU.
+        found |= {"mpi": "srun", "nodes": nodes, "tasks": nodes, "tasks_per_gpu": 0}
+    return found
+
+
+def runtime(stage):
+    """A rule's untracked parameter: in a job that an executor submitted, the minutes that it has."""
+
+    def flag(wildcards, resources):
+        if not workflow.remote_exec:
+            return ""
+        return f"--runtime={min(resources.runtime, getattr(CONFIG, stage).runtime or resources.runtime)}"
+
+    return flag
 
 
 def retries(stage):
@@ -178,7 +196,7 @@ def start():
     """Before the first job: what the stages that are about to run need of this machine. (Not called in a module.)"""
     stages = {stage_of(rule) for rule, _ in planned_jobs() if not is_record(rule)}
     try:
-        PREFLIGHT.start(stages)
+        PREFLIGHT.start(stages, runs_here=workflow.local_exec)
     except UserError as error:
         sys.exit(str(error))
 

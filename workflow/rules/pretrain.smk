@@ -20,16 +20,19 @@ rule pretrain:
         OWN.benchmark("pretrain")
     conda:
         "../../envs/pretrain.yaml"
-    threads: CONFIG.pretrain.threads
+    threads: CONFIG.pretrain.threads * CONFIG.pretrain.processes
     resources:
         **needs("pretrain"),
     params:
         version=version("pretrain"),
         settings=settings("pretrain"),
         execution=execution("pretrain"),
+        runtime=runtime("pretrain"),
         aside=aside(),
     shell:
-        "python -m videobert pretrain --tokens {input.tokens:q} --centroids {input.centroids:q}"
+        # SIGTERM, which a cluster sends to all processes of a job, ends none of those that wait for a last checkpoint.
+        "trap : TERM;"
+        " python -m videobert pretrain --tokens {input.tokens:q} --centroids {input.centroids:q}"
         " --tokenizer {input.tokenizer:q} --features {input.features:q} --frames {input.frames:q}"
         " --manifest {input.manifest:q} --model {output.weights:q} {params.settings} {params.execution}"
-        " 2>&1 | tee {log:q} {params.aside}"
+        " {params.runtime} 2>&1 | (trap '' TERM; tee {log:q} {params.aside})"
