@@ -1,4 +1,4 @@
-"""A real Slurm on this machine, for tests: one node, on the loopback address, with a GPU that is none (/dev/null).
+"""A real Slurm on this machine, for tests: two nodes, on the loopback address, each with a GPU that is none (/dev/null).
 
 python tests/slurm.py start     as root, where slurm-wlm and munge are installed; the files lie in /etc/slurm
 python tests/slurm.py stop
@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+NODES = ("node1", "node2")
 NEEDED = ("slurmctld", "slurmd", "munged", "sbatch")
 CONFIG = """\
 ClusterName=test
@@ -33,13 +34,15 @@ MinJobAge=3600
 AccountingStorageType=accounting_storage/none
 GresTypes=gpu
 SlurmctldPidFile=/run/slurmctld.pid
-SlurmdPidFile=/run/slurmd.pid
+SlurmdPidFile=/run/slurmd.%n.pid
 SlurmctldLogFile=/var/log/slurmctld.log
-SlurmdLogFile=/var/log/slurmd.log
-SlurmdSpoolDir=/var/spool/slurmd
+SlurmdLogFile=/var/log/slurmd.%n.log
+SlurmdSpoolDir=/var/spool/slurmd.%n
 StateSaveLocation=/var/spool/slurmctld
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:1 State=UNKNOWN
+NodeName=node1 NodeHostname={host} NodeAddr=127.0.0.1 Port=17001 CPUs={cpus} RealMemory={memory} Gres=gpu:1 State=UNKNOWN
+NodeName=node2 NodeHostname={host} NodeAddr=127.0.0.1 Port=17002 CPUs={cpus} RealMemory={memory} Gres=gpu:1 State=UNKNOWN
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+PartitionName=short Nodes=ALL MaxTime=5 State=UP
 """
 
 
@@ -55,14 +58,15 @@ def start() -> None:
     """Starts munge, the controller and the node, and waits until it takes jobs."""
     host = socket.gethostname().split(".")[0]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
-    for folder in ("/etc/slurm", "/var/spool/slurmd", "/var/spool/slurmctld", "/run/munge"):
+    for folder in ("/etc/slurm", *(f"/var/spool/slurmd.{node}" for node in NODES), "/var/spool/slurmctld", "/run/munge"):
         Path(folder).mkdir(parents=True, exist_ok=True)
     shutil.chown("/run/munge", "munge", "munge")
     # More memory than there is: the node's jobs ask for what real videos need.
     config = CONFIG.format(host=host, cpus=os.cpu_count(), memory=max(memory, 1) * 4)
     Path("/etc/slurm/slurm.conf").write_text(config + "SlurmdParameters=config_overrides\n", encoding="utf-8")
-    Path("/etc/slurm/gres.conf").write_text(f"NodeName={host} Name=gpu File=/dev/null\n", encoding="utf-8")
-    for command in (["runuser", "-u", "munge", "--", "munged", "--force"], ["slurmctld", "-c"], ["slurmd", "-c"]):
+    Path("/etc/slurm/gres.conf").write_text("NodeName=node[1-2] Name=gpu File=/dev/null\n", encoding="utf-8")
+    nodes = [["slurmd", "-c", "-N", node] for node in NODES]
+    for command in (["runuser", "-u", "munge", "--", "munged", "--force"], ["slurmctld", "-c"], *nodes):
         subprocess.run(command, check=True)
     deadline = time.monotonic() + 60
     while state() != "idle":
@@ -72,7 +76,7 @@ def start() -> None:
 
 
 def state() -> str:
-    done = subprocess.run(["sinfo", "-h", "-o", "%T"], capture_output=True, text=True)
+    done = subprocess.run(["sinfo", "-h", "-p", "main", "-o", "%T"], capture_output=True, text=True)
     return (done.stdout or done.stderr).strip()
 
 
