@@ -131,7 +131,16 @@ def test_a_device_that_is_resolved_stands_in_the_file(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    ["", "{", "[]", '{"unit": "video"}', '"text"', '{"job": "a", "total": "many"}', '{"job": "a", "statuses": [1]}'],
+    [
+        "",
+        "{",
+        "[]",
+        '{"unit": "video"}',
+        '"text"',
+        '{"job": "a", "total": "many"}',
+        '{"job": "a", "statuses": [1]}',
+        '{"losses": [1]}',
+    ],
 )
 def test_a_file_that_cannot_be_read_is_none(tmp_path, content):
     (tmp_path / "a.json").write_text(content, encoding="utf-8")

@@ -84,7 +84,11 @@ def read_progress(path: Path) -> Progress | None:
 
 def _fits(value: Any, default: Any) -> bool:
     """Whether a value is of the type of a field."""
-    return isinstance(value, next(kind for kind in (str, (int, float), list, dict) if isinstance(default, kind)))
+    if isinstance(default, dict):
+        return isinstance(value, dict) and all(isinstance(count, int) for count in value.values())
+    if isinstance(default, list):
+        return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+    return isinstance(value, str if isinstance(default, str) else int | float)
 
 
 # What this process does -------------------------------------------------------------------------------------------------------
