@@ -16,6 +16,7 @@ from videobert import progress
 from videobert.amounts import duration_in_words, left_in_words, losses_in_words, rate_in_words
 from videobert.data.ledger import process_videos
 from videobert.data.schemas import PROGRESS, names
+from videobert.devices import resolve_device
 from videobert.errors import Status, UserError, VideoError
 from videobert.progress import LOSSES_KEPT, read_progress
 
@@ -104,7 +105,43 @@ def test_a_disk_that_takes_no_file_costs_the_job_nothing(tmp_path):
         progress.outcome("a", "ok", "")
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"unit": "video"}', '"text"'])
+def test_gpu_seconds_are_those_of_all_runs_of_a_job_and_of_each_process(tmp_path, monkeypatch):
+    file = tmp_path / "progress/pretrain.json"
+
+    def seconds(device: str) -> float:
+        with progress.job("pretrain", file):
+            progress.runs_on(device)
+            progress._work.progress.started -= 100
+        return read_progress(file).gpu_seconds
+
+    assert seconds("cpu") == 0
+    assert 100 <= seconds("cuda:1") < 150
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert 500 <= seconds("cuda") < 600, "what an earlier run of the job took is not forgotten"
+    assert 500 <= seconds("cpu") < 600
+    assert read_progress(file).device == "cpu"
+
+
+def test_a_device_that_is_resolved_stands_in_the_file(tmp_path):
+    file = tmp_path / "progress/features/0000.json"
+    with progress.job("features", file):
+        resolve_device("cpu")
+    assert read_progress(file).device == "cpu"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        '{"unit": "video"}',
+        '"text"',
+        '{"job": "a", "total": "many"}',
+        '{"job": "a", "statuses": [1]}',
+        '{"losses": [1]}',
+    ],
+)
 def test_a_file_that_cannot_be_read_is_none(tmp_path, content):
     (tmp_path / "a.json").write_text(content, encoding="utf-8")
     assert read_progress(tmp_path / "a.json") is None

@@ -107,10 +107,13 @@ def test_a_long_video_counts_while_it_is_heard(tmp_path):
 
 def test_the_file_of_an_earlier_run_is_not_taken_for_this_ones(tmp_path):
     fake = Fake(tmp_path)
-    fake.write("download/0000", unit="video", total=40, done=40, statuses={"gone": 40})
+    fake.write("download/0000", unit="video", total=40, done=40, updated=900.0, statuses={"gone": 40})
     fake.start(1, "download_shard", "0000")
     assert fake.run.look(1001.0) == []
     assert fake.run.stages["download"].done == 0
+    fake.write("download/0000", unit="video", total=40, done=1, updated=1002.0)
+    fake.run.look(1003.0)
+    assert fake.run.stages["download"].done == 1
 
 
 def test_losses_are_told_when_they_happen_and_a_flood_is_counted(tmp_path):

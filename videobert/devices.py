@@ -3,18 +3,24 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from videobert import progress
 from videobert.errors import UserError
 
 
 def resolve_device(device: str, setting: str = "device") -> str:
-    """cpu, cuda or a certain GPU (cuda:1). Raises UserError that names the setting when torch does not see the GPU."""
+    """cpu, cuda or a certain GPU (cuda:1); the job's progress file says it, too.
+
+    Raises UserError that names the setting when torch does not see the GPU.
+    """
     import torch
 
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(f"{setting} is {device}, but torch sees no GPU here: set it to auto or cpu")
     if device.startswith("cuda:") and int(device.removeprefix("cuda:")) >= (count := torch.cuda.device_count()):
         raise UserError(f"{setting} is {device}, but torch sees GPUs up to cuda:{count - 1} here")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    found = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    progress.runs_on(found)
+    return found
 
 
 @contextmanager

@@ -228,12 +228,34 @@ class Layout:
 
     # Of every job
 
+    def first_file(self, job: str) -> str:
+        """The first file that a job writes: it is there when the job is done."""
+        stage, _, part = job.partition("/")
+        if stage in SHARDED:
+            return self.shard_ledger(stage, part)
+        if part:  # a model of scaling
+            share, _, seed = part.rpartition("-")
+            return self.scaling_model(share, seed).weights
+        firsts = {
+            "corpus": self.manifest,
+            "codebook": self.centroids,
+            "vocabulary": self.vocabulary_provenance,
+            "pretrain": self.model.weights,
+            "evaluate": self.metrics,
+            "report": self.page,
+        }
+        return firsts.get(stage) or self.task(stage)
+
     def log(self, job: str) -> str:
         return f"{self.results}/logs/{job}.log"
 
     def progress(self, job: str) -> str:
         """How far a job is (videobert/progress.py). No rule declares it."""
-        return f"{self.results}/progress/{job}.json"
+        return f"{self.progress_folder}/{job}.json"
+
+    @property
+    def progress_folder(self) -> str:
+        return f"{self.results}/progress"
 
     def benchmark(self, job: str) -> str:
         return f"{self.results}/benchmarks/{job}.tsv"

@@ -44,6 +44,7 @@ TOOLS = {
     "doctor": ("doctor", "check that this machine has what a run needs"),
     "discover": ("web.discover", "make a list of videos from playlists, channels and searches"),
     "weights": ("weights", "fetch the pretrained weights that a configuration names"),
+    "status": ("status.command", "show how far a run is: stages, losses, failures, hours of GPU"),
     "retry": ("stages.retry", "mark lost videos, so that the next run tries them again"),
     "youcook2": ("evaluation.youcook2", "turn YouCook II's annotations into a list of videos and a table of steps"),
     "upgrade": ("upgrade", "bring results of an older version up to date"),

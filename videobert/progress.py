@@ -7,6 +7,8 @@ disk: it may be lost, and costs nothing. No result depends on it, and no rule de
 A job that is killed cannot say so. A living job writes at least every `BEAT` seconds, so a file that says "running" and is much
 older than that is of a job that is gone.
 
+A file outlives its job, and the next run of the job takes over what stands there of GPU seconds: so they are a sum over all runs.
+
 Stages call `begin`, `advance`, `reach` and `note`. On a terminal, for a stage that is run by hand, they move a progress bar; in
 a log they write a line a minute.
 """
@@ -19,15 +21,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from videobert.amounts import left_in_words, losses_in_words, rate_in_words, units_in_words
-from videobert.errors import is_loss
+from videobert.errors import Unfinished, is_loss
 
 BEAT = 15.0  # seconds
+SILENT = 120.0  # seconds without a sign of life after which a job is gone: a network disk shows times late
 LINES = 60.0  # seconds from one line of a log to the next
 LOSSES_KEPT = 10  # the last ones; their number stands in `statuses`
 
@@ -36,7 +39,7 @@ class State(StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
-    STOPPED = "stopped"  # by Ctrl-C
+    STOPPED = "stopped"  # by Ctrl-C, or before its time was over
 
 
 @dataclass
@@ -59,6 +62,8 @@ class Progress:
     losses: list[dict[str, str]] = field(default_factory=list)
     note: str = ""
     error: str = ""
+    device: str = ""
+    gpu_seconds: float = 0.0
 
     @property
     def lost(self) -> int:
@@ -68,12 +73,22 @@ class Progress:
 
 def read_progress(path: Path) -> Progress | None:
     """What a job's file says; None when there is none, or nothing that can be read."""
-    known = {field.name for field in fields(Progress)}
+    defaults = vars(Progress(""))
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return Progress(**{name: value for name, value in content.items() if name in known})
+        known = {name: value for name, value in content.items() if name in defaults}
+        return Progress(**known) if all(_fits(known[name], defaults[name]) for name in known) else None
     except (OSError, ValueError, TypeError, AttributeError):
         return None
+
+
+def _fits(value: Any, default: Any) -> bool:
+    """Whether a value is of the type of a field."""
+    if isinstance(default, dict):
+        return isinstance(value, dict) and all(isinstance(count, int) for count in value.values())
+    if isinstance(default, list):
+        return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+    return isinstance(value, str if isinstance(default, str) else int | float)
 
 
 # What this process does -------------------------------------------------------------------------------------------------------
@@ -87,7 +102,15 @@ class _Work:
         self.lock = threading.Lock()
         self.ended = threading.Event()
         now = round(time.time(), 1)
-        self.progress = Progress(name, host=socket.gethostname(), pid=os.getpid(), started=now, updated=now)
+        before = read_progress(path) if path else None
+        self.progress = Progress(
+            name,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            started=now,
+            updated=now,
+            gpu_seconds=before.gpu_seconds if before else 0.0,
+        )
         self.written = ""
         self.bar: Any = None
         self.last_line = 0.0
@@ -103,9 +126,14 @@ class _Work:
             text = json.dumps(content, ensure_ascii=False)
             if ended or text != self.written or now - last >= BEAT:
                 self.written, last = text, now
-                self.write({**content, "updated": round(now, 1)})
+                self.write({**content, "updated": round(now, 1), "gpu_seconds": self.gpu_seconds(now)})
             if ended:
                 return
+
+    def gpu_seconds(self, now: float) -> float:
+        """Those of earlier runs, with which the progress began, and those of this one: of each process of torchrun."""
+        gpus = int(os.environ.get("WORLD_SIZE", 1)) if self.progress.device.startswith("cuda") else 0
+        return round(self.progress.gpu_seconds + gpus * (now - self.progress.started), 1)
 
     def write(self, content: dict[str, Any]) -> None:
         assert self.path
@@ -146,7 +174,7 @@ def job(name: str, path: Path | None) -> Iterator[None]:
         yield
         work.progress.state = State.DONE
     except BaseException as error:
-        stopped = isinstance(error, KeyboardInterrupt)
+        stopped = isinstance(error, KeyboardInterrupt | Unfinished)
         work.progress.state = State.STOPPED if stopped else State.FAILED
         kind = "" if stopped or type(error).__name__ in ("UserError", "MachineFault") else f"{type(error).__name__}: "
         work.progress.error = " ".join(f"{kind}{error}".split())[:600]
@@ -232,6 +260,12 @@ def note(text: str) -> None:
     """What a person who waits should know: the loss of a training, what is waited for."""
     with _work.lock:
         _work.progress.note = text
+
+
+def runs_on(device: str) -> None:
+    """Where this job's network runs: cpu, cuda, cuda:1. From the job's start to its end it has that GPU."""
+    with _work.lock:
+        _work.progress.device = device
 
 
 def _close_bar(work: _Work) -> None:

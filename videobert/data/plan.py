@@ -47,8 +47,7 @@ class Plan:
         """How many videos each shard has, shards in order."""
         if self._written is None:
             return {shard: len(rows) for shard, rows in self._by_shard.items()}
-        counts = self._written["shard"].value_counts().to_pylist()
-        return dict(sorted((count["values"], count["counts"]) for count in counts))
+        return _counted(self._written)
 
     def of(self, shard: str) -> Rows:
         """The rows of a shard."""
@@ -92,6 +91,16 @@ def read_plan(results: str | Path, videos: Path, shard_size: int) -> Any:
         return read_table(path) if path.exists() and _is_of(path, _settings(videos, shard_size)) else None
     except DamagedFile:  # the list says the same
         return None
+
+
+def videos_of_shards(path: Path) -> dict[str, int]:
+    """How many videos each shard has, shards in order, by the file of a plan or a manifest."""
+    return _counted(read_table(path, ["shard"]))
+
+
+def _counted(table: Any) -> dict[str, int]:
+    counts = table["shard"].value_counts().to_pylist()
+    return dict(sorted((count["values"], count["counts"]) for count in counts))
 
 
 def _is_of(path: Path, settings: dict[str, Any]) -> bool:

@@ -141,6 +141,14 @@ PROGRESS = (
     Column("losses", "list of objects", "The last ten videos that this job lost: `video_id`, `status`, `reason`."),
     Column("note", "string", "What else there is to say: the loss of a training, what a download waits for."),
     Column("error", "string", "Why it failed, in one line."),
+    Column(
+        "device", "string", 'Where its network runs: `cpu` or `cuda`; "" where there is none, and before it is known.'
+    ),
+    Column(
+        "gpu_seconds",
+        "number",
+        "Seconds from the start of the job times its processes on GPUs, in this run of the job and in earlier ones.",
+    ),
 )
 
 # Shard by shard -------------------------------------------------------------------------------------------------------------

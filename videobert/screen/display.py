@@ -8,6 +8,8 @@ from videobert.screen.run import Line, Run, Stage
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.progress_bar import ProgressBar
+    from rich.text import Text
 
 STYLES = {"good": "green", "bad": "red", "aside": "dim", "": ""}
 BAR = 20  # characters
@@ -113,7 +115,6 @@ class Terminal:
 def block(run: Run) -> "RenderableType":
     """The block of a terminal, in rich's terms."""
     from rich.console import Group
-    from rich.progress_bar import ProgressBar
     from rich.table import Table
     from rich.text import Text
 
@@ -122,14 +123,30 @@ def block(run: Run) -> "RenderableType":
         # rich narrows the columns that may wrap before it narrows others: on a small terminal losses and notes are cut first.
         table.add_column(no_wrap=number < 5, justify="right" if number in (3, 4) else "left")
     for stage in running(run):
-        count, rate, left, losses, note = (Text(cell, no_wrap=True, overflow="ellipsis") for cell in cells(stage, run))
-        if " lost" in losses.plain:  # and not just silent
-            losses.stylize("red")
-        note.stylize("dim")
-        bar = ProgressBar(max(stage.total, 1), stage.done, BAR, complete_style="cyan", finished_style="green")
-        counted = stage.total > 1 or stage.unit
-        table.add_row(Text(stage.name, "bold"), bar if counted else "", count, rate, left, losses, note)
-    return Group(table, Text(head(run), "dim", no_wrap=True, overflow="ellipsis"))
+        count, rate, left, losses, note = cells(stage, run)
+        drawn = bar(stage.done, stage.total) if stage.total > 1 or stage.unit else ""
+        amounts = [cut(cell) for cell in (count, rate, left)]
+        table.add_row(Text(stage.name, "bold"), drawn, *amounts, cut(losses, tone_of(losses)), cut(note, "aside"))
+    return Group(table, cut(head(run), "aside"))
+
+
+def bar(done: float, total: int) -> "ProgressBar":
+    """How much is done, drawn."""
+    from rich.progress_bar import ProgressBar
+
+    return ProgressBar(max(total, 1), done, BAR, complete_style="cyan", finished_style="green")
+
+
+def cut(text: str, tone: str = "") -> "Text":
+    """A text of one line, which a narrow terminal cuts off."""
+    from rich.text import Text
+
+    return Text(text, STYLES[tone], no_wrap=True, overflow="ellipsis")
+
+
+def tone_of(losses: str) -> str:
+    """How losses in words are meant: silent videos are none."""
+    return "bad" if " lost" in losses else ""
 
 
 def plan_in_words(run: Run) -> str:

@@ -43,6 +43,8 @@ class Job:
     ended: float = 0.0
     failed: bool = False
     stopped: bool = False
+    before: float | None = None
+    """When an earlier run of it was last alive, if there was one."""
     progress: Progress | None = None
     losses_seen: int = 0
 
@@ -157,8 +159,9 @@ class Run:
         name = log.removeprefix(f"{self.layout.results}/logs/").removesuffix(".log") or rule
         stage = self.stages.setdefault(stage_of(rule), Stage(stage_of(rule)))
         file = Path(self.layout.progress(name))
-        file.unlink(missing_ok=True)  # of an earlier run
         job = Job(stage.name, rule, name, Path(log) if log else None, file, self._expected(stage.name, shard), now)
+        earlier = read_progress(file)  # it stays: the new run of the job takes over its GPU seconds
+        job.before = earlier.updated if earlier else None
         if number not in self.jobs and not job.is_record and job.expected in stage.waiting:
             stage.waiting.remove(job.expected)
         self.jobs[number] = stage.jobs[number] = job
@@ -202,7 +205,9 @@ class Run:
 
     def _read(self, job: Job) -> list[Line]:
         """What its file says, and what it has lost since."""
-        job.progress = read_progress(job.file) or job.progress
+        seen = read_progress(job.file)
+        if seen and seen.updated != job.before:
+            job.progress = seen
         if not job.progress:
             return []
         stage, losses = self.stages[job.stage], job.progress.losses

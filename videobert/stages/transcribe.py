@@ -155,6 +155,7 @@ def _captions(inputs: TranscribeInputs, settings: TranscribeSettings) -> _Source
 def _whisper(inputs: TranscribeInputs, settings: TranscribeSettings, execution: TranscribeExecution) -> _Source:
     engine, model = settings.engine, settings.model
     device = choose_device(engine, execution.device)
+    progress.runs_on(device)
     compute_type = choose_compute_type(engine, device, settings.compute_type)
     weights = ENGINES[engine].find_weights(model)
     whisper = Whisper(

@@ -1,0 +1,1 @@
+"""How far a run is, read from its results folder alone: `videobert status`."""
