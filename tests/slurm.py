@@ -58,7 +58,12 @@ def start() -> None:
     """Starts munge, the controller and the node, and waits until it takes jobs."""
     host = socket.gethostname().split(".")[0]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
-    for folder in ("/etc/slurm", *(f"/var/spool/slurmd.{node}" for node in NODES), "/var/spool/slurmctld", "/run/munge"):
+    for folder in (
+        "/etc/slurm",
+        *(f"/var/spool/slurmd.{node}" for node in NODES),
+        "/var/spool/slurmctld",
+        "/run/munge",
+    ):
         Path(folder).mkdir(parents=True, exist_ok=True)
     shutil.chown("/run/munge", "munge", "munge")
     # More memory than there is: the node's jobs ask for what real videos need.

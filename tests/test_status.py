@@ -211,7 +211,7 @@ def test_a_failed_job_says_why_and_where_its_log_is(run, shown):
     lines = shown(run.results).splitlines()
     place = lines.index("codebook failed 2 h ago: too few clips: add videos")
     assert lines[place + 1] == f"    log: {run.layout.log('codebook')}"
-    assert lines[-1] == "no job is running; 1 job stopped by Ctrl-C"
+    assert lines[-1] == "no job is running; 1 job stopped, to be gone on with"
 
 
 def test_hundreds_of_failed_jobs_are_counted(run, shown):
