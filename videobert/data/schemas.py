@@ -355,6 +355,11 @@ METRICS = (
     PROVENANCE,
 )
 
+WEIGHTS = (
+    Column("weights", "list", "Of each setting that names weights: setting, name, and files, a SHA-256 by path."),
+    PROVENANCE,
+)
+
 # `videobert index` ------------------------------------------------------------------------------------------------------------
 
 SEGMENTS = (
@@ -479,6 +484,7 @@ def files(layout: Layout) -> dict[str, list[File]]:
                 PROGRESS,
             ),
             File(layout.benchmark("{job}"), "Time and memory of a job, measured by Snakemake."),
+            File(layout.weights, "Where the pretrained weights lie; `snakemake weights` writes it.", WEIGHTS),
             File(layout.lock, "Held by the workflow that works in this results folder."),
         ],
     }

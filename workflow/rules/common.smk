@@ -1,6 +1,7 @@
 # What all rules share: the checked configuration, the shards, the files.
 
 import gc
+import json
 import os
 import sys
 import time
@@ -25,7 +26,7 @@ from videobert.layout import SHARDED, Layout
 from videobert.model.settings import PretrainSettings
 from videobert.pipeline import is_record, stage_of, version
 from videobert.preflight import Preflight
-from videobert.process import acquire_lock, prepare_jobs
+from videobert.process import OFFLINE, acquire_lock, prepare_jobs, work_offline
 from videobert.screen.handler import Screen
 from videobert.screen.run import Run
 from videobert.stages.retry import retried
@@ -33,9 +34,14 @@ from videobert.upgrade import UPGRADING, refuse_older
 from videobert.upstream import shared_stages
 
 BEGAN = time.time()
+IS_MODULE = workflow.modifier.parent_modifier is not None
+# How a command is called that may ask the model hub, when the jobs may not; a user's own word holds for it, too.
+ONLINE = "" if OFFLINE in os.environ else f"env -u {OFFLINE}"
 prepare_jobs(CHECKOUT)
 if workflow.is_main_process:
     pass_on_interrupts()
+elif not IS_MODULE:  # a module's `onstart` is never called, so nothing was fetched
+    work_offline()
 
 
 def planned(layout):
@@ -181,13 +187,16 @@ def start():
         PREFLIGHT.start(stages)
     except UserError as error:
         sys.exit(str(error))
+    work_offline()
 
 
 def print_summary():
     """Shows the summary that this run has written, or where the model lies. (Where this workflow is a module of another one,
     nobody calls it.)"""
     end_screen()
-    summary, weights = Path(OWN.summary), Path(OWN.model.weights)
+    summary, weights, record = Path(OWN.summary), Path(OWN.model.weights), Path(OWN.weights)
+    if record.exists() and record.stat().st_mtime >= BEGAN:
+        print(Path(OWN.log("weights")).read_text(encoding="utf-8"), file=sys.stderr, end="")
     if summary.exists() and summary.stat().st_mtime >= BEGAN:
         print(summary.read_text(encoding="utf-8"), file=sys.stderr)
     elif weights.exists() and weights.stat().st_mtime >= BEGAN:
@@ -199,8 +208,7 @@ def print_summary():
 def take_screen():
     """Shows the stages' progress in place of Snakemake's jobs. Another workflow that has this one as a module keeps its own screen,
     as a dry run does; until jobs run, ours says what Snakemake's would."""
-    is_ours = workflow.modifier.parent_modifier is None  # else it is a module
-    if workflow.is_main_process and is_ours and not workflow.output_settings.dryrun:
+    if workflow.is_main_process and not IS_MODULE and not workflow.output_settings.dryrun:
         run = Run(OWN, PLAN.shards, BEGAN)
         return Screen.take_over(run, planned_jobs, workflow.output_settings)
 
