@@ -8,7 +8,7 @@ import pytest
 from hostile_web import write_video
 
 from videobert.config import check
-from videobert.data.manifest import local_path, read_list
+from videobert.data.manifest import Planned, local_path, read_list
 from videobert.data.plan import Plan
 from videobert.data.provenance import write_json, write_table
 from videobert.errors import UserError
@@ -34,7 +34,7 @@ def small_video(tmp_path: Path) -> Path:
 
 
 def preflight(tmp_path: Path, rows: list[dict[str, str]] = ROWS, **sections: dict) -> Preflight:
-    return Preflight(check(sections), Plan(lambda: (rows, [])), Layout(tmp_path / "results"))
+    return Preflight(check(sections), Plan(lambda: Planned(rows, [])), Layout(tmp_path / "results"))
 
 
 @pytest.mark.parametrize(

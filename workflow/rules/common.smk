@@ -15,6 +15,7 @@ if (CHECKOUT / "videobert").is_dir():
 
 from videobert import config as configuration
 from videobert import resources
+from videobert.data.limit import limit_in_words
 from videobert.data.local_files import LocalFiles
 from videobert.data.manifest import captions_digest, digest, local_files, plan, sources_digest
 from videobert.data.plan import Plan, read_plan, write_plan
@@ -50,7 +51,7 @@ def planned(layout):
     # They stay as long as the workflow does. Python's collector need not look through millions of them again and again.
     gc.disable()
     try:
-        return plan(Path(corpus.videos), Path(layout.register), corpus.shard_size, corpus.test_fraction, corpus.seed)
+        return plan(Path(corpus.videos), Path(layout.register), corpus.shard_size, corpus.draw)
     finally:
         gc.freeze()
         gc.enable()
@@ -58,8 +59,9 @@ def planned(layout):
 
 def written_plan():
     """What the workflow wrote down for its jobs, where this is one of them."""
+    corpus = CONFIG.corpus
     if not workflow.is_main_process:
-        return read_plan(CONFIG.results, Path(CONFIG.corpus.videos), CONFIG.corpus.shard_size)
+        return read_plan(CONFIG.results, Path(corpus.videos), corpus.shard_size, corpus.draw)
 
 
 try:
@@ -85,6 +87,8 @@ except UserError as error:
     sys.exit(str(error))
 
 if workflow.is_main_process:
+    if PLAN.left_out:
+        print(limit_in_words(len(PLAN.rows), PLAN.left_out), file=sys.stderr)
     for row in PLAN.rows:
         if row["kept"]:
             print(moved(row), file=sys.stderr)
@@ -244,16 +248,17 @@ def hold_lock():
         try:
             LOCKS.append(acquire_lock(Path(OWN.lock)))
             LOCAL.write()
-            write_plan(CONFIG.results, Path(CONFIG.corpus.videos), CONFIG.corpus.shard_size, PLAN.rows)
+            corpus = CONFIG.corpus
+            write_plan(CONFIG.results, Path(corpus.videos), corpus.shard_size, corpus.draw, PLAN.rows)
         except UserError as error:
             sys.exit(str(error))
 
 
 def list_flags(shard):
     """The flags by which a job of this shard reads the list itself; it reruns for what it takes from there alone."""
-    size = CONFIG.corpus.shard_size
-    flags = {"videos": CONFIG.corpus.videos, "shard_size": size, "shard": shard, "id_register": FILES.register}
-    return configuration.flags(flags)
+    corpus = CONFIG.corpus
+    flags = {"videos": corpus.videos, "shard_size": corpus.shard_size, "shard": shard, "id_register": FILES.register}
+    return configuration.flags(flags | (corpus.draw._asdict() if corpus.limit else {}))
 
 
 def annotations():
