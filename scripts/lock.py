@@ -19,7 +19,7 @@ import grimp
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from videobert.pipeline import STAGES  # noqa: E402
+from videobert.pipeline import STAGES, TOOLS  # noqa: E402
 
 LOCK = ROOT / "requirements.lock"
 HEAD = """\
@@ -35,6 +35,8 @@ UNSEEN = {
 # Every command goes through these.
 COMMAND_LINE = ("videobert.cli", "videobert.process", "videobert.errors", "videobert.settings", "videobert.layout")
 PYTHON = "3.11"
+# What the workflow runs: the module of each command, and what it does.
+COMMANDS = STAGES | {"weights": TOOLS["weights"]}
 
 
 def main() -> None:
@@ -46,7 +48,7 @@ def main() -> None:
 
 def write_environments() -> None:
     pins = read_lock()
-    for stage in STAGES:
+    for stage in COMMANDS:
         (ROOT / "envs" / f"{stage}.yaml").write_text(environment(stage, pins), encoding="utf-8")
 
 
@@ -69,9 +71,10 @@ def read_lock() -> dict[str, str]:
 
 
 def environment(stage: str, pins: dict[str, str]) -> str:
+    kind = "The stage" if stage in STAGES else "The command"
     packages = "\n".join(f"      - {name}=={pins[name]}" for name in distributions(stage))
     return (
-        f"# The stage {stage} under `snakemake --sdm conda`: {STAGES[stage][1]}. Written by scripts/lock.py.\n"
+        f"# {kind} {stage} under `snakemake --sdm conda`: {COMMANDS[stage][1]}. Written by scripts/lock.py.\n"
         f"channels: [conda-forge, nodefaults]\n"
         f"dependencies:\n  - python={PYTHON}\n  - pip\n  - pip:\n{packages}\n"
     )
@@ -80,7 +83,7 @@ def environment(stage: str, pins: dict[str, str]) -> str:
 def distributions(stage: str) -> list[str]:
     """The packages that a stage's command imports."""
     found: set[str] = set()
-    for module in modules(f"videobert.{STAGES[stage][0]}"):
+    for module in modules(f"videobert.{COMMANDS[stage][0]}"):
         source = source_of(module)
         for text, needed in UNSEEN.items():
             found.update(needed if text in source else ())

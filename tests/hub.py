@@ -27,6 +27,8 @@ def hub(models: dict[str, Path], damaged: str = "") -> Iterator[str]:
             path = self.path.partition("?")[0]
             for model, folder in models.items():
                 files = [str(file.relative_to(folder)) for file in sorted(folder.rglob("*")) if file.is_file()]
+                if path.startswith(tuple(f"/api/models/{model}/tree/{revision}/" for revision in ("main", COMMIT))):
+                    return self._lacks()
                 if path.startswith(f"/api/models/{model}/"):
                     if not path.endswith(("/main", f"/{COMMIT}")):
                         return self._send(404, b"", {"X-Error-Code": "RevisionNotFound"})
@@ -41,7 +43,13 @@ def hub(models: dict[str, Path], damaged: str = "") -> Iterator[str]:
                 for file in files:
                     if path in (f"/{model}/resolve/{COMMIT}/{file}", f"/{model}/resolve/main/{file}"):
                         return self._send_file(folder / file, whole)
+                if path.startswith(f"/{model}/resolve/"):
+                    return self._lacks()
             return self._send(404, b"", {"X-Error-Code": "RepoNotFound"})
+
+        def _lacks(self) -> None:
+            """Of what transformers looks for in any repository, such as templates of chats."""
+            self._send(404, b"", {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
 
         def _send_file(self, file: Path, whole: bool) -> None:
             data = file.read_bytes()

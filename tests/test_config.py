@@ -213,7 +213,7 @@ def test_the_lock_holds_what_the_package_asks_for():
         assert requirement.specifier.contains(pins[requirement.name.lower()]), text
 
 
-@pytest.mark.parametrize("stage", list(STAGES))
+@pytest.mark.parametrize("stage", list(lock.COMMANDS))
 def test_the_environments_hold_what_their_stage_imports(stage):
     written = (ROOT / f"envs/{stage}.yaml").read_text(encoding="utf-8")
     assert written == lock.environment(stage, lock.read_lock()), "run scripts/lock.py"

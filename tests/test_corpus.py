@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from calls import corpus
 
+from videobert.data.limit import Draw
 from videobert.data.local_files import LocalFiles
 from videobert.data.manifest import LONGEST_ID, plan, read_list, shards, sources_digest
 from videobert.data.plan import rows_of
@@ -13,6 +14,8 @@ from videobert.data.provenance import read_table
 from videobert.data.schemas import MANIFEST, names
 from videobert.data.splits import check_split, split_of
 from videobert.errors import UserError
+
+ALL = Draw(0.2, 0)
 
 
 def write(path: Path, rows: list[dict[str, str]]) -> Path:
@@ -129,7 +132,7 @@ def test_a_register_that_a_power_cut_left_empty_or_that_is_lost_costs_no_shard(t
     before = run(folder, videos)
     register = folder / "register.parquet"
     register.write_bytes(register.read_bytes()[:size]) if size is not None else register.unlink()
-    rows, _ = plan(write(tmp_path / "list.tsv", kitchen(100, *range(7))), register, 3, 0.2, 0)
+    rows = plan(write(tmp_path / "list.tsv", kitchen(100, *range(7))), register, 3, ALL).manifest
     assert {row["video_id"]: row["shard"] for row in before}.items() < {
         row["video_id"]: row["shard"] for row in rows
     }.items()
@@ -139,11 +142,11 @@ def test_a_register_that_a_power_cut_left_empty_or_that_is_lost_costs_no_shard(t
 
 def test_the_plan_is_the_same_before_and_after_it_is_written(tmp_path):
     videos = write(tmp_path / "list.tsv", kitchen(*range(5)))
-    before = plan(videos, tmp_path / "register.parquet", 3, 0.2, 0)
+    before = plan(videos, tmp_path / "register.parquet", 3, ALL)
     columns = names(MANIFEST)
     assert run(tmp_path, videos) == [{name: row[name] for name in columns} for row in before[0]]
-    assert plan(videos, tmp_path / "register.parquet", 3, 0.2, 0) == before
-    assert [row["video_id"] for row in rows_of("0001", videos, tmp_path / "register.parquet", 3)] == [
+    assert plan(videos, tmp_path / "register.parquet", 3, ALL) == before
+    assert [row["video_id"] for row in rows_of("0001", videos, tmp_path / "register.parquet", 3, ALL)] == [
         "kitchen-3",
         "kitchen-4",
     ]

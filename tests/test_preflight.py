@@ -8,7 +8,7 @@ import pytest
 from hostile_web import write_video
 
 from videobert.config import check
-from videobert.data.manifest import local_path, read_list
+from videobert.data.manifest import Planned, local_path, read_list
 from videobert.data.plan import Plan
 from videobert.data.provenance import write_json, write_table
 from videobert.errors import UserError
@@ -34,7 +34,7 @@ def small_video(tmp_path: Path) -> Path:
 
 
 def preflight(tmp_path: Path, rows: list[dict[str, str]] = ROWS, **sections: dict) -> Preflight:
-    return Preflight(check(sections), Plan(lambda: (rows, [])), Layout(tmp_path / "results"))
+    return Preflight(check(sections), Plan(lambda: Planned(rows, [])), Layout(tmp_path / "results"))
 
 
 @pytest.mark.parametrize(
@@ -154,17 +154,17 @@ def test_what_came_with_the_packages_needs_no_fetching():
         "pretrain": {"initial_model": None},
     }
     stages = ["transcribe", "features", "vocabulary", "pretrain", "zero_shot", "report"]
-    assert needed(check(kitchen), stages) == {}
+    assert needed(check(kitchen), stages) == []
     real = {"transcribe": {"model": "small.en"}, "features": {"weights": "kinetics400"}}
     bert = {"pretrain": {"initial_model": "bert-base-uncased"}, "zero_shot": {"text_model": "bert-base-uncased"}}
-    assert [name.split(":")[0] for name in needed(check(real | bert), stages)] == [
+    assert [one.setting for one in needed(check(real | bert), stages)] == [
         "transcribe.model",
         "features.weights",
         "vocabulary.tokenizer",
         "pretrain.initial_model",
         "zero_shot.text_model",
     ]
-    assert list(needed(check(real | bert), ["features"])) == ["features.weights: kinetics400"]
+    assert [one.name for one in needed(check(real | bert), ["features"])] == ["kinetics400"]
 
 
 def test_all_brokenthat_cannot_be_had_are_named_at_once(tmp_path):

@@ -111,9 +111,9 @@ def test_every_file_of_a_run_is_described_and_has_the_columns_that_its_descripti
         if file.columns:
             expect(path, file.columns)
     all_files = {file.path for group in files(Layout(results)).values() for file in group}
-    # The small run has no captions, and no table that might name videos by the list's own ids.
+    # The small run has no captions, no table that might name videos by the list's own ids, and was not asked for weights.
     captions = f"{results}/download/{{shard}}/{{video_id}}.{{language}}.{{ext}}"
-    assert all_files - met <= {captions, Layout(results).ids, Layout(results).local_files}
+    assert all_files - met <= {captions, Layout(results).ids, Layout(results).local_files, Layout(results).weights}
 
 
 def test_a_byte_that_flips_in_any_kind_of_table_is_one_line_that_says_what_makes_it_anew(finished, tmp_path):

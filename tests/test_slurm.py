@@ -1,13 +1,15 @@
-"""The workflow on a real Slurm (slurm.py), through profiles/slurm: the same bytes as here, after a kill, too.
+"""The workflow on a real Slurm (slurm.py), through profiles/slurm: whatever happens to it, the same bytes as here.
 
 Skipped unless VIDEOBERT_TEST_SLURM=1: it starts Slurm on this machine, as root (make test-slurm).
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,30 +35,76 @@ def cluster():
 def project(folder: Path) -> Path:
     folder.mkdir()
     (folder / "videos.tsv").write_text("source\tsplit\nkitchen:0\ttrain\nkitchen:4\ttest\n", encoding="utf-8")
-    configure(folder, corpus={"shard_size": 1})
+    configure(folder, corpus={"shard_size": 2}, pretrain={"device": "cpu", "dropout": 0.0})
     return folder
 
 
-def start(folder: Path, log: Path) -> subprocess.Popen:
-    files = ["--snakefile", ROOT / "Snakefile", "--directory", folder, "--profile", ROOT / "profiles/slurm"]
-    command = [sys.executable, "-m", "snakemake", *map(str, files), *FLAGS, "tokens"]
-    with open(log, "w", encoding="utf-8") as file:
-        return subprocess.Popen(command, stdout=file, stderr=file, env=environment(), cwd=folder)
+class Cluster:
+    """A workflow on the cluster, in a folder; what it says is in `log`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.log = folder, folder / "log"
+
+    def start(self, *arguments: str) -> subprocess.Popen:
+        files = ["--snakefile", ROOT / "Snakefile", "--directory", self.folder, "--profile", ROOT / "profiles/slurm"]
+        command = [sys.executable, "-m", "snakemake", *map(str, files), *FLAGS, *arguments]
+        with open(self.log, "a", encoding="utf-8") as file:
+            return subprocess.Popen(command, stdout=file, stderr=file, env=environment(), cwd=self.folder)
+
+    def run(self, *arguments: str) -> int:
+        return self.start(*arguments).wait(600)
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text(encoding="utf-8")
+
+    def until(self, process: subprocess.Popen, happens: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 300
+        while not happens():
+            assert process.poll() is None and time.monotonic() < deadline, self.said
+            time.sleep(0.1)
 
 
-def test_a_workflow_that_was_killed_is_finished_with_the_bytes_of_a_local_run(cluster, tmp_path):
-    """Its jobs go on when it is killed, and the next run submits the same shards again."""
-    folder, log = project(tmp_path / "cluster"), tmp_path / "log"
-    first = start(folder, log)
-    deadline = time.monotonic() + 300
-    while not list((folder / "results").glob("download/*/.*.lease")):
-        assert first.poll() is None and time.monotonic() < deadline, log.read_text(encoding="utf-8")
-        time.sleep(0.1)
+def running(rule: str) -> list[tuple[str, str]]:
+    """The jobs of a rule that run: (id, node)."""
+    said = subprocess.run(["squeue", "-h", "-t", "running", "-o", "%i %N %k"], capture_output=True, text=True).stdout
+    return [(line.split()[0], line.split()[1]) for line in said.splitlines() if f"rule_{rule}" in line]
+
+
+def scontrol(*words: str) -> None:
+    subprocess.run(["scontrol", *words], check=True)
+
+
+def test_whatever_happens_to_a_workflow_it_makes_the_bytes_of_a_local_run(cluster, tmp_path):
+    """In turn: Snakemake is killed while its jobs run, a job is cancelled, one takes more memory than it asked for, a node is
+    lost with the job that runs there, another one drained, and a training runs out of time."""
+    there = Cluster(project(tmp_path / "cluster"))
+    # Its jobs go on when it is killed, and the next run submits the same shards again.
+    first = there.start("tokens")
+    there.until(first, lambda: list((there.folder / "results").glob("download/*/.*.lease")))
     first.send_signal(signal.SIGKILL)
     first.wait()
-    assert start(folder, log).wait(900) == 0, log.read_text(encoding="utf-8")
-    said = log.read_text(encoding="utf-8")
-    assert "has been submitted with SLURM jobid" in said and "RuntimeWarning" not in said
+    # 300 MB are too little at the first attempt.
+    second = there.start("tokens", "--set-resources", "features_shard:mem_mb=300*10**(attempt-1)")
+    there.until(second, lambda: running("transcribe_shard"))
+    subprocess.run(["scancel", running("transcribe_shard")[0][0]], check=True)
+    there.until(second, lambda: running("frames_shard"))
+    node = running("frames_shard")[0][1]
+    scontrol("update", f"nodename={node}", "state=down", "reason=test")  # it comes back by itself
+    scontrol("update", "nodename=node2", "state=drain", "reason=test")
+    assert second.wait(600) == 0, there.said
+    scontrol("update", "nodename=node2", "state=resume")
+    failed = set(re.findall(r"(\w+)/\d+ failed", there.said))
+    assert failed >= {"transcribe", "features"}, there.said
+    # In a minute, less what is left for a checkpoint, there is time for a step: two attempts are two steps.
+    assert there.run("pretrain", "--set-resources", "pretrain:runtime=1", "--retries", "1")
+    assert there.said.count("which is saved: its time is nearly over. The same command goes on from there") >= 2
+    assert (there.folder / "results/pretrain/checkpoints/checkpoint-2/whole").exists()
+    assert there.run("pretrain") == 0, there.said
+    assert "RuntimeWarning" not in there.said
+
     here = project(tmp_path / "here")
-    snakemake(here, "tokens")
-    assert artefacts(folder) == artefacts(here)
+    snakemake(here, "pretrain")
+    assert artefacts(there.folder) == artefacts(here)
+
+

@@ -112,7 +112,7 @@ def read(configfile: list[Path]) -> dict[str, Any]:
     base = Path("config.yaml")
     merged: dict[str, Any] = {}
     for file in (base if base.exists() else snakefile().parent / "config.yaml", *configfile):
-        if not file.is_file():
+        if not file.exists() or file.is_dir():  # a pipe is as good as a file
             raise UserError(f"{file} does not exist; give the files that snakemake --configfile gets")
         update_config(merged, load_configfile(str(file)))
     return merged

@@ -18,7 +18,7 @@ from videobert.data.provenance import atomic
 from videobert.doctor import cores, free_bytes, gpu, hub_address, reaches
 from videobert.errors import UserError
 from videobert.media.probing import total_duration
-from videobert.speech.weights import on_this_machine
+from videobert.speech.weights import ctranslate2_is_here
 from videobert.stages.codebook import tree_for
 from videobert.vision.s3d_weights import KINETICS400, cached_file
 from videobert.workflow import snakefile
@@ -153,7 +153,7 @@ def propose(videos: int, seconds: float, machine: Machine) -> dict[str, dict[str
 
 
 def _speech(machine: Machine) -> dict[str, tuple[Any, str]]:
-    if not machine.hub and on_this_machine("tiny.en"):
+    if not machine.hub and ctranslate2_is_here("tiny.en"):
         return {
             "model": (
                 "tiny.en",

@@ -261,6 +261,11 @@ class Layout:
         return f"{self.results}/benchmarks/{job}.tsv"
 
     @property
+    def weights(self) -> str:
+        """Where the pretrained weights of the configuration lie on this machine. No other stage reads it."""
+        return f"{self.results}/weights.json"
+
+    @property
     def lock(self) -> str:
         """Held by the workflow that works in this results folder."""
         return f"{self.results}/.lock"

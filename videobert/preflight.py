@@ -137,7 +137,7 @@ class Preflight:
     def _speech(self) -> None:
         kind = ENGINES.get(self.config.transcribe.engine)  # none reads captions
         if kind and kind.sizes:
-            check_name(self.config.transcribe.model, kind.sizes)
+            check_name(self.config.transcribe.model, kind.is_here, kind.sizes)
 
     def _s3d(self) -> None:
         if notice := self.kitchen_notice():

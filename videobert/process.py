@@ -21,6 +21,7 @@ from videobert.errors import UserError
 # What the system says where a disk has no locks.
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP)
 WORKFLOW = "VIDEOBERT_WORKFLOW"  # the process id of the Snakemake that started a job, in the job's environment
+OFFLINE = "HF_HUB_OFFLINE"  # huggingface_hub's
 
 
 def acquire_lock(path: Path) -> TextIO:
@@ -72,6 +73,14 @@ def prepare_jobs(checkout: Path) -> None:
     _put_first("PATH", os.path.dirname(sys.executable))
     if (checkout / "videobert").is_dir():
         _put_first("PYTHONPATH", str(checkout))
+
+
+def work_offline() -> None:
+    """Jobs that start from here on ask no model hub: what they load has been fetched before the first job.
+
+    A user who has set the variable, to 0 say, since the nodes have caches of their own, is left alone.
+    """
+    os.environ.setdefault(OFFLINE, "1")
 
 
 def _put_first(variable: str, folder: str) -> None:

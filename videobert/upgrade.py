@@ -136,7 +136,9 @@ def _add_steps(config: Any, layout: Layout, shard: str) -> None:
     """The annotated steps beside a shard's media."""
     ledger, steps = Path(layout.shard_ledger("download", shard)), Path(layout.steps(shard))
     if ledger.exists() and not steps.exists():
-        write_steps(rows_of(shard, Path(config.corpus.videos), Path(layout.register), config.corpus.shard_size), steps)
+        corpus = config.corpus
+        rows = rows_of(shard, Path(corpus.videos), Path(layout.register), corpus.shard_size, corpus.draw)
+        write_steps(rows, steps)
 
 
 # From format 2 to 3 -----------------------------------------------------------------------------------------------------

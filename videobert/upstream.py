@@ -56,7 +56,7 @@ def _difference(config: Any, upstream: Layout, stage: str, shards: list[str]) ->
 def list_changed(config: Any, layout: Layout) -> bool:
     """Whether the list has other videos, shards or splits than a run's manifest. Titles and the like do not count."""
     corpus = config.corpus
-    rows, _ = plan(Path(corpus.videos), Path(layout.register), corpus.shard_size, corpus.test_fraction, corpus.seed)
+    rows = plan(Path(corpus.videos), Path(layout.register), corpus.shard_size, corpus.draw).manifest
     columns = names(MANIFEST)
     there = read_table(Path(layout.manifest), list(columns)).to_pylist()
     here = [{column: row[column] for column in columns} for row in rows]

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, unquote, urlparse
 
 from videobert.data.file_names import existing
 from videobert.data.human_tables import read_human_table
+from videobert.data.limit import Draw, Listed, draw_videos
 from videobert.data.local_files import LocalFiles
 from videobert.data.provenance import DamagedFile, read_provenance, read_table
 from videobert.data.splits import SPLITS, fill_empty_splits, split_of
@@ -37,12 +38,22 @@ BUILT_IN = {
 }
 
 
-def plan(
-    videos: Path, register: Path, shard_size: int, test_fraction: float, seed: int
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The manifest's rows and the ledger's rows; see `corpus` for the arguments. Writes nothing."""
+class Planned(NamedTuple):
+    """What becomes of the list."""
+
+    manifest: list[dict[str, Any]]
+    """A row for each video."""
+    ledger: list[dict[str, Any]]
+    """What became of each row of the list, but for those that the limit leaves out."""
+    left_out: int = 0
+    """The videos that the limit leaves out."""
+
+
+def plan(videos: Path, register: Path, shard_size: int, draw: Draw) -> Planned:
+    """The videos by shard and split; see `corpus` for the arguments. Writes nothing."""
     table = read_list(videos)
-    remembered = read_register(register, shard_size, test_fraction, seed)
+    remembered = read_register(register, shard_size, draw)
+    left_out, moving = _limited(table, remembered, Layout(register.parent.parent), draw)
     taken = {place.video_id.lower() for place in remembered.values()}
     manifest: list[dict[str, Any]] = []
     ledger: list[dict[str, Any]] = []
@@ -52,6 +63,8 @@ def plan(
     for number, row in enumerate(table, 2):
         problem = _problem(row["source"])
         identity = identity_of(row["source"])
+        if identity in left_out:
+            continue
         if problem or identity in first:
             status, reason = (
                 (Status.UNUSABLE, problem) if problem else (Status.DUPLICATE, f"the same video as {first[identity]}")
@@ -64,11 +77,12 @@ def plan(
         if identity in remembered:
             video_id, shard, kept = remembered[identity]
         else:
-            video_id = _unique(clean(row["id"]) or _name(identity), identity, taken)
+            video_id, shard = _unique(clean(row["id"]) or _name(identity), identity, taken), ""
+        if not shard or identity in moving:
             shard = f"{next_shard + fresh // shard_size:04d}"
             fresh += 1
         first[identity] = video_id
-        split = row["split"] or kept or split_of(video_id, test_fraction, seed)
+        split = row["split"] or kept or split_of(video_id, draw.test_fraction, draw.seed)
         manifest.append(
             {
                 "video_id": video_id,
@@ -87,14 +101,32 @@ def plan(
         reason = f"{RENAMED}: it is called {video_id}" if renamed else ""
         outcome = {"video_id": video_id, "status": Status.OK, "reason": reason, "source": row["source"], "shard": shard}
         ledger.append({"stage": "corpus", **outcome, "title": one_line(row["title"])})
-    fill_empty_splits(manifest, test_fraction, seed)
+    fill_empty_splits(manifest, draw.test_fraction, draw.seed)
     if not any(_reachable(row["source"]) for row in manifest):
         reason = next((row["reason"] for row in ledger if row["reason"]), "none of the local files exists")
         raise UserError(
             f"corpus.videos: {videos} has no usable video ({len(table)} rows; {reason}); "
             "a source is a URL, the path of an existing file, or kitchen:N"
         )
-    return manifest, ledger
+    return Planned(manifest, ledger, len(left_out))
+
+
+def _limited(
+    table: list[dict[str, str]], remembered: dict[str, "Place"], layout: Layout, draw: Draw
+) -> tuple[set[str], set[str]]:
+    """The identities that the limit leaves out, and those that it takes into another shard; none without a limit."""
+    if draw.limit is None:
+        return set(), set()
+    videos: dict[str, Listed] = {}
+    for row in table:
+        identity = identity_of(row["source"])
+        if not _problem(row["source"]) and identity not in videos:
+            place = remembered.get(identity, Place(clean(row["id"]) or _name(identity), ""))
+            videos[identity] = Listed(place.video_id, row["split"] or place.split, place.shard)
+    known = {listed.shard for listed in videos.values() if listed.shard}
+    # The copy of the ledger: the ledger itself is gone while a shard is downloaded again.
+    downloaded = {shard for shard in known if Path(layout.kept_ledger(shard)).exists()}
+    return draw_videos(videos, downloaded, draw)
 
 
 def list_file(videos: Path) -> Path:
@@ -185,7 +217,7 @@ class Place(NamedTuple):
     split: str = ""
 
 
-def read_register(register: Path, shard_size: int, test_fraction: float, seed: int) -> dict[str, Place]:
+def read_register(register: Path, shard_size: int, draw: Draw) -> dict[str, Place]:
     """The places of earlier runs' videos by their identity; none when shards had another size, and no splits when they were
     drawn otherwise.
 
@@ -194,7 +226,7 @@ def read_register(register: Path, shard_size: int, test_fraction: float, seed: i
     try:
         if register.exists():
             rows, settings = read_table(register).to_pylist(), read_provenance(register).get("settings", {})
-            drawn = (settings.get("test_fraction"), settings.get("seed")) == (test_fraction, seed)
+            drawn = (settings.get("test_fraction"), settings.get("seed")) == (draw.test_fraction, draw.seed)
             places = {
                 row["identity"]: Place(row["video_id"], row["shard"], row.get("split", "") if drawn else "")
                 for row in rows

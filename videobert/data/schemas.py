@@ -363,6 +363,11 @@ METRICS = (
     PROVENANCE,
 )
 
+WEIGHTS = (
+    Column("weights", "list", "Of each setting that names weights: setting, name, and files, a SHA-256 by path."),
+    PROVENANCE,
+)
+
 # `videobert index` ------------------------------------------------------------------------------------------------------------
 
 SEGMENTS = (
@@ -487,6 +492,7 @@ def files(layout: Layout) -> dict[str, list[File]]:
                 PROGRESS,
             ),
             File(layout.benchmark("{job}"), "Time and memory of a job, measured by Snakemake."),
+            File(layout.weights, "Where the pretrained weights lie; `snakemake weights` writes it.", WEIGHTS),
             File(layout.lock, "Held by the workflow that works in this results folder."),
         ],
     }

@@ -113,7 +113,7 @@ class Screen(logging.Handler):
         if event == "job_error" and self.stopped:
             self.run.stop(told["jobid"], now)
         elif event == "job_error":
-            exit_status, self.exit_status = self.exit_status, ""
+            exit_status, self.exit_status = self.exit_status or _by_executor(told.get("rule_msg")), ""
             return self.run.fail(told["jobid"], now, exit_status, self.settings.show_failed_logs)
         return []
 

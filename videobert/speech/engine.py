@@ -54,12 +54,14 @@ DECODING = {
 class EngineKind:
     """An engine before it is loaded."""
 
-    find_weights: Callable[[str], Path]  # of a model's name or path; raises UserError
+    find_weights: Callable[[str], Path]  # of a model's name or path: its file or folder, fetched; raises UserError
     has_gpu: Callable[[], bool]
     compute_types: Callable[[str], list[str]]  # those that it knows on a device; the first is what auto takes
     load: Callable[[Whisper], Engine]
     packages: tuple[str, ...]  # distributions whose version shapes what it hears
     sizes: Callable[[], list[str]] | None = None  # the names of its models; without them any name is taken
+    # Whether nothing must be fetched for a model; known without importing the engine.
+    is_here: Callable[[str], bool] = lambda model: Path(model).exists()
 
 
 def check_language(model: str, language: str, known: list[str]) -> None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from videobert.speech.engine import DECODING, Engine, EngineKind, Whisper, check_language
 from videobert.speech.sentences import Heard, Segment, Word
-from videobert.speech.weights import ctranslate2_folder, ctranslate2_sizes
+from videobert.speech.weights import ctranslate2_folder, ctranslate2_is_here, ctranslate2_sizes
 
 if TYPE_CHECKING:
     from videobert.speech.engine import Sound
@@ -64,4 +64,5 @@ FASTER_WHISPER = EngineKind(
     load=_load,
     packages=("faster-whisper", "ctranslate2"),
     sizes=ctranslate2_sizes,
+    is_here=ctranslate2_is_here,
 )

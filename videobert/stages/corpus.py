@@ -21,7 +21,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from videobert.data.manifest import Place, digest, identity_of, plan, read_register, shards
+from videobert.data.limit import Draw, limit_in_words
+from videobert.data.manifest import Place, Planned, digest, identity_of, plan, read_register, shards
 from videobert.data.provenance import make_provenance, write_table
 from videobert.data.schemas import DETAILS, IDS, LEDGER, MANIFEST, REGISTER, Column, arrow, names
 from videobert.data.splits import SPLITS, moved
@@ -46,7 +47,17 @@ class CorpusSettings(Settings):
     independently, so its split stays the same when others are appended; the share of test videos is not exact. If the
     draws of a small list leave train or test empty, one video is moved there: the one whose draw is nearest."""
     seed: Seed = 0
-    """Seed of that draw. A change moves videos between train and test: the stages from the codebook on run again."""
+    """Seed of that draw, and of the draw of `limit`. A change moves videos between train and test: the stages from the
+    codebook on run again."""
+    limit: Count | None = None
+    """Takes so many videos of the list, drawn by the seed, through every stage: 20 for a trial. null takes all. The drawn
+    videos get shards of their own, so that with a higher limit, or none, they are not downloaded, transcribed or encoded
+    again; codebook, vocabulary, tokens and model are made anew. Both splits are in the draw where the list has both. Shards
+    that have been downloaded stay in the run, and their videos count first: a lower limit takes none of them out."""
+
+    @property
+    def draw(self) -> Draw:
+        return Draw(self.test_fraction, self.seed, self.limit)
 
 
 class CorpusOutputs(Outputs):
@@ -76,13 +87,13 @@ class CorpusLedgerOutputs(Outputs):
 def corpus(outputs: CorpusOutputs, settings: CorpusSettings) -> None:
     """Read the list of videos and write the manifest: a row for each video, with id, shard and split."""
     register = outputs.id_register
-    manifest, rows = _plan(register, settings)
-    remembered = read_register(register, settings.shard_size, settings.test_fraction, settings.seed)
+    manifest, rows, left_out = _plan(register, settings)
+    remembered = read_register(register, settings.shard_size, settings.draw)
     remembered.update(
         {identity_of(row["source"]): Place(row["video_id"], row["shard"], row["kept"]) for row in manifest}
     )
     known = [{"identity": identity, **place._asdict()} for identity, place in remembered.items()]
-    kept_under = settings.fingerprint() | {"videos": ""}  # no path of this machine
+    kept_under = _used(settings) | {"videos": ""}
     _write(known, REGISTER, register, {"stage": "corpus", "settings": kept_under})
     _write(manifest, MANIFEST, outputs.manifest, _provenance(settings, manifest, MANIFEST))
     lost = sum(row["status"] != Status.OK for row in rows)
@@ -92,6 +103,8 @@ def corpus(outputs: CorpusOutputs, settings: CorpusSettings) -> None:
         + ", ".join(f"{split} {count}" for split, count in splits.items() if count),
         file=sys.stderr,
     )
+    if left_out:
+        print(limit_in_words(len(manifest), left_out), file=sys.stderr)
     for row in manifest:
         if row["kept"]:
             print(moved(row), file=sys.stderr)
@@ -99,27 +112,30 @@ def corpus(outputs: CorpusOutputs, settings: CorpusSettings) -> None:
 
 def corpus_ids(inputs: ListInputs, outputs: IdsOutputs, settings: CorpusSettings) -> None:
     """Write down the list's own ids, by which annotations and excluded videos may name the videos."""
-    manifest, _ = _plan(inputs.id_register, settings)
+    manifest = _plan(inputs.id_register, settings).manifest
     _write(manifest, IDS, outputs.ids, _provenance(settings, manifest, IDS))
 
 
 def corpus_ledger(inputs: ListInputs, outputs: CorpusLedgerOutputs, settings: CorpusSettings) -> None:
     """Write down what became of each row of the list, and the titles and licenses that it gives."""
-    manifest, rows = _plan(inputs.id_register, settings)
+    manifest, rows, _ = _plan(inputs.id_register, settings)
     _write(rows, LEDGER, outputs.ledger, _provenance(settings, rows, LEDGER))
     _write(manifest, DETAILS, outputs.details, _provenance(settings, manifest, DETAILS))
 
 
-def _plan(register: Path, settings: CorpusSettings) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    return plan(Path(settings.videos), register, settings.shard_size, settings.test_fraction, settings.seed)
+def _plan(register: Path, settings: CorpusSettings) -> Planned:
+    return plan(Path(settings.videos), register, settings.shard_size, settings.draw)
+
+
+def _used(settings: CorpusSettings) -> dict[str, Any]:
+    """The settings for the provenance: no path of this machine, and no limit where there is none, as before there was one."""
+    unsaid = ("videos",) if settings.limit else ("videos", "limit")
+    return {name: value for name, value in settings.fingerprint().items() if name not in unsaid}
 
 
 def _provenance(settings: CorpusSettings, rows: list[dict[str, Any]], columns: tuple[Column, ...]) -> dict[str, Any]:
     """Of the list what went into this file: a title that changes elsewhere in the list makes no other one."""
-    used = {
-        name: value for name, value in settings.fingerprint().items() if name != "videos"
-    }  # no path of this machine
-    return make_provenance("corpus", VERSION, used, {}, rows_sha256=digest(rows, *names(columns)))
+    return make_provenance("corpus", VERSION, _used(settings), {}, rows_sha256=digest(rows, *names(columns)))
 
 
 def _write(rows: list[dict[str, Any]], columns: tuple[Column, ...], path: Path, provenance: dict[str, Any]) -> None:

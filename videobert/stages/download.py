@@ -34,14 +34,14 @@ from typing import TYPE_CHECKING, Any
 from videobert.data.file_names import existing
 from videobert.data.ledger import file_facts, process_videos, remove_journal
 from videobert.data.manifest import license_wanted, local_path
-from videobert.data.plan import rows_of
+from videobert.data.plan import DrawInputs, rows_of
 from videobert.data.provenance import atomic, make_provenance, read_provenance, read_table, write_table
 from videobert.data.schemas import DOWNLOAD_FACTS, STEPS, arrow, names
 from videobert.data.text import one_line
 from videobert.errors import Status, UserError, VideoError
 from videobert.layout import KEPT_LEDGER
 from videobert.media.probing import probe
-from videobert.settings import Count, Inputs, Outputs
+from videobert.settings import Count, Outputs
 from videobert.web.options import DownloadExecution, DownloadSettings, too_long, unwanted
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ LOST_FOR_GOOD = (Status.GONE, Status.UNUSABLE)
 CAPTIONS_REMARK = "its captions"  # how the remark on a video begins whose captions did not come
 
 
-class DownloadInputs(Inputs):
+class DownloadInputs(DrawInputs):
     videos: Path
     """The list of videos, as for the stage corpus."""
     id_register: Path
@@ -77,7 +77,7 @@ def download(
     """Fetch one shard's videos: URLs, local files, the built-in kitchen."""
     import pyarrow as pa
 
-    rows = rows_of(inputs.shard, inputs.videos, inputs.id_register, inputs.shard_size)
+    rows = rows_of(inputs.shard, inputs.videos, inputs.id_register, inputs.shard_size, inputs.draw)
     if not rows:
         raise UserError(f"{inputs.videos} has no shard {inputs.shard!r}")
     folder = outputs.ledger.parent

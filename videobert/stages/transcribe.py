@@ -25,13 +25,13 @@ from videobert import progress
 from videobert.amounts import duration_in_words
 from videobert.data.file_names import existing
 from videobert.data.ledger import completed, open_file, process_videos, remove_journal
-from videobert.data.plan import rows_of
+from videobert.data.plan import DrawInputs, rows_of
 from videobert.data.provenance import make_provenance, sha256, write_table
 from videobert.data.schemas import HEARD, SENTENCE_COUNTS, SENTENCES, arrow, names
 from videobert.errors import Status, UserError, VideoError
 from videobert.media.decoding import SAMPLE_RATE
 from videobert.media.sound import SoundStream, audio, choose_stream
-from videobert.settings import Count, DeviceExecution, Inputs, Outputs, Settings, Text
+from videobert.settings import Count, DeviceExecution, Outputs, Settings, Text
 from videobert.speech.captions import caption_words
 from videobert.speech.engine import Whisper
 from videobert.speech.sentences import DROPPED, Segment, Word, credible, sentence_row, sentences
@@ -78,7 +78,7 @@ class TranscribeExecution(DeviceExecution):
     """CPU threads of one job. More shards at a time use the cores better than more threads per shard."""
 
 
-class TranscribeInputs(Inputs):
+class TranscribeInputs(DrawInputs):
     download: Path
     """The shard's download ledger; the media lie beside it."""
     videos: Path | None = None
@@ -225,7 +225,7 @@ def _own_captions(inputs: TranscribeInputs) -> dict[str, str]:
     """The captions that the list itself names, by video id."""
     if inputs.videos is None or inputs.id_register is None or inputs.shard_size is None or inputs.shard is None:
         return {}
-    rows = rows_of(inputs.shard, inputs.videos, inputs.id_register, inputs.shard_size)
+    rows = rows_of(inputs.shard, inputs.videos, inputs.id_register, inputs.shard_size, inputs.draw)
     return {row["video_id"]: row["captions"] for row in rows if row["captions"]}
 
 

@@ -1,6 +1,7 @@
 # What all rules share: the checked configuration, the shards, the files.
 
 import gc
+import json
 import os
 import sys
 import time
@@ -14,6 +15,7 @@ if (CHECKOUT / "videobert").is_dir():
 
 from videobert import config as configuration
 from videobert import resources
+from videobert.data.limit import limit_in_words
 from videobert.data.local_files import LocalFiles
 from videobert.data.manifest import captions_digest, digest, local_files, plan, sources_digest
 from videobert.data.plan import Plan, read_plan, write_plan
@@ -25,7 +27,7 @@ from videobert.layout import SHARDED, Layout
 from videobert.model.settings import PretrainSettings
 from videobert.pipeline import is_record, stage_of, version
 from videobert.preflight import Preflight
-from videobert.process import acquire_lock, prepare_jobs
+from videobert.process import OFFLINE, acquire_lock, prepare_jobs, work_offline
 from videobert.screen.handler import Screen
 from videobert.screen.run import Run
 from videobert.stages.retry import retried
@@ -33,9 +35,14 @@ from videobert.upgrade import UPGRADING, refuse_older
 from videobert.upstream import shared_stages
 
 BEGAN = time.time()
+IS_MODULE = workflow.modifier.parent_modifier is not None
+# How a command is called that may ask the model hub, when the jobs may not; a user's own word holds for it, too.
+ONLINE = "" if OFFLINE in os.environ else f"env -u {OFFLINE}"
 prepare_jobs(CHECKOUT)
 if workflow.is_main_process:
     pass_on_interrupts()
+elif not IS_MODULE:  # a module's `onstart` is never called, so nothing was fetched
+    work_offline()
 
 
 def planned(layout):
@@ -44,7 +51,7 @@ def planned(layout):
     # They stay as long as the workflow does. Python's collector need not look through millions of them again and again.
     gc.disable()
     try:
-        return plan(Path(corpus.videos), Path(layout.register), corpus.shard_size, corpus.test_fraction, corpus.seed)
+        return plan(Path(corpus.videos), Path(layout.register), corpus.shard_size, corpus.draw)
     finally:
         gc.freeze()
         gc.enable()
@@ -52,8 +59,9 @@ def planned(layout):
 
 def written_plan():
     """What the workflow wrote down for its jobs, where this is one of them."""
+    corpus = CONFIG.corpus
     if not workflow.is_main_process:
-        return read_plan(CONFIG.results, Path(CONFIG.corpus.videos), CONFIG.corpus.shard_size)
+        return read_plan(CONFIG.results, Path(corpus.videos), corpus.shard_size, corpus.draw)
 
 
 try:
@@ -79,6 +87,8 @@ except UserError as error:
     sys.exit(str(error))
 
 if workflow.is_main_process:
+    if PLAN.left_out:
+        print(limit_in_words(len(PLAN.rows), PLAN.left_out), file=sys.stderr)
     for row in PLAN.rows:
         if row["kept"]:
             print(moved(row), file=sys.stderr)
@@ -199,13 +209,16 @@ def start():
         PREFLIGHT.start(stages, runs_here=workflow.local_exec)
     except UserError as error:
         sys.exit(str(error))
+    work_offline()
 
 
 def print_summary():
     """Shows the summary that this run has written, or where the model lies. (Where this workflow is a module of another one,
     nobody calls it.)"""
     end_screen()
-    summary, weights = Path(OWN.summary), Path(OWN.model.weights)
+    summary, weights, record = Path(OWN.summary), Path(OWN.model.weights), Path(OWN.weights)
+    if record.exists() and record.stat().st_mtime >= BEGAN:
+        print(Path(OWN.log("weights")).read_text(encoding="utf-8"), file=sys.stderr, end="")
     if summary.exists() and summary.stat().st_mtime >= BEGAN:
         print(summary.read_text(encoding="utf-8"), file=sys.stderr)
     elif weights.exists() and weights.stat().st_mtime >= BEGAN:
@@ -217,8 +230,7 @@ def print_summary():
 def take_screen():
     """Shows the stages' progress in place of Snakemake's jobs. Another workflow that has this one as a module keeps its own screen,
     as a dry run does; until jobs run, ours says what Snakemake's would."""
-    is_ours = workflow.modifier.parent_modifier is None  # else it is a module
-    if workflow.is_main_process and is_ours and not workflow.output_settings.dryrun:
+    if workflow.is_main_process and not IS_MODULE and not workflow.output_settings.dryrun:
         run = Run(OWN, PLAN.shards, BEGAN)
         return Screen.take_over(run, planned_jobs, workflow.output_settings)
 
@@ -254,16 +266,17 @@ def hold_lock():
         try:
             LOCKS.append(acquire_lock(Path(OWN.lock)))
             LOCAL.write()
-            write_plan(CONFIG.results, Path(CONFIG.corpus.videos), CONFIG.corpus.shard_size, PLAN.rows)
+            corpus = CONFIG.corpus
+            write_plan(CONFIG.results, Path(corpus.videos), corpus.shard_size, corpus.draw, PLAN.rows)
         except UserError as error:
             sys.exit(str(error))
 
 
 def list_flags(shard):
     """The flags by which a job of this shard reads the list itself; it reruns for what it takes from there alone."""
-    size = CONFIG.corpus.shard_size
-    flags = {"videos": CONFIG.corpus.videos, "shard_size": size, "shard": shard, "id_register": FILES.register}
-    return configuration.flags(flags)
+    corpus = CONFIG.corpus
+    flags = {"videos": corpus.videos, "shard_size": corpus.shard_size, "shard": shard, "id_register": FILES.register}
+    return configuration.flags(flags | (corpus.draw._asdict() if corpus.limit else {}))
 
 
 def annotations():
