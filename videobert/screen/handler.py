@@ -33,6 +33,7 @@ NOISE = (
     "Removing output files of failed job",
     "Touching output file",
     "Shutting down, this might take some time",
+    "Auto-selected partition",
 )
 UNSAID = ("workflow_started", "resources_info")
 NEWS = ("job_info", "job_started", "job_finished", "job_error", "progress", "shellcmd")
@@ -113,7 +114,7 @@ class Screen(logging.Handler):
         if event == "job_error" and self.stopped:
             self.run.stop(told["jobid"], now)
         elif event == "job_error":
-            exit_status, self.exit_status = self.exit_status or _by_executor(told.get("rule_msg")), ""
+            exit_status, self.exit_status = self.exit_status or _in_executors_words(told), ""
             return self.run.fail(told["jobid"], now, exit_status, self.settings.show_failed_logs)
         return []
 
@@ -188,3 +189,10 @@ class Screen(logging.Handler):
         logger.warning(f"The screen of videobert failed ({type(error).__name__}: {error}); this is Snakemake's own.")
         if record:
             self.default.handle(record)
+
+
+def _in_executors_words(told: dict[str, Any]) -> str:
+    """What a cluster says of a job that failed, and where its own log lies."""
+    said = str(told.get("rule_msg") or "").split("For further error details")[0].strip()
+    logs = [str(log) for log in (told.get("log") or [])[1:]]
+    return f"{said} ({', '.join(logs)})" if said and logs else said

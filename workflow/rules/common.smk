@@ -25,6 +25,7 @@ from videobert.errors import UserError
 from videobert.interrupts import pass_on_interrupts
 from videobert.layout import SHARDED, Layout
 from videobert.model.settings import PretrainSettings
+from videobert.partitions import check_partitions
 from videobert.pipeline import is_record, stage_of, version
 from videobert.preflight import Preflight
 from videobert.process import OFFLINE, acquire_lock, prepare_jobs, work_offline
@@ -207,9 +208,17 @@ def start():
     stages = {stage_of(rule) for rule, _ in planned_jobs() if not is_record(rule)}
     try:
         PREFLIGHT.start(stages, runs_here=workflow.local_exec)
+        if workflow.executor_plugin.name == "slurm":
+            check_partitions(wanted_partitions())
     except UserError as error:
         sys.exit(str(error))
     work_offline()
+
+
+def wanted_partitions():
+    """Rule -> the partition that its jobs are to run in, where the profile says it."""
+    named = ((job.rule.name, job.resources.get("slurm_partition")) for job in workflow.dag.needrun_jobs())
+    return {rule: str(partition) for rule, partition in named if partition}
 
 
 def print_summary():
