@@ -497,7 +497,8 @@ def trainer_speed(size: str, length: int, mean: int, setup: Setup) -> str:
 
     memory(setup.device)
     with tempfile.TemporaryDirectory() as scratch, quiet():
-        named = SimpleNamespace(**settings | {"save_steps": 10**6, "device": setup.device})
+        execution = {"save_steps": 10**6, "device": setup.device, "gradient_accumulation_steps": 1}
+        named = SimpleNamespace(**settings | execution)
         arguments = training_arguments(Path(scratch), named, named)
         trainer = make_trainer(new_model(settings), arguments, examples, Path(scratch) / "runs")
         trainer.add_callback(Clock())

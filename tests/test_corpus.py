@@ -230,5 +230,5 @@ def test_a_list_whose_splits_lack_one_is_refused(tmp_path):
         (("test",), "train", "its only video is in the split test"),
     ):
         with pytest.raises(UserError, match=message):
-            check_split([{"split": split} for split in splits], wanted)
-    check_split([{"split": "train"}], "train")
+            check_split(splits, wanted)
+    check_split(["train"], "train")

@@ -139,7 +139,7 @@ def test_jobs_find_the_videos_that_are_drawn_with_the_plan_and_without(project):
     for _ in ("without", "with"):
         for shard in expected:
             assert rows_of(shard, project.list, project.register, 4, draw) == expected[shard]
-        write_plan(project.layout.results, project.list, 4, draw, made.rows)
+        write_plan(project.layout.results, project.list, 4, draw, made, project.register)
     assert read_plan(project.layout.results, project.list, 4, draw) is not None
     for other in (draw._replace(limit=11), draw._replace(limit=None), draw._replace(seed=1)):
         assert read_plan(project.layout.results, project.list, 4, other) is None

@@ -319,7 +319,7 @@ def test_a_real_run_says_what_it_does_in_plain_lines(finished):
     assert "download lost missing: gone: there is no file files/missing.mp4" in lines
     assert any(re.fullmatch(r"download: 9 videos, 3 lost \(2 unusable, 1 gone\), in \d.*", line) for line in lines)
     assert any(re.fullmatch(r"transcribe: 6 videos, 2 silent, in \d.*", line) for line in lines)
-    assert any(re.fullmatch(r"pretrain: 60 steps, loss \S+, in \d.*", line) for line in lines)
+    assert any(re.fullmatch(r"pretrain: 60 steps, loss \S+, [\d,]+ tokens/s, in \d.*", line) for line in lines)
     end = next(number for number, line in enumerate(lines) if re.fullmatch(r"Done: \d+ jobs in \d.*", line))
     summary = (finished / "results/report/summary.txt").read_text(encoding="utf-8").splitlines()
     assert lines[end + 1 : end + 1 + len(summary)] == summary

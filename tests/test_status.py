@@ -20,7 +20,9 @@ from rich.console import Console
 from videobert import progress
 from videobert.__main__ import main
 from videobert.data.ledger import process_videos, remove_journal
-from videobert.data.plan import write_plan
+from videobert.data.limit import Draw
+from videobert.data.manifest import Planned
+from videobert.data.plan import Plan, write_plan
 from videobert.data.provenance import write_table
 from videobert.errors import VideoError
 from videobert.layout import PER_VIDEO, Layout
@@ -44,7 +46,8 @@ class Run:
         self.layout = Layout(self.results)
         (folder / "videos.tsv").write_text("source\n", encoding="utf-8")
         rows = [{"video_id": video, "shard": shard} for shard, videos in VIDEOS.items() for video in videos]
-        write_plan(self.results, folder / "videos.tsv", 4, rows)
+        made = Plan(lambda: Planned(rows, []))
+        write_plan(self.results, folder / "videos.tsv", 4, Draw(0.2, 0, limit=8), made, folder / "none")
 
     def finish(self, stage: str, shard: str, videos: str | None = None, **lost: tuple[str, str]) -> None:
         """A job does a shard: what it leaves behind. `lost` says the status and the reason of a video."""

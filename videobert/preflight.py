@@ -104,14 +104,15 @@ class Preflight:
 
     def kitchen_notice(self) -> str:
         """What must be said of S3D's weights for these videos; "" when nothing."""
-        kitchen = sum(row["source"].startswith("kitchen:") for row in self.rows)
-        return kitchen_notice(self.config.features.weights, len(self.rows), kitchen)
+        sources = self.plan.column("source")
+        kitchen = sum(source.startswith("kitchen:") for source in sources)
+        return kitchen_notice(self.config.features.weights, len(sources), kitchen)
 
     def _test_split(self) -> None:
-        check_split(self.rows, "test")
+        check_split(self.plan.column("split"), "test")
 
     def _train_split(self) -> None:
-        check_split(self.rows, "train")
+        check_split(self.plan.column("split"), "train")
 
     def _annotations(self) -> None:
         """Columns, ids and splits of a user's table of steps."""
@@ -161,15 +162,17 @@ class Preflight:
 
     def _train_seconds(self, enough: float) -> float | None:
         """Length of all train videos, or of so many that it is enough; None when one is not known before the download."""
-        train = [row for row in self.rows if row["split"] == "train"]
+        columns = zip(*map(self.plan.column, ("video_id", "source", "split")), strict=True)
         known, total = self._downloaded(), 0.0
         files = []
-        for row in train:
-            if row["video_id"] in known:
-                total += known[row["video_id"]]
-            elif row["source"].startswith("kitchen:"):
-                total += _kitchen_seconds(row["source"])
-            elif path := local_path(row["source"]):
+        for video_id, source, split in columns:
+            if split != "train":
+                continue
+            if video_id in known:
+                total += known[video_id]
+            elif source.startswith("kitchen:"):
+                total += _kitchen_seconds(source)
+            elif path := local_path(source):
                 files.append(path)
             else:
                 return None

@@ -31,6 +31,9 @@ LONGEST_ID = 64
 RENAMED = "its id is another video's, too (capitals aside), or was given later"
 # What nearly all rows of a large list look like, known at a glance: urllib would take half a minute for 300,000 of them.
 PLAIN_URL = re.compile(r"https?://(?:[a-z0-9][a-z0-9-]{0,61}\.)+[a-z]{2,20}/[!-~]*")
+KITCHEN = re.compile(r"kitchen:\d{1,9}")
+SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")  # in an id
 WATCH = re.compile(r"https://www\.youtube\.com/watch\?v=([A-Za-z0-9_-]+)")
 # The built-in corpora by name: 72 and 240 rendered videos.
 BUILT_IN = {
@@ -61,17 +64,17 @@ def plan(videos: Path, register: Path, shard_size: int, draw: Draw) -> Planned:
     fresh = 0
     next_shard = 1 + max((int(place.shard) for place in remembered.values()), default=-1)
     for number, row in enumerate(table, 2):
-        problem = _problem(row["source"])
-        identity = identity_of(row["source"])
+        source, title = row["source"], one_line(row["title"])
+        problem, identity = _problem(source), identity_of(source)
         if identity in left_out:
             continue
         if problem or identity in first:
             status, reason = (
                 (Status.UNUSABLE, problem) if problem else (Status.DUPLICATE, f"the same video as {first[identity]}")
             )
-            source = one_line(row["source"], longest=1000)
+            source = one_line(source, longest=1000)
             aside = {"video_id": f"row-{number}", "status": status, "reason": reason, "source": source, "shard": ""}
-            ledger.append({"stage": "corpus", **aside, "title": one_line(row["title"])})
+            ledger.append({"stage": "corpus", **aside, "title": title})
             continue
         kept = ""
         if identity in remembered:
@@ -86,21 +89,30 @@ def plan(videos: Path, register: Path, shard_size: int, draw: Draw) -> Planned:
         manifest.append(
             {
                 "video_id": video_id,
-                "source": row["source"],
+                "source": source,
                 "shard": shard,
                 "split": split,
                 "listed_split": row["split"],
                 "kept": "" if row["split"] else kept,
                 "listed_id": row["id"],
                 "captions": row["captions"],
-                "title": one_line(row["title"]),
+                "title": title,
                 "license": one_line(row["license"]),
             }
         )
         renamed = row["id"] and clean(row["id"]) != video_id
         reason = f"{RENAMED}: it is called {video_id}" if renamed else ""
-        outcome = {"video_id": video_id, "status": Status.OK, "reason": reason, "source": row["source"], "shard": shard}
-        ledger.append({"stage": "corpus", **outcome, "title": one_line(row["title"])})
+        ledger.append(
+            {
+                "stage": "corpus",
+                "video_id": video_id,
+                "status": Status.OK,
+                "reason": reason,
+                "source": source,
+                "shard": shard,
+                "title": title,
+            }
+        )
     fill_empty_splits(manifest, draw.test_fraction, draw.seed)
     if not any(_reachable(row["source"]) for row in manifest):
         reason = next((row["reason"] for row in ledger if row["reason"]), "none of the local files exists")
@@ -163,9 +175,9 @@ def digest(rows: list[dict[str, Any]], *columns: str) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
-def sources_digest(rows: list[dict[str, Any]], files: LocalFiles, license: str | None) -> str:
+def sources_digest(rows: list[dict[str, Any]], files: LocalFiles | None, license: str | None) -> str:
     """What decides whether a shard must be downloaded again: sources, the content of local files, and of the licenses whether
-    they are among those that are wanted."""
+    they are among those that are wanted. `files` is only asked where there are local ones."""
     facts = [
         [row["video_id"], row["source"], *_content(row["source"], files), license_wanted(row["license"], license)]
         for row in rows
@@ -184,15 +196,9 @@ def license_wanted(given: str, wanted: str | None) -> bool | None:
     return bool(re.search(wanted, given, re.IGNORECASE)) if wanted and given else None
 
 
-def local_files(rows: list[dict[str, Any]]) -> list[str]:
-    """The paths of the local files among the sources."""
-    paths = [local_path(row["source"]) for row in rows]
-    return [str(path) for path in paths if path is not None]
-
-
-def _content(source: str, files: LocalFiles) -> list[Any]:
+def _content(source: str, files: LocalFiles | None) -> list[Any]:
     path = local_path(source)
-    return files.facts(str(path)) if path is not None else []
+    return files.facts(str(path)) if path is not None and files else []
 
 
 def manifest_of(path: Path) -> dict[str, dict[str, Any]]:
@@ -204,7 +210,7 @@ def local_path(source: str) -> Path | None:
     """The path that a source names, or None when it is a URL or kitchen:N."""
     if source.startswith("file://"):
         return Path(unquote(urlparse(source).path))
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", source):
+    if SCHEME.match(source):
         return None
     return Path.home() / source.removeprefix("~/") if source.startswith("~/") else Path(source)
 
@@ -250,8 +256,8 @@ def _problem(source: str) -> str:
     if not source:
         return "source is empty"
     if source.startswith("kitchen:"):
-        return "" if re.fullmatch(r"kitchen:\d{1,9}", source) else "kitchen:N wants a number"
-    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):", source)
+        return "" if KITCHEN.fullmatch(source) else "kitchen:N wants a number"
+    scheme = SCHEME.match(source)
     if scheme and scheme[1].lower() not in ("http", "https", "file"):
         return f"{scheme[1][:20]}: is not a kind of source that is known"
     if scheme and scheme[1].lower() != "file" and not _host(source):
@@ -285,6 +291,8 @@ def _youtube(source: str) -> str:
 
 def identity_of(source: str) -> str:
     """Two sources with one identity are one video."""
+    if watch := WATCH.fullmatch(source):
+        return f"youtube:{watch[1]}"
     path = local_path(source)
     if path is not None:
         return os.path.normpath(path)
@@ -292,8 +300,6 @@ def identity_of(source: str) -> str:
         return f"kitchen:{int(source.removeprefix('kitchen:'))}"
     if "youtu" not in source.lower():
         return source
-    if watch := WATCH.fullmatch(source):
-        return f"youtube:{watch[1]}"
     try:
         return f"youtube:{video}" if (video := _youtube(source)) else source
     except ValueError:  # a malformed URL
@@ -311,7 +317,7 @@ def _name(identity: str) -> str:
 
 def clean(text: str) -> str:
     """An id as it stands in file names."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", text)[:LONGEST_ID]
+    return UNSAFE.sub("_", text)[:LONGEST_ID]
 
 
 def _unique(name: str, identity: str, taken: set[str]) -> str:

@@ -1,77 +1,139 @@
-"""The plan of a run, as the Snakefile uses it, and as the run's jobs find it.
+"""The plan of a run, as the Snakefile uses it, and as the run's jobs and the next run find it.
 
 Each job of a cluster parses the Snakefile again, and a job of download asks for the list's rows once more. With 300,000 videos
-that took seconds of each of thousands of jobs: so a run writes its plan down, and its jobs read the rows of their shard.
+that took seconds of each of thousands of jobs: so a run writes its plan down, and its jobs read the rows of their shard. The
+next run takes the whole of it, as long as the list, the register and the settings are the same.
 """
 
 import hashlib
+import inspect
 from collections.abc import Callable
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from videobert.data import human_tables, limit, manifest, splits, text
 from videobert.data.limit import Draw
-from videobert.data.manifest import Planned, list_file, plan, shards
+from videobert.data.local_files import LocalFiles
+from videobert.data.manifest import (
+    SCHEME,
+    Planned,
+    captions_digest,
+    digest,
+    list_file,
+    local_path,
+    plan,
+    shards,
+    sources_digest,
+)
 from videobert.data.provenance import DamagedFile, read_provenance, read_table, write_table
+from videobert.data.schemas import DETAILS, IDS, LEDGER, MANIFEST, names
 from videobert.layout import Layout
 from videobert.settings import Count, Inputs, NotNegative, Seed
 
 Rows = list[dict[str, Any]]
 
 
+class Written(NamedTuple):
+    """What a run wrote down."""
+
+    table: Any
+    """The manifest's rows (a pyarrow table)."""
+    digests: dict[str, Any]
+    """Those that the plan gave; none in a job, which needs none."""
+
+
 class Plan:
     """The videos of a run by shard.
 
     Args:
-        make: gives what `plan` does. It is called when all rows are asked for.
-        written: the manifest's rows as the run wrote them down; None: there are none.
+        make: gives what `plan` does. It is called when there is nothing written that says the same.
+        written: what an earlier run or this one wrote down.
     """
 
-    def __init__(self, make: Callable[[], Planned], written: Any = None) -> None:
-        self._make, self._written = make, written
+    def __init__(self, make: Callable[[], Planned], written: Written | None = None) -> None:
+        self._make, self.written = make, written
 
     @cached_property
     def _made(self) -> Planned:
         return self._make()
 
-    @property
+    @cached_property
     def rows(self) -> Rows:
         """The manifest's rows."""
-        return self._made.manifest
-
-    @property
-    def ledger(self) -> Rows:
-        """What became of each row of the list."""
-        return self._made.ledger
+        return self.written.table.to_pylist() if self.written else self._made.manifest
 
     @property
     def left_out(self) -> int:
         """How many videos of the list the limit leaves out."""
-        return self._made.left_out
+        return 0 if self.written else self._made.left_out
+
+    def column(self, name: str) -> list[str]:
+        """A column of the manifest's rows."""
+        return self.written.table[name].to_pylist() if self.written else [row[name] for row in self.rows]
 
     @cached_property
     def shards(self) -> dict[str, int]:
         """How many videos each shard has, shards in order."""
-        if self._written is None:
-            return {shard: len(rows) for shard, rows in self._by_shard.items()}
-        return _counted(self._written)
+        return {shard: len(rows) for shard, rows in self._places.items()}
 
     def of(self, shard: str) -> Rows:
         """The rows of a shard."""
-        return self._by_shard[shard] if self._written is None else _of(self._written, shard)
+        places = self._places[shard]
+        return self.written.table.take(places).to_pylist() if self.written else [self.rows[place] for place in places]
 
     @cached_property
-    def _by_shard(self) -> dict[str, Rows]:
-        return shards(self.rows)
+    def _places(self) -> dict[str, list[int]]:
+        """In which rows each shard stands."""
+        found: dict[str, list[int]] = {}
+        for place, shard in enumerate(self.column("shard")):
+            found.setdefault(shard, []).append(place)
+        return dict(sorted(found.items()))
 
     @cached_property
     def has_kitchen(self) -> bool:
         """Whether a video is of the kitchen."""
-        if self._written is None:
-            return any(row["source"].startswith("kitchen:") for row in self.rows)
-        import pyarrow.compute as pc
+        return any(source.startswith("kitchen:") for source in self.column("source"))
 
-        return bool(pc.any(pc.starts_with(self._written["source"], "kitchen:")).as_py())
+    @property
+    def kept(self) -> Rows:
+        """The rows of videos that the register, or this plan, keeps in a split that they did not draw."""
+        places = [place for place, split in enumerate(self.column("kept")) if split]
+        return self.written.table.take(places).to_pylist() if self.written else [self.rows[place] for place in places]
+
+    @cached_property
+    def local_files(self) -> list[str]:
+        """The paths of the local files among the sources."""
+        return [str(local_path(source)) for source in self.column("source") if _is_local(source)]
+
+    # What decides whether something must be made again.
+
+    def digest(self, file: str) -> str:
+        """Of a file of the corpus: manifest, ids, details, ledger."""
+        if self.written:
+            return str(self.written.digests[file])
+        if file == "ledger":
+            return digest(self._made.ledger, *names(LEDGER))
+        return digest(self.rows, *names({"manifest": MANIFEST, "ids": IDS, "details": DETAILS}[file]))
+
+    def sources_digest(self, shard: str, files: LocalFiles | None, license: str | None) -> str:
+        """Of a shard's download."""
+        known = self.written.digests["sources"].get(shard) if self.written and not license else None
+        return str(known or sources_digest(self.of(shard), files, license))
+
+    def captions_digest(self, shard: str, files: LocalFiles) -> str:
+        """Of a shard's captions, where the list names them."""
+        return captions_digest(self.of(shard), files)
+
+    def digests(self) -> dict[str, Any]:
+        """All that depend on nothing but the list, for the next run."""
+        files = {file: self.digest(file) for file in ("manifest", "ids", "details", "ledger")}
+        remote = [shard for shard in self.shards if not any(_is_local(row["source"]) for row in self.of(shard))]
+        return {**files, "sources": {shard: self.sources_digest(shard, None, None) for shard in remote}}
+
+
+def _is_local(source: str) -> bool:
+    return source.startswith("file://") or not SCHEME.match(source)
 
 
 class DrawInputs(Inputs):
@@ -93,50 +155,79 @@ def rows_of(shard: str, videos: Path, register: Path, shard_size: int, draw: Dra
     """One shard's rows. Their split holds for this `test_fraction` and `seed`, which only a limit needs."""
     written = read_plan(register.parent.parent, videos, shard_size, draw)
     if written is not None:
-        return _of(written, shard)
+        return _of(written.table, shard)
     return shards(plan(videos, register, shard_size, draw).manifest).get(shard, [])
 
 
-def write_plan(results: str | Path, videos: Path, shard_size: int, draw: Draw, rows: Rows) -> None:
-    """Writes down the manifest's rows for the jobs of this run."""
+def write_plan(results: str | Path, videos: Path, shard_size: int, draw: Draw, plan: Plan, register: Path) -> None:
+    """Writes down a plan that was made, for the jobs of this run and for the next one."""
+    if plan.written:
+        return
     import pyarrow as pa
 
+    rows = plan.rows
     columns = {name: pa.array([row[name] for row in rows], pa.string()) for name in rows[0]}
     provenance = {"stage": "corpus", "settings": _settings(videos, shard_size, draw)}
-    write_table(pa.table(columns), Path(Layout(results).plan), provenance)
+    # A limit looks at what is downloaded as well.
+    lasting = {"made_from": _made_from(draw, register), "digests": plan.digests()} if draw.limit is None else {}
+    write_table(pa.table(columns), Path(Layout(results).plan), provenance | lasting)
 
 
-def read_plan(results: str | Path, videos: Path, shard_size: int, draw: Draw) -> Any:
-    """The table that `write_plan` wrote; None when there is none of this list."""
+def read_plan(results: str | Path, videos: Path, shard_size: int, draw: Draw) -> Written | None:
+    """What this run wrote down, for its jobs; None when there is nothing of this list."""
+    return _read(results, {"settings": _settings(videos, shard_size, draw)})
+
+
+def read_last_plan(results: str | Path, videos: Path, shard_size: int, draw: Draw, register: Path) -> Written | None:
+    """What an earlier run wrote down; None when a plan that is made now may be another one."""
+    if draw.limit is not None:
+        return None
+    made_from = _made_from(draw, register)
+    return _read(results, {"settings": _settings(videos, shard_size, draw), "made_from": made_from})
+
+
+def _read(results: str | Path, expected: dict[str, Any]) -> Written | None:
     path = Path(Layout(results).plan)
     try:
-        return read_table(path) if path.exists() and _is_of(path, _settings(videos, shard_size, draw)) else None
+        provenance = read_provenance(path) if path.exists() else {}
+        if any(provenance.get(name) != value for name, value in expected.items()):
+            return None
+        return Written(read_table(path), provenance.get("digests", {}))
     except DamagedFile:  # the list says the same
         return None
 
 
 def videos_of_shards(path: Path) -> dict[str, int]:
     """How many videos each shard has, shards in order, by the file of a plan or a manifest."""
-    return _counted(read_table(path, ["shard"]))
-
-
-def _counted(table: Any) -> dict[str, int]:
-    counts = table["shard"].value_counts().to_pylist()
+    counts = read_table(path, ["shard"])["shard"].value_counts().to_pylist()
     return dict(sorted((count["values"], count["counts"]) for count in counts))
-
-
-def _is_of(path: Path, settings: dict[str, Any]) -> bool:
-    return bool(read_provenance(path).get("settings") == settings)
 
 
 def _settings(videos: Path, shard_size: int, draw: Draw) -> dict[str, Any]:
     """What a plan holds for: the list as it lies there."""
-    try:
-        content = list_file(videos).read_bytes()
-    except OSError:  # who reads the list says what is wrong
-        return {}
     drawn = draw._asdict() if draw.limit is not None else {}
-    return {"videos": hashlib.sha256(content).hexdigest(), "shard_size": shard_size, **drawn}
+    listed = _sha256(list_file(videos))  # who reads a list that is not there says what is wrong
+    return {"videos": listed, "shard_size": shard_size, **drawn} if listed else {}
+
+
+def _made_from(draw: Draw, register: Path) -> dict[str, Any]:
+    """What else a plan depends on: the draws, the places of earlier runs' videos, and how it is made."""
+    return {**draw._asdict(), "register": _sha256(register), "code": _code()}
+
+
+@cache
+def _code() -> str:
+    """A hash of the modules that make a plan: nobody has to raise a version when one of them changes."""
+    sources = (inspect.getsource(module) for module in (manifest, human_tables, splits, text, limit))
+    return hashlib.sha256("".join(sources).encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    """ "" where it is not there."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def _of(table: Any, shard: str) -> Rows:

@@ -119,8 +119,7 @@ PROGRESS = (
     Column(
         "state",
         "string",
-        "`running`, `done`, `failed` or `stopped` (by Ctrl-C, or before its time was over). A job that was killed still says "
-        "`running`.",
+        "`running`, `done`, `failed` or `stopped` (by Ctrl-C, or in time). A job that was killed still says `running`.",
     ),
     Column("host", "string", "The machine it works on."),
     Column("pid", "integer", "Its process there."),

@@ -17,10 +17,9 @@ from videobert import config as configuration
 from videobert import resources
 from videobert.data.limit import limit_in_words
 from videobert.data.local_files import LocalFiles
-from videobert.data.manifest import captions_digest, digest, local_files, plan, sources_digest
-from videobert.data.plan import Plan, read_plan, write_plan
+from videobert.data.manifest import plan
+from videobert.data.plan import Plan, read_last_plan, read_plan, write_plan
 from videobert.data.splits import moved
-from videobert.data.schemas import LEDGER, DETAILS, IDS, MANIFEST, names
 from videobert.errors import UserError
 from videobert.interrupts import pass_on_interrupts
 from videobert.layout import SHARDED, Layout
@@ -58,11 +57,15 @@ def planned(layout):
         gc.enable()
 
 
-def written_plan():
-    """What the workflow wrote down for its jobs, where this is one of them."""
+def written_plan(layout):
+    """What this workflow wrote down for its jobs, where this is one of them; else what the last one did, if it still holds."""
     corpus = CONFIG.corpus
-    if not workflow.is_main_process:
-        return read_plan(CONFIG.results, Path(corpus.videos), corpus.shard_size, corpus.draw)
+    of = CONFIG.results, Path(corpus.videos), corpus.shard_size, corpus.draw
+    return read_last_plan(*of, Path(layout.register)) if workflow.is_main_process else read_plan(*of)
+
+
+def make_plan(layout):
+    return Plan(lambda: planned(layout), written_plan(layout))
 
 
 try:
@@ -74,25 +77,23 @@ try:
     refuse_older(OWN)
     if CONFIG.upstream:
         refuse_older(Layout(CONFIG.upstream))
-    WRITTEN = written_plan()
-    PLAN = Plan(lambda: planned(Layout(CONFIG.upstream) if CONFIG.upstream else OWN), WRITTEN)
+    PLAN = make_plan(Layout(CONFIG.upstream) if CONFIG.upstream else OWN)
     NOT_SHARED = shared_stages(CONFIG, list(PLAN.shards)) if CONFIG.upstream else {}
     if NOT_SHARED.get("corpus"):
-        PLAN = Plan(lambda: planned(OWN), WRITTEN)
+        PLAN = make_plan(OWN)
     SHARDS = list(PLAN.shards)
     CONFIG = configuration.for_videos(CONFIG, PLAN.has_kitchen)
     LOCAL = LocalFiles(Path(OWN.local_files))
     if workflow.is_main_process:
-        LOCAL.look(local_files(PLAN.rows))
+        LOCAL.look(PLAN.local_files)
 except UserError as error:
     sys.exit(str(error))
 
 if workflow.is_main_process:
     if PLAN.left_out:
         print(limit_in_words(len(PLAN.rows), PLAN.left_out), file=sys.stderr)
-    for row in PLAN.rows:
-        if row["kept"]:
-            print(moved(row), file=sys.stderr)
+    for row in PLAN.kept:
+        print(moved(row), file=sys.stderr)
 # Where files are read: those of shared stages in the upstream run. Rules write to OWN alone.
 SHARED = [stage for stage, reason in NOT_SHARED.items() if not reason]
 FILES = Layout(CONFIG.results, CONFIG.upstream, SHARED)
@@ -276,7 +277,8 @@ def hold_lock():
             LOCKS.append(acquire_lock(Path(OWN.lock)))
             LOCAL.write()
             corpus = CONFIG.corpus
-            write_plan(CONFIG.results, Path(corpus.videos), corpus.shard_size, corpus.draw, PLAN.rows)
+            register = Path(FILES.register)
+            write_plan(CONFIG.results, Path(corpus.videos), corpus.shard_size, corpus.draw, PLAN, register)
         except UserError as error:
             sys.exit(str(error))
 

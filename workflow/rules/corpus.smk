@@ -19,7 +19,7 @@ rule corpus:
         settings=settings("corpus"),
         execution=execution("corpus"),
         # The list is no input: a newer time alone changes nothing, a source, an id or a split does.
-        videos=lambda wildcards: digest(PLAN.rows, *names(MANIFEST)),
+        videos=lambda wildcards: PLAN.digest("manifest"),
     shell:
         "python -m videobert corpus --manifest {output.manifest:q}"
         " --id_register {output.register:q} {params.settings} {params.execution} > {log:q} 2>&1"
@@ -43,7 +43,7 @@ rule corpus_ids:
     params:
         settings=untracked(configuration.tracked(CONFIG, "corpus")),
         register=FILES.register,
-        videos=lambda wildcards: digest(PLAN.rows, *names(IDS)),
+        videos=lambda wildcards: PLAN.digest("ids"),
     shell:
         "python -m videobert corpus_ids --id_register {params.register:q} --ids {output:q} {params.settings} > {log:q} 2>&1"
 
@@ -63,7 +63,7 @@ rule corpus_ledger:
     params:
         settings=untracked(configuration.tracked(CONFIG, "corpus")),
         register=FILES.register,
-        videos=lambda wildcards: digest(PLAN.rows, *names(DETAILS)) + digest(PLAN.ledger, *names(LEDGER)),
+        videos=lambda wildcards: PLAN.digest("details") + PLAN.digest("ledger"),
     shell:
         "python -m videobert corpus_ledger --id_register {params.register:q} --ledger {output.ledger:q}"
         " --details {output.details:q} {params.settings} > {log:q} 2>&1"

@@ -26,7 +26,7 @@ rule download_shard:
         # The job reads the list, yet the list is no input: `sources` tells what is new for this shard, so that videos
         # appended elsewhere in the list rerun nothing. (Nor is the manifest, as ancient(): Snakemake 9.27 then forgets
         # jobs with missing or outdated outputs whenever the manifest itself is to be remade.)
-        sources=lambda wildcards: sources_digest(PLAN.of(wildcards.shard), LOCAL, CONFIG.download.license),
+        sources=lambda wildcards: PLAN.sources_digest(wildcards.shard, LOCAL, CONFIG.download.license),
         list=lambda wildcards, threads: list_flags(wildcards.shard),
     shell:
         "python -m videobert download {params.list} --ledger {output.ledger:q}"

@@ -25,7 +25,7 @@ rule transcribe_shard:
         execution=execution("transcribe"),
         retried=retries("transcribe"),
         # The list may name captions of its own: their content counts, where they are read.
-        captions=lambda wildcards: captions_digest(PLAN.of(wildcards.shard), LOCAL) if CAPTIONS else "",
+        captions=lambda wildcards: PLAN.captions_digest(wildcards.shard, LOCAL) if CAPTIONS else "",
         list=lambda wildcards, threads: list_flags(wildcards.shard) if CAPTIONS else "",
     shell:
         "python -m videobert transcribe --download {input.download:q} {params.list}"
