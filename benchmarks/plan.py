@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -25,29 +26,38 @@ def main() -> None:
     parser.add_argument("--videos", type=int, nargs="+", default=[1200, 12_000, 100_000, 312_000])
     parser.add_argument("--shards", type=int, default=1200)
     options = parser.parse_args()
-    print("| videos | new | again | a job's own | MB |\n| --- | --- | --- | --- | --- |")
-    first: list[float] = []
+    print("| videos | new | MB | again | MB | a job's own | MB |\n| --- | --- | --- | --- | --- | --- | --- |")
+    first: list[Used] = []
     for videos in options.videos:
         with tempfile.TemporaryDirectory() as scratch:
             found = measure(Path(scratch), videos, options.shards)
-        first = first or found[:2]
-        cells = [f"{seconds:.1f} s ({seconds / base:.2f})" for seconds, base in zip(found[:2], first, strict=True)]
-        print(f"| {videos:,} | {' | '.join(cells)} | {found[2]:.2f} s | {found[3]:.0f} |", flush=True)
+        first = first or found
+        cells = [
+            f"{used.seconds:.1f} s ({used.seconds / one.seconds:.2f}) | {used.memory:.0f}"
+            for used, one in zip(found, first)
+        ]
+        print(f"| {videos:,} | {' | '.join(cells)} |", flush=True)
 
 
-def measure(folder: Path, videos: int, shards: int) -> list[float]:
-    """Processor seconds of a new plan, of one that was written down, of a job, and the most memory (MB)."""
+class Used(NamedTuple):
+    """Processor seconds and MB."""
+
+    seconds: float
+    memory: float
+
+
+def measure(folder: Path, videos: int, shards: int) -> list[Used]:
+    """Of a new plan, of one that was written down, and of a job."""
     write_list(folder / "videos.tsv", videos)
-    config = {"corpus": {"videos": "videos.tsv", "shard_size": videos // shards}, "features": {"weights": "kitchen"}}
+    config = {"corpus": {"videos": "videos.tsv", "shard_size": videos // shards}}
     (folder / "overlay.json").write_text(json.dumps(config), encoding="utf-8")
-    new, memory = run(folder, "-n", "--quiet", "all", "pretrain")
-    # A run that only makes the manifest: it writes the plan down, then the register, with which a plan is made once more.
-    run(folder, "--cores", "2", "corpus")
-    run(folder, "--cores", "2", "--force", "corpus")
-    again, _ = run(folder, "-n", "--quiet", "all", "pretrain")
+    new = run(folder, "pretrain", "-n", "-q")
+    # The first run writes the register, with which a plan is made once more; the second one writes that down.
+    run(folder, "corpus", "--cores", "2")
+    run(folder, "corpus", "--cores", "2", "--force")
+    again = run(folder, "pretrain", "-n", "-q")
     job = ["--mode", "remote", "--target-jobs", "frames_shard:shard=0001", "--allowed-rules", "frames_shard", "--force"]
-    own, _ = run(folder, "-n", "--quiet", "all", *job)
-    return [new, again, own, memory]
+    return [new, again, run(folder, *job, "-n", "-q")]
 
 
 def write_list(path: Path, videos: int) -> None:
@@ -59,8 +69,7 @@ def write_list(path: Path, videos: int) -> None:
     path.write_text("source\ttitle\n" + "\n".join(rows) + "\n", encoding="utf-8")
 
 
-def run(folder: Path, *arguments: str) -> tuple[float, float]:
-    """Processor seconds and MB of a Snakemake command."""
+def run(folder: Path, *arguments: str) -> Used:
     files = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder), "--configfile"]
     command = [
         sys.executable,
@@ -71,11 +80,10 @@ def run(folder: Path, *arguments: str) -> tuple[float, float]:
         str(ROOT / "config.yaml"),
         str(folder / "overlay.json"),
     ]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)
     assert os.waitstatus_to_exitcode(status) == 0, command
-    scale = 1 if sys.platform == "darwin" else 1024
-    return used.ru_utime + used.ru_stime, used.ru_maxrss * scale / 1e6
+    return Used(used.ru_utime + used.ru_stime, used.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6)
 
 
 if __name__ == "__main__":

@@ -104,12 +104,14 @@ def test_the_next_run_takes_it_while_a_new_plan_would_be_the_same(tmp_path, vide
 def test_local_files_count_when_a_plan_is_taken_up_again(tmp_path, register):
     """Their content may have changed since."""
     videos, clip, results = tmp_path / "videos.tsv", tmp_path / "a.mp4", tmp_path / "results"
-    videos.write_text(f"source\tcaptions\n{clip}\t{tmp_path / 'a.srt'}\nkitchen:1\t\n", encoding="utf-8")
+    rows = [f"{clip}\t{tmp_path / 'a.srt'}\ttest", "kitchen:1\t\ttrain"]  # none is moved to another split
+    videos.write_text("\n".join(["source\tcaptions\tsplit", *rows]), encoding="utf-8")
     clip.write_bytes(b"1")
     made = Plan(lambda: plan(videos, register, 1, ALL))
     write_plan(results, videos, 1, ALL, made, register)
     again = Plan(nobody, read_last_plan(results, videos, 1, ALL, register))
     assert again.local_files == made.local_files == [str(clip)]
+    assert [row["video_id"] for row in again.kept] == [row["video_id"] for row in made.kept]
     looks = [LocalFiles(tmp_path / "files.parquet")]
     before = {shard: again.sources_digest(shard, looks[0], None) for shard in again.shards}
     assert before == {shard: made.sources_digest(shard, looks[0], None) for shard in made.shards}

@@ -45,7 +45,9 @@ class Run:
         self.results = folder / "results"
         self.layout = Layout(self.results)
         (folder / "videos.tsv").write_text("source\n", encoding="utf-8")
-        rows = [{"video_id": video, "shard": shard} for shard, videos in VIDEOS.items() for video in videos]
+        rows = [
+            {"video_id": video, "shard": shard, "source": ""} for shard, videos in VIDEOS.items() for video in videos
+        ]
         made = Plan(lambda: Planned(rows, []))
         write_plan(self.results, folder / "videos.tsv", 4, Draw(0.2, 0, limit=8), made, folder / "none")
 

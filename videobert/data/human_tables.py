@@ -102,14 +102,18 @@ def read_human_table(path: Path, where: str, columns: dict[str, Kind], optional:
         raise UserError(f"{where} cannot be read: it is empty; write a head with the columns {', '.join(columns)}")
     _check_names(names, where, list(columns), kinds)
     for number, cells in rows:
-        if any(cell.strip() for cell in cells[len(names) :]):
+        if len(cells) > len(names) and any(cell.strip() for cell in cells[len(names) :]):
             raise UserError(
                 f"{where} has rows with more columns than its header names: row {number} has {len(cells)}, the header "
                 f"{len(names)}; give each column a name, or put what holds the separator in quotes (in a CSV)"
             )
-        _check_lines_within(cells, names, number, where, kinds)
-    places = {name: names.index(name) for name in kinds if name in names}
-    found = [{name: _cell(cells, places.get(name)) for name in kinds} for _, cells in rows]
+        if suffix == ".csv":
+            _check_lines_within(cells, names, number, where, kinds)
+    places = [(name, names.index(name)) for name in kinds if name in names]
+    nothing = dict.fromkeys(kinds, "")
+    found = [
+        nothing | {name: cells[place].strip() for name, place in places if place < len(cells)} for _, cells in rows
+    ]
     return HumanTable(where, found, [number for number, _ in rows])
 
 
@@ -130,11 +134,6 @@ def seconds_of(text: str) -> float | None:
 
 def _shown(value: str) -> str:
     return repr(value if len(value) <= 60 else f"{value[:60]}...")
-
-
-def _cell(cells: list[str], place: int | None) -> str:
-    """A cell of a row, which may be shorter than the header."""
-    return "" if place is None or place >= len(cells) else cells[place].strip()
 
 
 def _check_names(names: list[str], where: str, needed: list[str], known: Iterable[str]) -> None:
@@ -195,7 +194,12 @@ def _not_utf8(data: bytes, place: int, where: str, suffix: str) -> UserError:
 def _tsv_rows(text: str) -> list[tuple[int, list[str]]]:
     """(line, cells) of each line that is not blank. A quote is a character."""
     lines = enumerate(LINE_END.split(text), 1)
-    return [(number, list(map(_unquoted, line.split("\t")))) for number, line in lines if line.strip(" ")]
+    return [(number, _tsv_cells(line)) for number, line in lines if line.strip(" ")]
+
+
+def _tsv_cells(line: str) -> list[str]:
+    cells = line.split("\t")
+    return [_unquoted(cell) for cell in cells] if '"' in line else cells
 
 
 def _unquoted(cell: str) -> str:

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from videobert.data import human_tables, limit, manifest, splits, text
 from videobert.data.limit import Draw
@@ -34,13 +34,19 @@ from videobert.settings import Count, Inputs, NotNegative, Seed
 Rows = list[dict[str, Any]]
 
 
-class Written(NamedTuple):
-    """What a run wrote down."""
+class Written:
+    """What a run wrote down: the file and what its provenance says. The rows are read when somebody asks for them."""
 
-    table: Any
-    """The manifest's rows (a pyarrow table)."""
-    digests: dict[str, Any]
-    """Those that the plan gave; none in a job, which needs none."""
+    def __init__(self, path: Path, facts: dict[str, Any]) -> None:
+        self.path = path
+        self.shards: dict[str, int] = facts["shards"]
+        self.has_kitchen: bool = facts["has_kitchen"]
+        self.digests: dict[str, Any] = facts["digests"]
+
+    @cached_property
+    def table(self) -> Any:
+        """The manifest's rows (a pyarrow table)."""
+        return read_table(self.path)
 
 
 class Plan:
@@ -75,12 +81,19 @@ class Plan:
     @cached_property
     def shards(self) -> dict[str, int]:
         """How many videos each shard has, shards in order."""
-        return {shard: len(rows) for shard, rows in self._places.items()}
+        return self.written.shards if self.written else {shard: len(rows) for shard, rows in self._places.items()}
 
     def of(self, shard: str) -> Rows:
         """The rows of a shard."""
-        places = self._places[shard]
-        return self.written.table.take(places).to_pylist() if self.written else [self.rows[place] for place in places]
+        return self._at(self._places[shard])
+
+    def _at(self, places: list[int]) -> Rows:
+        if not self.written:
+            return [self.rows[place] for place in places]
+        import pyarrow as pa
+
+        rows: Rows = self.written.table.take(pa.array(places, pa.int64())).to_pylist()
+        return rows
 
     @cached_property
     def _places(self) -> dict[str, list[int]]:
@@ -93,13 +106,14 @@ class Plan:
     @cached_property
     def has_kitchen(self) -> bool:
         """Whether a video is of the kitchen."""
+        if self.written:
+            return self.written.has_kitchen
         return any(source.startswith("kitchen:") for source in self.column("source"))
 
     @property
     def kept(self) -> Rows:
         """The rows of videos that the register, or this plan, keeps in a split that they did not draw."""
-        places = [place for place, split in enumerate(self.column("kept")) if split]
-        return self.written.table.take(places).to_pylist() if self.written else [self.rows[place] for place in places]
+        return self._at([place for place, split in enumerate(self.column("kept")) if split])
 
     @cached_property
     def local_files(self) -> list[str]:
@@ -167,10 +181,12 @@ def write_plan(results: str | Path, videos: Path, shard_size: int, draw: Draw, p
 
     rows = plan.rows
     columns = {name: pa.array([row[name] for row in rows], pa.string()) for name in rows[0]}
-    provenance = {"stage": "corpus", "settings": _settings(videos, shard_size, draw)}
-    # A limit looks at what is downloaded as well.
-    lasting = {"made_from": _made_from(draw, register), "digests": plan.digests()} if draw.limit is None else {}
-    write_table(pa.table(columns), Path(Layout(results).plan), provenance | lasting)
+    facts = {"shards": plan.shards, "has_kitchen": plan.has_kitchen, "digests": {}}
+    provenance = {"stage": "corpus", "settings": _settings(videos, shard_size, draw), "facts": facts}
+    if draw.limit is None:  # a limit looks at what is downloaded as well, and is planned anew
+        facts["digests"] = plan.digests()
+        provenance["made_from"] = _made_from(draw, register)
+    write_table(pa.table(columns), Path(Layout(results).plan), provenance)
 
 
 def read_plan(results: str | Path, videos: Path, shard_size: int, draw: Draw) -> Written | None:
@@ -192,7 +208,7 @@ def _read(results: str | Path, expected: dict[str, Any]) -> Written | None:
         provenance = read_provenance(path) if path.exists() else {}
         if any(provenance.get(name) != value for name, value in expected.items()):
             return None
-        return Written(read_table(path), provenance.get("digests", {}))
+        return Written(path, provenance["facts"]) if "facts" in provenance else None
     except DamagedFile:  # the list says the same
         return None
 
