@@ -15,6 +15,7 @@ import json
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ def main() -> None:
     settings = SETTINGS | {name: getattr(options, name) for name in (*sizes, "max_length", "batch_size")}
     settings |= {"max_steps": options.steps + 1, "logging_steps": 10**6, "bf16": True}
     words = Vocabulary(0, 101, 102, 103, 104, vocab_size=options.vocabulary, visual_words=VISUAL_WORDS)
-    examples = Examples(segments(options.mean_length, words), words, settings)
+    examples = Examples(segments(options.mean_length, words), words, SimpleNamespace(**settings))
     lengths = [len(examples[i][0]) for i in range(len(examples))]
     print(f"lengths: mean {np.mean(lengths):.1f}, longest {max(lengths)}, padded to {options.max_length}")
     figures: dict[str, list[float]] = {"peer": [], "ours": []}
@@ -119,8 +120,10 @@ def ours(examples: Examples, settings: dict[str, Any], words: Vocabulary, folder
         pad_token_id=words.pad,
         **{name: settings[name] for name in sizes},
     )
-    arguments = training_arguments(folder, settings, 10**6, "cpu")
-    return make_trainer(VideoBertForPreTraining(config), arguments, examples, folder / "runs", {})
+    execution = {"save_steps": 10**6, "device": "cpu", "gradient_accumulation_steps": 1}
+    named = SimpleNamespace(**settings | execution)
+    arguments = training_arguments(folder, named, named)
+    return make_trainer(VideoBertForPreTraining(config), arguments, examples, folder / "runs")
 
 
 def peer(examples: Examples, settings: dict[str, Any], words: Vocabulary, folder: Path) -> Trainer:
