@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 from calls import corpus
 
-from videobert.data.limit import Draw
 from videobert.data.local_files import LocalFiles
 from videobert.data.manifest import LONGEST_ID, plan, read_list, shards, sources_digest
 from videobert.data.plan import rows_of
 from videobert.data.provenance import read_table
 from videobert.data.schemas import MANIFEST, names
-from videobert.data.splits import check_split, split_of
+from videobert.data.splits import Draw, check_split, split_of
 from videobert.errors import UserError
 
 ALL = Draw(0.2, 0)
@@ -26,8 +25,8 @@ def write(path: Path, rows: list[dict[str, str]]) -> Path:
     return path
 
 
-def run(folder: Path, videos: Path, shard_size: int = 3, test_fraction: float = 0.2, seed: int = 0) -> list[dict]:
-    arguments = {"shard_size": shard_size, "test_fraction": test_fraction, "seed": seed}
+def run(folder: Path, videos: Path, **settings: float) -> list[dict]:
+    arguments = {"shard_size": 3, "test_fraction": 0.2, "seed": 0, **settings}
     corpus(videos, folder / "manifest.parquet", folder / "ledger.parquet", folder / "register.parquet", **arguments)
     return read_table(folder / "manifest.parquet").to_pylist()
 
@@ -157,9 +156,20 @@ def test_the_split_is_a_seeded_hash_of_the_id_unless_given(tmp_path):
     rows[5]["split"] = "validation"
     manifest = run(tmp_path, write(tmp_path / "list.tsv", rows), seed=1)
     assert manifest[5]["split"] == "validation"
-    assert all(row["split"] == split_of(row["video_id"], 0.2, 1) for row in manifest if row["split"] != "validation")
+    assert all(
+        row["split"] == split_of(row["video_id"], Draw(0.2, 1)) for row in manifest if row["split"] != "validation"
+    )
     assert 0.14 < sum(row["split"] == "test" for row in manifest) / 400 < 0.26
-    assert {split_of(f"v{i}", 0.2, 1) == split_of(f"v{i}", 0.2, 2) for i in range(50)} == {True, False}
+    assert {split_of(f"v{i}", Draw(0.2, 1)) == split_of(f"v{i}", Draw(0.2, 2)) for i in range(50)} == {True, False}
+
+
+def test_validation_videos_are_drawn_from_those_for_training(tmp_path):
+    videos = write(tmp_path / "list.tsv", kitchen(*range(400)))
+    before, after = run(tmp_path, videos), run(tmp_path, videos, validation_fraction=0.25)
+    moved = [(one["split"], other["split"]) for one, other in zip(before, after, strict=True)]
+    assert {*moved} == {("test", "test"), ("train", "train"), ("train", "validation")}
+    assert 0.19 < moved.count(("train", "validation")) / sum(one == "train" for one, _ in moved) < 0.31
+    assert [row["shard"] for row in before] == [row["shard"] for row in after]
 
 
 def test_a_file_in_another_spelling_is_there_and_is_watched(tmp_path):
@@ -215,7 +225,7 @@ def test_a_small_list_has_a_test_video_and_keeps_it(tmp_path, capsys):
     assert all(splits[row["video_id"]] == row["split"] for row in first)
     # Another fraction or seed is another draw.
     again = {row["video_id"]: row["split"] for row in run(tmp_path, tmp_path / "list.tsv", test_fraction=0.04)}
-    assert again == {video: split_of(video, 0.04, 0) for video in again}
+    assert again == {video: split_of(video, Draw(0.04, 0)) for video in again}
 
 
 def test_where_all_draw_test_one_is_for_training(tmp_path):

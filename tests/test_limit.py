@@ -8,11 +8,11 @@ import pytest
 from calls import corpus
 from conftest import configure, jobs, snakemake
 
-from videobert.data.limit import Draw
 from videobert.data.local_files import LocalFiles
 from videobert.data.manifest import plan, shards, sources_digest
 from videobert.data.plan import Plan, read_plan, rows_of, write_plan
 from videobert.data.provenance import read_provenance, read_table
+from videobert.data.splits import Draw
 from videobert.layout import Layout
 
 ENCODED = ("download", "transcribe", "frames", "features")

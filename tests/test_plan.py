@@ -6,10 +6,10 @@ import pytest
 from conftest import configure, snakemake
 
 from videobert.data import plan as module
-from videobert.data.limit import Draw
 from videobert.data.local_files import LocalFiles
 from videobert.data.manifest import Planned, plan
 from videobert.data.plan import Plan, read_last_plan, read_plan, rows_of, write_plan
+from videobert.data.splits import Draw
 from videobert.resources import need
 
 ALL = Draw(0.2, 0)

@@ -20,10 +20,10 @@ from rich.console import Console
 from videobert import progress
 from videobert.__main__ import main
 from videobert.data.ledger import process_videos, remove_journal
-from videobert.data.limit import Draw
 from videobert.data.manifest import Planned
 from videobert.data.plan import Plan, write_plan
 from videobert.data.provenance import write_table
+from videobert.data.splits import Draw
 from videobert.errors import VideoError
 from videobert.layout import PER_VIDEO, Layout
 from videobert.pipeline import STAGES

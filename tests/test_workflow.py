@@ -82,9 +82,10 @@ def stages(rules: dict[str, int]) -> set[str]:
 
 
 def artefacts(folder: Path) -> dict[str, str]:
-    """Hash of every artefact. Logs, timings, what shows timings, and the event files of TensorBoard may differ."""
+    """Hash of every artefact. Logs, timings, what shows timings, the event files of TensorBoard, and the plan that a run hands to
+    its jobs and the next one may differ."""
     results = folder / "results"
-    aside = ("logs", "benchmarks", "progress", "report", "pretrain/runs", "scaling/0.5-0/runs", ".lock")
+    aside = ("logs", "benchmarks", "progress", "report", "pretrain/runs", "scaling/0.5-0/runs", ".lock", "corpus/.plan")
     return {
         str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(results.rglob("*"))

@@ -133,7 +133,7 @@ class _Work:
     def gpu_seconds(self, now: float) -> float:
         """Those of earlier runs, with which the progress began, and those of this one: of each process of torchrun."""
         gpus = int(os.environ.get("WORLD_SIZE", 1)) if self.progress.device.startswith("cuda") else 0
-        return round(self.progress.gpu_seconds + gpus * (now - self.progress.started), 1)
+        return round(self.progress.gpu_seconds + gpus * max(now - self.progress.started, 0.0), 1)
 
     def write(self, content: dict[str, Any]) -> None:
         assert self.path

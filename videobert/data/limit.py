@@ -10,17 +10,7 @@ What is there stays. A shard that has been downloaded is neither broken up nor l
 import hashlib
 from typing import NamedTuple
 
-from videobert.data.splits import split_of
-
-
-class Draw(NamedTuple):
-    """What is drawn of the list."""
-
-    test_fraction: float
-    """The chance of a video to be a test video."""
-    seed: int
-    limit: int | None = None
-    """How many videos are taken; None: all."""
+from videobert.data.splits import Draw, split_of
 
 
 class Listed(NamedTuple):
@@ -61,6 +51,6 @@ def _in_order(videos: dict[str, Listed], draw: Draw) -> list[str]:
     first: dict[str, str] = {}
     for identity in drawn:
         listed = videos[identity]
-        first.setdefault(listed.split or split_of(listed.name, draw.test_fraction, draw.seed), identity)
+        first.setdefault(listed.split or split_of(listed.name, draw), identity)
     ahead = [first[split] for split in ("train", "test") if split in first]
     return [*ahead, *(identity for identity in drawn if identity not in ahead)]

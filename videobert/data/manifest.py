@@ -16,10 +16,10 @@ from urllib.parse import parse_qs, unquote, urlparse
 
 from videobert.data.file_names import existing
 from videobert.data.human_tables import read_human_table
-from videobert.data.limit import Draw, Listed, draw_videos
+from videobert.data.limit import Listed, draw_videos
 from videobert.data.local_files import LocalFiles
 from videobert.data.provenance import DamagedFile, read_provenance, read_table
-from videobert.data.splits import SPLITS, fill_empty_splits, split_of
+from videobert.data.splits import SPLITS, Draw, fill_empty_splits, split_of
 from videobert.data.text import is_control, one_line
 from videobert.errors import Status, UserError
 from videobert.layout import Layout
@@ -85,7 +85,7 @@ def plan(videos: Path, register: Path, shard_size: int, draw: Draw) -> Planned:
             shard = f"{next_shard + fresh // shard_size:04d}"
             fresh += 1
         first[identity] = video_id
-        split = row["split"] or kept or split_of(video_id, draw.test_fraction, draw.seed)
+        split = row["split"] or kept or split_of(video_id, draw)
         manifest.append(
             {
                 "video_id": video_id,
@@ -113,7 +113,7 @@ def plan(videos: Path, register: Path, shard_size: int, draw: Draw) -> Planned:
                 "title": title,
             }
         )
-    fill_empty_splits(manifest, draw.test_fraction, draw.seed)
+    fill_empty_splits(manifest, draw)
     if not any(_reachable(row["source"]) for row in manifest):
         reason = next((row["reason"] for row in ledger if row["reason"]), "none of the local files exists")
         raise UserError(
@@ -232,7 +232,10 @@ def read_register(register: Path, shard_size: int, draw: Draw) -> dict[str, Plac
     try:
         if register.exists():
             rows, settings = read_table(register).to_pylist(), read_provenance(register).get("settings", {})
-            drawn = (settings.get("test_fraction"), settings.get("seed")) == (draw.test_fraction, draw.seed)
+            before = Draw(
+                settings.get("test_fraction"), settings.get("seed"), None, settings.get("validation_fraction", 0.0)
+            )
+            drawn = before == draw._replace(limit=None)
             places = {
                 row["identity"]: Place(row["video_id"], row["shard"], row.get("split", "") if drawn else "")
                 for row in rows

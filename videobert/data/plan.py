@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from videobert.data import human_tables, limit, manifest, splits, text
-from videobert.data.limit import Draw
 from videobert.data.local_files import LocalFiles
 from videobert.data.manifest import (
     SCHEME,
@@ -28,6 +27,7 @@ from videobert.data.manifest import (
 )
 from videobert.data.provenance import DamagedFile, read_provenance, read_table, write_table
 from videobert.data.schemas import DETAILS, IDS, LEDGER, MANIFEST, names
+from videobert.data.splits import Draw
 from videobert.layout import Layout
 from videobert.settings import Count, Inputs, NotNegative, Seed
 
@@ -157,12 +157,14 @@ class DrawInputs(Inputs):
     """How many videos are drawn, as for the stage corpus."""
     test_fraction: NotNegative = 0.0
     """The chance of a test video, as for the stage corpus."""
+    validation_fraction: NotNegative = 0.0
+    """The chance of a validation video, as for the stage corpus."""
     seed: Seed = 0
     """The seed of the draws, as for the stage corpus."""
 
     @property
     def draw(self) -> Draw:
-        return Draw(self.test_fraction, self.seed, self.limit)
+        return Draw(self.test_fraction, self.seed, self.limit, self.validation_fraction)
 
 
 def rows_of(shard: str, videos: Path, register: Path, shard_size: int, draw: Draw) -> Rows:

@@ -278,6 +278,12 @@ PREPROCESSING = (
 TRAINING = (
     Column("curve", "list", "An object for each `logging_steps` steps: step, the losses, grad_norm, learning_rate."),
     Column("corpus", "object", "What was seen: videos, kitchen_videos, sentences, hours."),
+    Column(
+        "validation",
+        "object",
+        "The losses on the validation videos (`curve`), and of which step the weights are (`best`); where it was measured.",
+        optional=True,
+    ),
     PROVENANCE,
 )
 ONLY_PROVENANCE = (PROVENANCE,)

@@ -1,40 +1,57 @@
-"""Which videos are for training and which for testing, where the list does not say it.
+"""Which videos are for training, validation and testing, where the list does not say it.
 
 Each video draws by itself, so that its split never changes when others are appended: `test_fraction` is a chance, not a share.
+Validation is drawn of what is not for testing, so that `validation_fraction` moves no test video.
 Of a small list the draws may leave a split empty. Then the video whose draw is nearest moves into it, and stays there: the
 register keeps it until `test_fraction` or `seed` changes.
 """
 
 import hashlib
-from typing import Any
+from typing import Any, NamedTuple
 
 from videobert.errors import UserError
 
 SPLITS = ("train", "validation", "test")
 
 
-def split_of(video_id: str, test_fraction: float, seed: int) -> str:
-    """train or test: a seeded hash of the id, so that neither the list's order nor its length matters."""
-    return "test" if draw(video_id, seed) < test_fraction * 2**64 else "train"
+class Draw(NamedTuple):
+    """What is drawn of the list."""
+
+    test_fraction: float
+    """The chance of a video to be a test video."""
+    seed: int
+    limit: int | None = None
+    """How many videos are taken; None: all."""
+    validation_fraction: float = 0.0
+    """The chance of a video that is no test video to be one for validation."""
 
 
-def draw(video_id: str, seed: int) -> int:
-    """What a video draws: a number below 2**64."""
-    return int.from_bytes(hashlib.sha256(f"{seed}:{video_id}".encode()).digest()[:8], "big")
+def split_of(video_id: str, draw: Draw) -> str:
+    """Seeded hashes of the id, so that neither the list's order nor its length matters."""
+    if drawn(video_id, draw.seed) < draw.test_fraction * 2**64:
+        return "test"
+    is_held_out = drawn(f"validation:{video_id}", draw.seed) < draw.validation_fraction * 2**64
+    return "validation" if is_held_out else "train"
 
 
-def fill_empty_splits(rows: list[dict[str, Any]], test_fraction: float, seed: int) -> None:
+def drawn(name: str, seed: int) -> int:
+    """What a name draws: a number below 2**64."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:8], "big")
+
+
+def fill_empty_splits(rows: list[dict[str, Any]], draw: Draw) -> None:
     """Moves a video into train or test where the draws left it empty; its `kept` says so.
 
     Args:
         rows: of the plan: video_id, split, `listed_split` ("" where the list gives none), `kept`.
+        draw: what the splits come of.
     """
-    if len(rows) < 2 or not test_fraction:
+    if len(rows) < 2 or not draw.test_fraction:
         return
     for wanted, nearest in (("test", min), ("train", max)):
         free = [row for row in rows if not row["listed_split"]]
         if free and not any(row["split"] == wanted for row in rows):
-            moved = nearest(free, key=lambda row: draw(row["video_id"], seed))
+            moved = nearest(free, key=lambda row: drawn(row["video_id"], draw.seed))
             moved["split"] = moved["kept"] = wanted
 
 

@@ -117,6 +117,11 @@ def checkpoints(folder: Path) -> list[Path]:
     )
 
 
+def best_weights(folder: Path) -> list[Path]:
+    """The folders of the weights that were best on validation videos (validation.py). A user's own copies are none."""
+    return [path for path in folder.glob("best-*") if re.fullmatch(r"best-[0-9a-f]{8}-\d+", path.name)]
+
+
 def _step(path: Path) -> int:
     return int(path.name.split("-")[1])
 
@@ -309,7 +314,7 @@ def _remove(path: Path) -> None:
 
 def clear(folder: Path) -> None:
     """Removes a finished training's checkpoints, and the folder unless something else is in it or it is a link."""
-    for path in checkpoints(folder):
+    for path in (*checkpoints(folder), *best_weights(folder)):
         _remove(path)
     with suppress(OSError):
         (folder / FORMER_MARK).unlink(missing_ok=True)

@@ -86,6 +86,10 @@ class PretrainSettings(Settings):
     """Weight decay of AdamW."""
     bf16: bool = False
     """bfloat16 arithmetic (autocast): faster on recent GPUs."""
+    eval_steps: Count | None = None
+    """Steps between two measurements of the loss on the validation videos (corpus.validation_fraction). The model gets the
+    weights that had the lowest; the report shows their curve. null measures nothing and keeps the last step's weights, as
+    without validation videos."""
     seed: Seed = 0
     """Seed of weights, order, masks and dropout."""
 

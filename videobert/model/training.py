@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from videobert.model.modeling_videobert import VideoBertForPreTraining
     from videobert.model.settings import PretrainExecution, PretrainSettings
     from videobert.model.trainer import ByObjective
+    from videobert.model.validation import Validation
 
 
 def training_arguments(
@@ -82,7 +83,13 @@ def make_trainer(
     return trainer
 
 
-def train(trainer: "ByObjective", folder: Path, training: Training, ends: float = math.inf) -> list[dict[str, Any]]:
+def train(
+    trainer: "ByObjective",
+    folder: Path,
+    training: Training,
+    ends: float = math.inf,
+    validation: "Validation | None" = None,
+) -> list[dict[str, Any]]:
     """Trains, from the newest whole checkpoint of this training in `folder` on.
 
     Args:
@@ -90,6 +97,7 @@ def train(trainer: "ByObjective", folder: Path, training: Training, ends: float 
         folder: where checkpoints lie.
         training: what they must be of.
         ends: when the time for it is over, by time.monotonic().
+        validation: measures the validation videos meanwhile, where there are some.
 
     Returns what each part of it was made with; one part unless that changed on the way. Raises Unfinished when it stopped before
     its last step.
@@ -106,6 +114,8 @@ def train(trainer: "ByObjective", folder: Path, training: Training, ends: float 
         say_from_where(last, parts)
     stopping = Stopping(ends)
     trainer.add_callback(marking(training, parts))
+    if validation:
+        trainer.add_callback(validation)
     trainer.add_callback(stopping)
     trainer.train(resume_from_checkpoint=str(last) if last else None)
     if stopping.reason:

@@ -50,7 +50,7 @@ def gather(layout: Layout, words: int, examples: int) -> dict[str, Any]:
     called = titles((layout.shard_ledger("download", shard) for shard in shards), layout.details)
     ledgers = {stage: optional_table(layout.ledger(stage)) for stage in FUNNEL}
     statistics = optional_json(layout.statistics)
-    curve = optional_json(layout.model.training).get("curve", [])
+    training = optional_json(layout.model.training)
     measured = report_evaluation.measured(layout)
     evaluation = report_evaluation.gather(layout, shard_of, called, examples)
     return {
@@ -59,7 +59,8 @@ def gather(layout: Layout, words: int, examples: int) -> dict[str, Any]:
         "evaluation": evaluation,
         "funnel": _funnel(ledgers, called),
         "costs": _costs(layout, measured),
-        "curve": curve,
+        "curve": training.get("curve", []),
+        "validation": training.get("validation", {}),
         "codebook": statistics,
         "atlas": _atlas(layout, shards, words),
         "examples": [

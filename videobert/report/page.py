@@ -184,13 +184,13 @@ def _plots(facts: dict[str, Any]) -> dict[str, Any]:
 
     with matplotlib.rc_context(STYLE):
         return {
-            "curve": _curve_plot(facts["curve"]),
+            "curve": _curve_plot(facts["curve"], facts["validation"]),
             "use": _use_plot(facts["codebook"].get("counts", [])),
         }
 
 
-def _curve_plot(curve: list[dict[str, Any]]) -> "Markup | None":
-    """The loss of each objective."""
+def _curve_plot(curve: list[dict[str, Any]], validation: dict[str, Any]) -> "Markup | None":
+    """The loss of each objective; dotted, that of the validation videos, where some were measured."""
     colours = {"text": BLUE, "video": ORANGE, "text_video": GREEN, "alignment": PURPLE}
     axes = axes_of(2.9)
     for name, colour in colours.items():
@@ -198,8 +198,15 @@ def _curve_plot(curve: list[dict[str, Any]]) -> "Markup | None":
         if points:
             mark = "o" if len(points) == 1 else None  # a point alone draws no line
             axes.plot(*zip(*points), color=colour, marker=mark, label=name.replace("_", "-"))
+        held_out = [
+            (entry["step"], entry[f"{name}_loss"]) for entry in validation.get("curve", []) if f"{name}_loss" in entry
+        ]
+        if held_out:
+            axes.plot(*zip(*held_out), color=colour, linestyle=":", marker=".")
     if not axes.lines:
         return None
+    if validation:
+        axes.axvline(validation["best"]["step"], color=GREY, linestyle="--", linewidth=1)
     axes.set(xlabel="step", ylabel="loss", ylim=(0, None))
     return svg(axes, "Training loss of each objective")
 

@@ -21,11 +21,11 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from videobert.data.limit import Draw, limit_in_words
+from videobert.data.limit import limit_in_words
 from videobert.data.manifest import Place, Planned, digest, identity_of, plan, read_register, shards
 from videobert.data.provenance import make_provenance, write_table
 from videobert.data.schemas import DETAILS, IDS, LEDGER, MANIFEST, REGISTER, Column, arrow, names
-from videobert.data.splits import SPLITS, moved
+from videobert.data.splits import SPLITS, Draw, moved
 from videobert.errors import Status
 from videobert.settings import Count, Inputs, Outputs, Seed, Settings, Text
 
@@ -46,8 +46,11 @@ class CorpusSettings(Settings):
     """The probability of each video to be held out for testing, where the list gives no split. Each video is drawn
     independently, so its split stays the same when others are appended; the share of test videos is not exact. If the
     draws of a small list leave train or test empty, one video is moved there: the one whose draw is nearest."""
+    validation_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """The probability of each video that is not held out for testing to be held out for validation: pretrain.eval_steps then
+    keeps the weights that do best on them. They are taken from the train videos; no test video moves."""
     seed: Seed = 0
-    """Seed of that draw, and of the draw of `limit`. A change moves videos between train and test: the stages from the
+    """Seed of these draws, and of the draw of `limit`. A change moves videos between train and test: the stages from the
     codebook on run again."""
     limit: Count | None = None
     """Takes so many videos of the list, drawn by the seed, through every stage: 20 for a trial. null takes all. The drawn
@@ -57,7 +60,7 @@ class CorpusSettings(Settings):
 
     @property
     def draw(self) -> Draw:
-        return Draw(self.test_fraction, self.seed, self.limit)
+        return Draw(self.test_fraction, self.seed, self.limit, self.validation_fraction)
 
 
 class CorpusOutputs(Outputs):
@@ -128,9 +131,11 @@ def _plan(register: Path, settings: CorpusSettings) -> Planned:
 
 
 def _used(settings: CorpusSettings) -> dict[str, Any]:
-    """The settings for the provenance: no path of this machine, and no limit where there is none, as before there was one."""
-    unsaid = ("videos",) if settings.limit else ("videos", "limit")
-    return {name: value for name, value in settings.fingerprint().items() if name not in unsaid}
+    """The settings for the provenance: no path of this machine, and of the later ones none that does nothing, as before there
+    was one."""
+    said = settings.fingerprint()
+    unsaid = ["videos", *(name for name in ("limit", "validation_fraction") if not said[name])]
+    return {name: value for name, value in said.items() if name not in unsaid}
 
 
 def _provenance(settings: CorpusSettings, rows: list[dict[str, Any]], columns: tuple[Column, ...]) -> dict[str, Any]:

@@ -60,6 +60,8 @@ from videobert.vision.quantizer import Codebook, load
 
 if TYPE_CHECKING:
     from videobert.model.modeling_videobert import VideoBertForPreTraining
+    from videobert.model.trainer import ByObjective
+    from videobert.model.validation import Validation
 
 VERSION = 1
 
@@ -113,13 +115,30 @@ def pretrain(
     model = _build_model(data, start)
     training = training_of(provenance)
     trainer = make_trainer(model, arguments, examples, folder / "runs" / training.name)
-    parts = train(trainer, folder / "checkpoints", training, ends)
+    validation = _validation(trainer, data, settings, training.name) if arguments.process_index == 0 else None
+    parts = train(trainer, folder / "checkpoints", training, ends, validation)
     if arguments.process_index == 0:
         if len(parts) > 1:
             provenance["parts"] = parts
         statistics = {"curve": training_curve(trainer), "corpus": _corpus(segments, data)}
-        _write(cast("VideoBertForPreTraining", trainer.model), data, statistics, ModelFolder(folder), provenance)
+        if validation:
+            statistics["validation"] = {"curve": validation.curve(), "best": validation.best}
+        network = validation.best_model() if validation else cast("VideoBertForPreTraining", trainer.model)
+        _write(network, data, statistics, ModelFolder(folder), provenance)
         _tidy_up(folder)
+
+
+def _validation(trainer: "ByObjective", data: "_Data", settings: PretrainSettings, name: str) -> "Validation | None":
+    """What measures the validation videos; None where it is not asked for, or there are none."""
+    if settings.eval_steps is None:
+        return None
+    from videobert.model.validation import Validation, say_none
+
+    segments = data.tokens.segments("validation", settings.lookahead)
+    if not len(segments):
+        say_none()
+        return None
+    return Validation(trainer, Examples(segments, data.vocabulary, settings), settings.eval_steps, name)
 
 
 # Its working folders --------------------------------------------------------------------------------------------------
