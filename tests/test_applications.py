@@ -4,6 +4,7 @@ Of the small project of conftest.py, which has gone through every stage.
 """
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -506,18 +507,19 @@ PARTS += ["captioning/model.safetensors", "captioning/config.json", "../index/se
 @pytest.mark.parametrize("harm", HARMS)
 @pytest.mark.parametrize("part", PARTS)
 def test_a_damaged_file_is_one_line(whole, part, harm, tmp_path):
-    # In provenance; in bytes that readers skip; and in numbers whose hash nothing holds.
-    unseen = [("preprocessing.json", "flipped in the middle"), ("../index/segments.parquet", "flipped first")]
-    unseen.append(("captioning/model.safetensors", "flipped in the middle"))
+    # In provenance, which may stay readable; in bytes that readers skip; and in numbers whose hash nothing holds.
+    perhaps = [("preprocessing.json", "flipped in the middle"), ("../index/segments.parquet", "flipped first")]
+    perhaps.append(("captioning/model.safetensors", "flipped in the middle"))
     folder, index = shutil.copytree(whole[0], tmp_path / "model"), shutil.copytree(whole[1], tmp_path / "index")
     path = folder / part
     path.write_bytes(HARMS[harm](path.read_bytes()))
-    if (part, harm) in unseen:
+    said = ""
+    try:
         use(folder, index)
-        return
-    with pytest.raises(UserError, match=rf"{path.name}|made with another model") as error:
-        use(folder, index)
-    assert "\n" not in str(error.value) and len(str(error.value)) < 500
+    except UserError as error:
+        said = str(error)
+        assert re.search(rf"{path.name}|made with another model", said) and "\n" not in said and len(said) < 500
+    assert said or (part, harm) in perhaps
 
 
 def test_a_configuration_that_does_not_fit_its_weights_is_one_line(whole, tmp_path, capfd):
