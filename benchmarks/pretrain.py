@@ -36,6 +36,7 @@ SETTINGS = {
     "video_weight": 0.0,
     "text_video_weight": 1.0,
     "alignment_weight": 0.0,
+    "contrastive_weight": 0.0,
     "video_stride": 1,
     "concatenation": 0.0,
     "learning_rate": 1e-4,

@@ -11,6 +11,7 @@ SETTINGS = {
     "video_weight": 1.0,
     "text_video_weight": 1.0,
     "alignment_weight": 1.0,
+    "contrastive_weight": 0.0,
     "mask_probability": 0.3,
     "video_mask_probability": 0.2,
     "max_steps": 60,

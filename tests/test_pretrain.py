@@ -28,6 +28,7 @@ from videobert.model.sequences import Segments, read_segments, read_vocabulary
 from videobert.model.settings import PretrainSettings
 
 VISUAL = 96
+PATHS = os.pathsep.join(map(str, (Path(__file__).parent, Path(__file__).parents[1])))
 FILES = [
     "centroids.safetensors",
     "config.json",
@@ -272,7 +273,7 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_bits(finished, paths, tmp_pat
     output = tmp_path / "pretrain"
     arguments = {**paths, "output": output, **SETTINGS}
     code = f"from pathlib import Path, PosixPath; from calls import pretrain; pretrain(**{arguments!r})"
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent)}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": PATHS}
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL, env=environment)
     while not list(output.glob("checkpoints/checkpoint-*/whole")):
         assert process.poll() is None
@@ -313,11 +314,12 @@ def test_two_processes_train_the_model_of_one(paths, tmp_path):
     curves, weights = {}, {}
     settings = {**SETTINGS, "dropout": 0.0, "max_steps": 10, "logging_steps": 2, "batch_size": 4}
     settings["share"] = 0.5  # the videos are drawn once for all processes
+    settings["contrastive_weight"] = 1.0  # each process's pairs are wrong partners of the others'
     pretrain(**paths, output=tmp_path / "one", **settings)
     (tmp_path / "two.py").write_text(
         TWO.format(arguments={**paths, "output": tmp_path / "two", **settings}), encoding="utf-8"
     )
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent)}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": PATHS}
     done = subprocess.run([sys.executable, str(tmp_path / "two.py")], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     for name in ("one", "two"):

@@ -5,7 +5,8 @@ from transformers import BertConfig
 
 class VideoBertConfig(BertConfig):
     """BERT's configuration (`vocab_size` counts the text vocabulary), with `visual_words`, the loss weights, and how the
-    model was trained to see a sentence's video: with up to `lookahead` clips that follow it."""
+    model was trained to see a sentence's video: with up to `lookahead` clips that follow it. With a `contrastive_weight` above 0
+    the model has two more heads, which give a text and a video each a vector."""
 
     model_type = "videobert"
 
@@ -14,4 +15,5 @@ class VideoBertConfig(BertConfig):
     video_weight: float = 1.0
     text_video_weight: float = 1.0
     alignment_weight: float = 1.0
+    contrastive_weight: float = 0.0
     lookahead: int = 0

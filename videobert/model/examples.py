@@ -2,7 +2,8 @@
 
 An epoch visits each sentence that has clips twice with words and visual words masked, once whole with its own video and
 once whole with that of a sentence of another video (alignment 1 and 0), and once alone (text only); and each window of
-video once (video only). An objective of weight 0 leaves its visits out. A sentence with video may be joined with the
+video once (video only). An objective of weight 0 leaves its visits out; the contrastive one has no visits, but pairs of its own
+beside every second example. A sentence with video may be joined with the
 next one of its video, and the visual words are thinned by a random stride, both as in the paper.
 """
 
@@ -25,6 +26,10 @@ from videobert.model.processing_videobert import (
 from videobert.model.sequences import Neighbours, Segments, mask_tokens
 
 PAIR, OWN, OTHER, TEXT_ONLY, VIDEO_ONLY = range(5)
+SEGMENTS = 4  # of each video, in the pairs of a batch: the others are the hardest wrong partners
+
+Pair = tuple[tuple[Ids, Ids], tuple[Ids, Ids], int]
+ContrastiveExample = tuple[Ids, Ids, Ids, int, Pair]
 
 if TYPE_CHECKING:
     import torch
@@ -70,12 +75,48 @@ class Examples:
                 "text_video_weight, or give videos with speech"
             )
         self._epoch, self._order = -1, np.empty(0, np.int64)
+        self._batch, self._drawn = -1, np.empty(0, np.int64)
+        # The pairs by video: those of video v are by_video[starts[v]:starts[v + 1]].
+        self.by_video = self.pairs[np.argsort(segments.group[self.pairs], kind="stable")]
+        self.starts = np.flatnonzero(np.diff(segments.group[self.by_video], prepend=-1, append=-1))
 
     def __len__(self) -> int:
         return self.settings.max_steps * self.settings.batch_size
 
-    def __getitem__(self, index: int) -> Example:
-        """(joint ids, token types, labels, alignment) of one example."""
+    def __getitem__(self, index: int) -> Example | ContrastiveExample:
+        """(joint ids, token types, labels, alignment) of one example; with the contrastive objective, a pair beside it."""
+        if not self.settings.contrastive_weight or not len(self.pairs) or index % 2:
+            return self._example(index)
+        return *self._example(index), self._pair(index)
+
+    def _pair(self, index: int) -> Pair:
+        """(text, video, number of the row) for the contrastive objective; text and video as (joint ids, token types)."""
+        random = np.random.default_rng([self.settings.seed, 3, index])
+        batch, place = divmod(index, self.settings.batch_size)
+        row = int(self._pairs_of(batch)[place // 2])
+        own = int(self.segments.own[row])
+        clips: Ids = self.segments.video_of(row)
+        clips = clips[: own + random.integers(len(clips) - own + 1)] + self.vocabulary.vocab_size
+        text, video = shorten(self.segments.text_of(row), clips, self.settings.max_length)
+        nothing = text[:0]
+        return lay_out(text, nothing, self.vocabulary), lay_out(nothing, video, self.vocabulary), row
+
+    def _pairs_of(self, batch: int) -> npt.NDArray[np.int64]:
+        """The rows of a batch's pairs, half as many as it has examples: some of each of several videos."""
+        if batch != self._batch:
+            random = np.random.default_rng([self.settings.seed, 2, batch])
+            wanted = self.settings.batch_size // 2
+            rows: list[int] = []
+            while len(rows) < wanted:  # a small corpus has some more than once
+                for video in random.permutation(len(self.starts) - 1):
+                    own = self.by_video[self.starts[video] : self.starts[video + 1]]
+                    rows += random.permutation(own)[: min(SEGMENTS, wanted - len(rows))].tolist()
+                    if len(rows) == wanted:
+                        break
+            self._batch, self._drawn = batch, np.array(rows, np.int64)
+        return self._drawn
+
+    def _example(self, index: int) -> Example:
         random = np.random.default_rng([self.settings.seed, 1, index])
         visit = self._visit(index)
         kind, row = int(self.kinds[visit]), int(self.rows[visit])
@@ -132,5 +173,12 @@ class Examples:
             if self.segments.group[other] != self.segments.group[row]:
                 return other
 
-    def collate(self, rows: list[Example]) -> dict[str, "torch.Tensor"]:
-        return pad_examples(rows, self.vocabulary)
+    def collate(self, rows: list[Example | ContrastiveExample]) -> dict[str, "torch.Tensor"]:
+        """The model's inputs: the examples, and after them the texts of the pairs, then their videos."""
+        import torch
+
+        pairs = [row[4] for row in rows if len(row) > 4]
+        apart = [text for text, _, _ in pairs] + [video for _, video, _ in pairs]
+        examples = [row[:4] for row in rows] + [(ids, types, np.full(len(ids), IGNORE), IGNORE) for ids, types in apart]
+        batch = pad_examples(examples, self.vocabulary)
+        return batch | {"pairs": torch.tensor([row for _, _, row in pairs])} if pairs else batch

@@ -14,11 +14,13 @@ ModernBERT, Warner et al. 2024): the batch's tokens stand in one row, and sequen
 Importing this module registers the classes with transformers' AutoConfig, AutoModel and AutoModelForPreTraining.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
+from torch.distributed.nn.functional import all_gather
 from torch.nn import functional as F
 from transformers import (
     AttentionInterface,
@@ -36,6 +38,10 @@ from .configuration_videobert import VideoBertConfig
 
 TEXT, VIDEO = 0, 1
 IGNORE = -100
+LOGIT_SCALE = math.log(
+    1 / 0.07
+)  # log of the inverse temperature that the contrastive objective starts with, as in CLIP
+LARGEST_SCALE = math.log(100)
 
 
 @dataclass
@@ -48,6 +54,7 @@ class VideoBertForPreTrainingOutput(ModelOutput):
         video_loss: masked visual words of video-only rows.
         text_video_loss: masked words and visual words of rows with both.
         alignment_loss: does the text belong to the video?
+        contrastive_loss: which text of the batch belongs to which video, read apart from each other?
         text_logits: (masked words of the batch in row-major order, vocab_size).
         video_logits: (masked visual words of the batch in row-major order, visual_words).
         alignment_logits: (batch,), positive when text and video belong together.
@@ -61,6 +68,7 @@ class VideoBertForPreTrainingOutput(ModelOutput):
     video_loss: torch.Tensor | None = None
     text_video_loss: torch.Tensor | None = None
     alignment_loss: torch.Tensor | None = None
+    contrastive_loss: torch.Tensor | None = None
     text_logits: torch.Tensor | None = None
     video_logits: torch.Tensor | None = None
     alignment_logits: torch.Tensor | None = None
@@ -199,6 +207,8 @@ class VideoBertPreTrainedModel(PreTrainedModel):
         if isinstance(module, VideoBertForPreTraining):
             init.zeros_(module.text_bias)
             init.zeros_(module.video_bias)
+            if module.config.contrastive_weight:
+                init.constant_(module.logit_scale, LOGIT_SCALE)
 
 
 class VideoBertModel(VideoBertPreTrainedModel):
@@ -289,6 +299,10 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
         self.text_bias = nn.Parameter(torch.zeros(config.vocab_size))
         self.video_bias = nn.Parameter(torch.zeros(config.visual_words))
         self.alignment = nn.Linear(config.hidden_size, 1)
+        if config.contrastive_weight:
+            self.text_projection = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+            self.video_projection = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+            self.logit_scale = nn.Parameter(torch.tensor(LOGIT_SCALE))
         self.post_init()
 
     def get_output_embeddings(self) -> nn.Linear:
@@ -318,6 +332,14 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
         scores: torch.Tensor = self.video_decoder(self.video_transform(hidden)) + self.video_bias
         return scores
 
+    def text_vectors(self, hidden: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Hidden states (batch, length, hidden_size) of texts alone to vectors of length 1 (batch, hidden_size)."""
+        return F.normalize(self.text_projection(_mean(hidden, attention_mask)), dim=-1)
+
+    def video_vectors(self, hidden: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """The same of videos alone: the product with a text's vector says how well they go together."""
+        return F.normalize(self.video_projection(_mean(hidden, attention_mask)), dim=-1)
+
     @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(
         self,
@@ -326,6 +348,7 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
         token_type_ids: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         alignment: torch.Tensor | None = None,
+        pairs: torch.Tensor | None = None,
         targets: torch.Tensor | None = None,
         inputs_embeds: torch.Tensor | None = None,
         output_hidden_states: bool | None = None,
@@ -340,6 +363,8 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
                 first visual word is masked (a mask has no modality of its own); otherwise derived from the ids.
             labels: (batch, length) joint ids where a token is to be predicted, -100 elsewhere.
             alignment: (batch,) 1 when text and video belong together, 0 when not, -100 for no target.
+            pairs: (pairs,) for the contrastive objective, numbers: the same pair has the same one. The last rows of the batch
+                are the pairs' texts, and after them their videos, in the same order.
             targets: when this is one of N equal shares of a batch, the sum of `count_targets` over all of them, divided
                 by N. Each loss is then such that its mean over the shares is the loss of the whole batch; a part
                 without a target here is 0.
@@ -366,7 +391,7 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
         output = VideoBertForPreTrainingOutput(
             alignment_logits=alignment_logits, last_hidden_state=hidden, hidden_states=encoded.hidden_states
         )
-        if labels is None and alignment is None:
+        if labels is None and alignment is None and pairs is None:
             return output
         # Never without the alignment head, for the same reason as below.
         output.loss = loss = 0.0 * alignment_logits.float().sum()
@@ -382,8 +407,35 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
             elif known.any():
                 output.alignment_loss = F.binary_cross_entropy_with_logits(scores, truth)
             if output.alignment_loss is not None:
-                output.loss = loss + self.config.alignment_weight * output.alignment_loss
+                output.loss = loss = loss + self.config.alignment_weight * output.alignment_loss
+        if pairs is not None:
+            rows = slice(-2 * len(pairs), None)
+            losses = self._contrastive_losses(hidden[rows], attention_mask[rows], pairs)
+            output.contrastive_loss = losses.mean() if targets is None else _over(losses, targets[4])
+            output.loss = loss + self.config.contrastive_weight * output.contrastive_loss
         return output
+
+    def _contrastive_losses(
+        self, hidden: torch.Tensor, attention_mask: torch.Tensor, pairs: torch.Tensor
+    ) -> torch.Tensor:
+        """InfoNCE of texts, the first half of the rows, and their videos, both ways: (pairs,) float."""
+        half = len(pairs)
+        texts = self.text_vectors(hidden[:half], attention_mask[:half]).float()
+        videos = self.video_vectors(hidden[half:], attention_mask[half:]).float()
+        all_texts, all_videos, all_pairs = texts, videos, pairs
+        own = torch.arange(half, device=pairs.device)
+        if torch.distributed.is_initialized():
+            # The pairs of the other processes are wrong partners, too.
+            all_texts, all_videos, all_pairs = (torch.cat(all_gather(part)) for part in (texts, videos, pairs))
+            own = own + torch.distributed.get_rank() * half
+        again = pairs.unsqueeze(1) == all_pairs  # a pair that is there twice is no wrong partner of itself
+        again[torch.arange(half), own] = False
+        scale = self.logit_scale.clamp(max=LARGEST_SCALE).exp()
+        by_text, by_video = (
+            F.cross_entropy((scale * ours @ theirs.T).masked_fill(again, -torch.inf), own, reduction="none")
+            for ours, theirs in ((texts, all_videos), (videos, all_texts))
+        )
+        return (by_text + by_video) / 2
 
     def count_targets(
         self,
@@ -391,13 +443,16 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
         token_type_ids: torch.Tensor,
         labels: torch.Tensor,
         alignment: torch.Tensor,
+        pairs: torch.Tensor | None = None,
         **others: torch.Tensor,
     ) -> torch.Tensor:
-        """How many targets a batch has for text_loss, video_loss, text_video_loss and alignment_loss: (4,) float."""
+        """How many targets a batch has for text_loss, video_loss, text_video_loss, alignment_loss and contrastive_loss: (5,)
+        float."""
         has_text, has_video = _modalities(attention_mask, token_type_ids)
         masked = (labels != IGNORE).sum(1)
         counts = [masked[~has_video], masked[~has_text], masked[has_text & has_video], alignment != IGNORE]
-        return torch.stack([count.sum() for count in counts]).float()
+        pairs = masked.new_tensor(0 if pairs is None else len(pairs))
+        return torch.stack([*(count.sum() for count in counts), pairs]).float()
 
     def _masked_losses(
         self,
@@ -469,6 +524,12 @@ def _modalities(attention_mask: torch.Tensor, token_type_ids: torch.Tensor) -> t
     # A video row has type 1, and every row with text has more of type 0 than [CLS] and [>].
     has_video = token_type_ids.bool().any(1)
     return ~has_video | ((attention_mask.bool() & (token_type_ids == TEXT)).sum(1) > 2), has_video
+
+
+def _mean(hidden: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+    """The mean of each row's tokens (batch, hidden_size)."""
+    weights = attention_mask.unsqueeze(-1).to(hidden.dtype)
+    return (hidden * weights).sum(1) / weights.sum(1)
 
 
 def _over(losses: torch.Tensor, count: torch.Tensor) -> torch.Tensor:

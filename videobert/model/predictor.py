@@ -118,6 +118,29 @@ class Predictor:
             with torch.inference_mode():
                 yield first, self.model(**{name: tensor.to(self.device) for name, tensor in batch.items()})
 
+    @property
+    def has_vectors(self) -> bool:
+        """Whether the model was trained to give a text alone and a video alone a vector each."""
+        return bool(self.model.config.contrastive_weight)
+
+    def vectors(self, ids: Sequence[Ids], type_: int) -> npt.NDArray[np.float32]:
+        """The model's own vectors of texts (word ids) or videos (joint ids), by the token type: (rows, hidden_size)."""
+        import torch
+
+        nothing = np.empty(0, np.int64)
+        project = self.model.video_vectors if type_ else self.model.text_vectors
+        sequences = [self.sequence(nothing, row) if type_ else self.sequence(row, nothing) for row in ids]
+        found = [np.empty((0, self.model.config.hidden_size), np.float32)]
+        for first, output in self.read(sequences):
+            hidden = output.last_hidden_state
+            lengths = torch.tensor(
+                [len(row) for row, _ in sequences[first : first + len(hidden)]], device=hidden.device
+            )
+            mask = torch.arange(hidden.shape[1], device=hidden.device) < lengths.unsqueeze(1)
+            with torch.inference_mode():
+                found.append(project(hidden, mask).float().cpu().numpy())
+        return np.concatenate(found)
+
     def head(self, type_: int) -> "Callable[[torch.Tensor], torch.Tensor]":
         """Hidden states to logits, of the words or of the visual words."""
         return self.model.video_logits if type_ else self.model.text_logits

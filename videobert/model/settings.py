@@ -58,6 +58,10 @@ class PretrainSettings(Settings):
     """Weight of masked words and visual words in sequences of both."""
     alignment_weight: NotNegative = 1.0
     """Weight of the alignment: whether a text and a video belong together."""
+    contrastive_weight: NotNegative = 0.0
+    """Weight of the contrastive objective (InfoNCE), which the paper does not have: text and video are read apart, and each
+    gets a vector; a text's must be nearest to that of its own video among half a batch of others, four segments of each
+    video. 0 leaves it, and the two heads for it, out. The pairs are read beside the other sequences, so a step takes longer."""
     mask_probability: PositiveShare = 0.15
     """Share of the text's tokens that are masked and predicted; 0.15 in BERT. More helps when there is little data."""
     video_mask_probability: PositiveShare = 0.15

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from transformers import Trainer
 
-PARTS = ("text_loss", "video_loss", "text_video_loss", "alignment_loss")
+PARTS = ("text_loss", "video_loss", "text_video_loss", "alignment_loss", "contrastive_loss")
 SINCE = "since_the_last_point"  # of the curve, in a checkpoint's state
 
 

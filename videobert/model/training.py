@@ -33,6 +33,11 @@ def training_arguments(
             f"pretrain.batch_size is {settings.batch_size}, but must be a multiple of its {processes} processes times "
             f"{parts} gradient_accumulation_steps"
         )
+    if settings.contrastive_weight and settings.batch_size % (2 * processes * parts):
+        raise UserError(
+            f"pretrain.batch_size is {settings.batch_size}, but with contrastive_weight, whose pairs come with every second "
+            f"sequence, must be a multiple of twice {processes} processes times {parts} gradient_accumulation_steps"
+        )
     arguments = TrainingArguments(
         output_dir=str(folder / "checkpoints"),
         max_steps=settings.max_steps,

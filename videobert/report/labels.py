@@ -47,6 +47,7 @@ SEARCHES = {
     "chance": "chance",
     "shuffled": "query of another video",
     "first_stage": "first stage: vectors",
+    "contrastive": "the model's own vectors",
     "cross_encoder": "second: alignment head",
 }
 

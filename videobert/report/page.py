@@ -191,7 +191,7 @@ def _plots(facts: dict[str, Any]) -> dict[str, Any]:
 
 def _curve_plot(curve: list[dict[str, Any]], validation: dict[str, Any]) -> "Markup | None":
     """The loss of each objective; dotted, that of the validation videos, where some were measured."""
-    colours = {"text": BLUE, "video": ORANGE, "text_video": GREEN, "alignment": PURPLE}
+    colours = {"text": BLUE, "video": ORANGE, "text_video": GREEN, "alignment": PURPLE, "contrastive": GREY}
     axes = axes_of(2.9)
     for name, colour in colours.items():
         points = [(entry["step"], entry[f"{name}_loss"]) for entry in curve if f"{name}_loss" in entry]

@@ -273,7 +273,7 @@ def _build_model(data: _Data, start: _Start) -> "VideoBertForPreTraining":
 
     settings, bert = start.settings, start.bert
     torch.manual_seed(settings.seed)
-    weights = ("text_weight", "video_weight", "text_video_weight", "alignment_weight")
+    weights = ("text_weight", "video_weight", "text_video_weight", "alignment_weight", "contrastive_weight")
     # BERT-Large's 0.02, at other widths too: what a layer gives shrinks with the width, and a narrow encoder that
     # starts with 0.02 needs many steps before its attention moves anything.
     shape = {"initializer_range": round(0.02 * (1024 / settings.hidden_size) ** 0.5, 6)}
