@@ -66,15 +66,18 @@ def test_what_cannot_be_had_is_said_in_a_line(monkeypatch):
 
 def test_the_nodes_of_a_job_meet_at_its_first_one(tmp_path, monkeypatch):
     """srun is called once for each node; it gets the command, and where they meet."""
-    (tmp_path / "srun").write_text('#!/bin/sh\necho "$VIDEOBERT_RENDEZVOUS $@" > "$0.said"\nexit 75\n')
+    (tmp_path / "srun").write_text(
+        '#!/bin/sh\necho "$VIDEOBERT_RENDEZVOUS [$VIDEOBERT_WORKFLOW] $@" > "$0.said"\nexit 75\n'
+    )
     (tmp_path / "srun").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("SLURM_JOB_ID", "12345")
+    monkeypatch.setenv("VIDEOBERT_WORKFLOW", "1")  # Snakemake's process on this node: on others it would be found gone
     with pytest.raises(SystemExit) as ended:
         launch(PretrainExecution(nodes=2, processes=4, threads=3), ["pretrain", "--seed=1"])
     assert ended.value.code == 75
     said = (tmp_path / "srun.said").read_text()
-    assert said.split()[0].endswith(":22345")
+    assert said.split()[0].endswith(":22345") and said.split()[1] == "[]"
     assert "--nodes=2 --ntasks=2 --ntasks-per-node=1 --cpus-per-task=12" in said and "--gpus-per-node=4" in said
     assert said.rstrip().endswith("-m videobert pretrain --seed=1")
 

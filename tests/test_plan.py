@@ -18,7 +18,8 @@ ALL = Draw(0.2, 0)
 @pytest.fixture
 def videos(tmp_path) -> Path:
     path = tmp_path / "videos.tsv"
-    path.write_text("source\ttitle\n" + "".join(f"kitchen:{n}\tVideo {n}\n" for n in range(7)), encoding="utf-8")
+    rows = "".join(f"kitchen:{n}\tVideo {n}\tcc\n" for n in range(7))
+    path.write_text(f"source\ttitle\tlicense\n{rows}", encoding="utf-8")
     return path
 
 

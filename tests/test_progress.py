@@ -17,7 +17,7 @@ from videobert.amounts import duration_in_words, left_in_words, losses_in_words,
 from videobert.data.ledger import process_videos
 from videobert.data.schemas import PROGRESS, names
 from videobert.devices import resolve_device
-from videobert.errors import Status, UserError, VideoError
+from videobert.errors import Status, Unfinished, UserError, VideoError
 from videobert.progress import LOSSES_KEPT, read_progress
 
 ENDS = {
@@ -76,6 +76,7 @@ def test_a_job_that_fails_says_why_in_a_line(tmp_path):
     assert end(UserError("too few clips:\nadd videos")) == ("failed", "too few clips: add videos", 1)
     assert end(ZeroDivisionError("division by zero")) == ("failed", "ZeroDivisionError: division by zero", 1)
     assert end(KeyboardInterrupt()) == ("stopped", "", 1)
+    assert end(Unfinished("step 3 is saved")) == ("stopped", "step 3 is saved", 1)
 
 
 def test_a_command_writes_its_file_while_it_works_and_a_killed_one_says_that_it_runs(tmp_path):

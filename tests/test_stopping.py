@@ -31,22 +31,20 @@ def undisturbed(paths, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def at_step(monkeypatch):
-    """Has a function called in a certain step, before its weights are looked at and saved."""
+    """Has functions called in certain steps, before the weights are looked at and saved."""
+    functions = {}
 
-    def call(number: int, function) -> None:
-        class At(TrainerCallback):
-            def on_optimizer_step(self, args, state, control, model=None, **kwargs):
-                if state.global_step == number - 1:
-                    function(model)
+    class At(TrainerCallback):
+        def on_optimizer_step(self, args, state, control, model=None, **kwargs):
+            functions.get(state.global_step + 1, lambda model: None)(model)
 
-        def make(*arguments):
-            trainer = training.make_trainer(*arguments)
-            trainer.add_callback(At())
-            return trainer
+    def make(*arguments):
+        trainer = training.make_trainer(*arguments)
+        trainer.add_callback(At())
+        return trainer
 
-        monkeypatch.setattr(stage, "make_trainer", make)
-
-    return call
+    monkeypatch.setattr(stage, "make_trainer", make)
+    return functions.__setitem__
 
 
 def saved(output: Path) -> list[str]:
@@ -84,9 +82,11 @@ def test_numbers_that_are_none_stop_it_at_the_last_good_checkpoint(paths, tmp_pa
             weights.data.fill_(float("nan"))
 
     output = tmp_path / "model"
-    at_step(18 if what == "loss" else 20, spoil)  # in step 20 the loss was reckoned before
-    with pytest.raises(UserError, match=r"at step 20: nothing is saved of it.*learning_rate"):
-        pretrain(**paths, output=output, **SETTINGS)
+    # A loss that is logged where nothing is saved; in step 20 the loss was reckoned before.
+    step, seen = (12, 15) if what == "loss" else (20, 20)
+    at_step(step, spoil)
+    with pytest.raises(UserError, match=rf"at step {seen}: nothing is saved of it.*learning_rate"):
+        pretrain(**paths, output=output, **{**SETTINGS, "logging_steps": 5})
     assert saved(output) == ["checkpoint-10"]
     assert not (output / "model.safetensors").exists()
 
