@@ -17,6 +17,7 @@ from videobert.errors import UserError
 from videobert.model.configuration_videobert import VideoBertConfig
 from videobert.model.examples import SEGMENTS, Examples
 from videobert.model.modeling_videobert import VideoBertForPreTraining
+from videobert.model.predictor import Predictor
 from videobert.model.sequences import read_segments, read_vocabulary
 from videobert.model.settings import PretrainSettings
 
@@ -101,7 +102,13 @@ def test_texts_find_their_videos_among_those_of_other_kitchens(paths, tmp_path):
     # As the task retrieval asks it, beside its own first stage.
     retrieval(tokens=paths["tokens"], manifest=paths["manifest"], pretrain=tmp_path, output=tmp_path / "figures.json")
     figures = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))["summary"]["retrieval"]
-    for search in ("text_to_video", "video_to_text"):
+    predictor = Predictor(tmp_path, 32, "cpu")
+    segments = data.segments
+    texts = predictor.vectors([segments.text_of(row).astype(np.int64) for row in data.pairs], 0)
+    videos = predictor.vectors([segments.video_of(row) + predictor.vocabulary.vocab_size for row in data.pairs], 1)
+    for search, scores in (("text_to_video", texts @ videos.T), ("video_to_text", videos @ texts.T)):
+        ranks = 1 + (scores > scores.diagonal()[:, None]).sum(1)
+        assert figures[search]["contrastive"]["r5"] == pytest.approx((ranks <= 5).mean(), abs=0.005)
         assert figures[search]["contrastive"]["r5"] > 4 * figures[search]["chance"]["r5"]
 
 
