@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from transformers import AutoModelForPreTraining
 
 from videobert.errors import UserError
+from videobert.model import modeling_videobert
 from videobert.model.configuration_videobert import VideoBertConfig
 from videobert.model.examples import SEGMENTS, Examples
 from videobert.model.modeling_videobert import VideoBertForPreTraining
@@ -72,6 +73,19 @@ def test_the_loss_asks_each_for_its_partner_and_not_for_itself_twice(paths):
     scores[0, 1] = scores[1, 0] = -torch.inf
     expected = (F.cross_entropy(scores, torch.arange(8)) + F.cross_entropy(scores.T, torch.arange(8))) / 2
     torch.testing.assert_close(loss(), expected)
+
+
+def test_a_process_that_measures_alone_waits_for_no_other(paths, monkeypatch):
+    data = examples(paths)
+    model, batch = VideoBertForPreTraining(config(data)), data.collate([data[index] for index in range(16)])
+    asked = []
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 0)
+    monkeypatch.setattr(modeling_videobert, "all_gather", lambda part: asked.append(part) or [part])
+    model.eval()(**batch)
+    assert not asked
+    model.train()(**batch)
+    assert len(asked) == 3
 
 
 def config(data: Examples, **changes):

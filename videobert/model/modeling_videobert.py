@@ -424,8 +424,8 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
         videos = self.video_vectors(hidden[half:], attention_mask[half:]).float()
         all_texts, all_videos, all_pairs = texts, videos, pairs
         own = torch.arange(half, device=pairs.device)
-        if torch.distributed.is_initialized():
-            # The pairs of the other processes are wrong partners, too.
+        if self.training and torch.distributed.is_initialized():
+            # The pairs of the other processes are wrong partners, too. (One of them may measure alone.)
             all_texts, all_videos, all_pairs = (torch.cat(all_gather(part)) for part in (texts, videos, pairs))
             own = own + torch.distributed.get_rank() * half
         again = pairs.unsqueeze(1) == all_pairs  # a pair that is there twice is no wrong partner of itself
