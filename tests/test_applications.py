@@ -507,9 +507,14 @@ PARTS += ["captioning/model.safetensors", "captioning/config.json", "../index/se
 @pytest.mark.parametrize("harm", HARMS)
 @pytest.mark.parametrize("part", PARTS)
 def test_a_damaged_file_is_one_line(whole, part, harm, tmp_path):
-    # In provenance, which may stay readable; in bytes that readers skip; and in numbers whose hash nothing holds.
-    perhaps = [("preprocessing.json", "flipped in the middle"), ("../index/segments.parquet", "flipped first")]
-    perhaps.append(("captioning/model.safetensors", "flipped in the middle"))
+    # In JSON that no hash holds, which may stay readable; in bytes that readers skip; and in numbers whose hash nothing holds.
+    perhaps = [
+        (part, "flipped in the middle") for part in ("preprocessing.json", "config.json", "captioning/config.json")
+    ]
+    perhaps += [
+        ("captioning/model.safetensors", "flipped in the middle"),
+        ("../index/segments.parquet", "flipped first"),
+    ]
     folder, index = shutil.copytree(whole[0], tmp_path / "model"), shutil.copytree(whole[1], tmp_path / "index")
     path = folder / part
     path.write_bytes(HARMS[harm](path.read_bytes()))

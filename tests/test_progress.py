@@ -116,10 +116,10 @@ def test_gpu_seconds_are_those_of_all_runs_of_a_job_and_of_each_process(tmp_path
         return read_progress(file).gpu_seconds
 
     assert seconds("cpu") == 0
-    assert 100 <= seconds("cuda:1") < 150
+    assert 99 <= seconds("cuda:1") < 150  # the start is rounded
     monkeypatch.setenv("WORLD_SIZE", "4")
-    assert 500 <= seconds("cuda") < 600, "what an earlier run of the job took is not forgotten"
-    assert 500 <= seconds("cpu") < 600
+    assert 498 <= seconds("cuda") < 600, "what an earlier run of the job took is not forgotten"
+    assert 498 <= seconds("cpu") < 600
     assert read_progress(file).device == "cpu"
 
 
