@@ -86,7 +86,8 @@ def test_whatever_happens_to_a_workflow_it_makes_the_bytes_of_a_local_run(cluste
     assert "submitted" not in there.said
     # The plugin chooses partitions by a file with what they have.
     partitions = there.folder / "partitions.yaml"
-    subprocess.run(["generate-slurm-partition-config", "-o", partitions], check=True)
+    generate = Path(sys.executable).parent / "generate-slurm-partition-config"  # activated or not
+    subprocess.run([generate, "-o", partitions], check=True)
     # Its jobs go on when it is killed, and the next run submits the same shards again.
     first = there.start("tokens")
     there.until(first, lambda: list((there.folder / "results").glob("download/*/.*.lease")))
