@@ -29,6 +29,14 @@ def undisturbed(paths, tmp_path_factory) -> Path:
     return output
 
 
+@pytest.fixture(autouse=True)
+def sigterm():
+    """A training that stops ignores SIGTERM from then on, since its process ends. Here it goes on, and children inherit that."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
 @pytest.fixture
 def at_step(monkeypatch):
     """Has functions called in certain steps, before the weights are looked at and saved."""
@@ -55,10 +63,9 @@ def test_sigterm_saves_the_step_and_the_curve_shows_nothing_of_it(paths, undistu
     """Step 27 lies between two checkpoints and between two points of the curve."""
     output = tmp_path / "model"
     at_step(27, lambda model: os.kill(os.getpid(), signal.SIGTERM))
-    before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(Unfinished, match=r"step 27 of 60, which is saved: .*SIGTERM.*same command"):
         pretrain(**paths, output=output, **SETTINGS)
-    signal.signal(signal.SIGTERM, before)  # the process ends now, and a second SIGTERM must not cut off what it says
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN, "a second one must not cut off what it says"
     assert saved(output) == ["checkpoint-20", "checkpoint-27"]
     pretrain(**paths, output=output, **SETTINGS)
     assert digests(output) == digests(undisturbed)
