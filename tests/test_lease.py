@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from videobert import lease as module
-from videobert.lease import lease
+from videobert.lease import HELD, lease
 
 # Holds the lease on a file until its standard input ends, then makes the file or not.
 HOLD = """
@@ -119,3 +119,15 @@ def test_a_stages_command_holds_one(tmp_path):
     first.wait()
     assert second.wait(60) == 0 and manifest.exists()
     assert not list(tmp_path.glob(".*lease*"))
+
+
+@pytest.mark.parametrize("variable", ["RANK", HELD])
+def test_the_processes_of_one_training_do_not_wait_for_each_other(tmp_path, monkeypatch, variable):
+    """Those of our launcher, which holds the lease, and those of a torchrun that a user has typed."""
+    first = start(tmp_path / "a", "same")
+    first.stdout.readline()
+    monkeypatch.setenv(variable, "1")
+    monkeypatch.setattr(module, "_acquire", lambda *_: pytest.fail("it waits"))
+    with lease([tmp_path / "a"], ["same"]) as is_done:
+        assert not is_done
+    end(first)

@@ -92,6 +92,13 @@ def test_a_training_that_was_stopped_knows_what_was_best_before(paths, tmp_path,
     assert digests(output) == digests(undisturbed)
 
 
+def test_checkpoints_may_come_before_the_first_measurement(paths, tmp_path):
+    pretrain(
+        **paths, output=tmp_path, **{**SETTINGS, "max_steps": 20, "save_steps": 5, "logging_steps": 5, "eval_steps": 15}
+    )
+    assert [point["step"] for point in facts(tmp_path)["validation"]["curve"]] == [15, 20]
+
+
 def test_without_such_videos_the_last_step_is_kept_and_it_says_so(tmp_path, capsys):
     paths = world(tmp_path / "world", videos=4)
     for steps in (None, 5):

@@ -36,7 +36,9 @@ def lease(outputs: Sequence[Path], command: Sequence[str]) -> Iterator[bool]:
         outputs: what the command writes; none: there is nothing to hold.
         command: the command's arguments, as far as its result depends on them.
     """
-    path = outputs[0].with_name(f".{outputs[0].name}.lease") if outputs else None
+    # The processes of one training make one model together: their launcher holds the lease, or none does.
+    is_one_of_several = HELD in os.environ or "RANK" in os.environ
+    path = outputs[0].with_name(f".{outputs[0].name}.lease") if outputs and not is_one_of_several else None
     own = _holder(command)
     try:
         before = _acquire(path, own) if path else None

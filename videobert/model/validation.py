@@ -69,9 +69,8 @@ class Validation(TrainerCallback):
         """Removes what no checkpoint knows as the best any more."""
         files = [path / "trainer_state.json" for path in checkpoints(self.folder)]
         states = [read_json(file).get("stateful_callbacks", {}) for file in files if file.exists()]
-        kept = {self._place(state[BEST]["step"]) for state in states if state.get(BEST)} | {
-            self._place(self.best["step"])
-        }
+        known = [self.best, *(state.get(BEST, {}) for state in states)]
+        kept = {self._place(best["step"]) for best in known if best}
         for path in best_weights(self.folder):
             if path.name.startswith(f"best-{self.name}-") and path not in kept:
                 shutil.rmtree(path, ignore_errors=True)
