@@ -60,7 +60,7 @@ def test_what_cannot_be_had_is_said_in_a_line(monkeypatch):
     with pytest.raises(UserError, match=r"pretrain\.nodes is 2, but this is no job of Slurm: .*profiles/slurm"):
         launch(PretrainExecution(nodes=2), ["pretrain"])
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
-    with pytest.raises(UserError, match=r"pretrain\.processes is 4, but torch sees 3 GPUs"):
+    with pytest.raises(UserError, match=r"pretrain\.processes is 4, but there are 3 GPUs"):
         launch(PretrainExecution(processes=4), ["pretrain"])
 
 

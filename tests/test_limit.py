@@ -10,7 +10,7 @@ from conftest import configure, jobs, snakemake
 
 from videobert.data.local_files import LocalFiles
 from videobert.data.manifest import plan, shards, sources_digest
-from videobert.data.plan import Plan, read_plan, rows_of, write_plan
+from videobert.data.plan import Plan, PlanFile, rows_of
 from videobert.data.provenance import read_provenance, read_table
 from videobert.data.splits import Draw
 from videobert.layout import Layout
@@ -139,10 +139,10 @@ def test_jobs_find_the_videos_that_are_drawn_with_the_plan_and_without(project):
     for _ in ("without", "with"):
         for shard in expected:
             assert rows_of(shard, project.list, project.register, 4, draw) == expected[shard]
-        write_plan(project.layout.results, project.list, 4, draw, made, project.register)
-    assert read_plan(project.layout.results, project.list, 4, draw) is not None
+        PlanFile(project.layout.results, project.list, 4, draw).write(made, project.register)
+    assert PlanFile(project.layout.results, project.list, 4, draw).read() is not None
     for other in (draw._replace(limit=11), draw._replace(limit=None), draw._replace(seed=1)):
-        assert read_plan(project.layout.results, project.list, 4, other) is None
+        assert PlanFile(project.layout.results, project.list, 4, other).read() is None
     # By hand, after the stage corpus: the register knows.
     project.corpus(limit=10, shard_size=4)
     ids = [row["video_id"] for row in rows_of("0001", project.list, project.register, 4, Draw(0.0, 0))]

@@ -8,7 +8,7 @@ from conftest import configure, snakemake
 from videobert.data import plan as module
 from videobert.data.local_files import LocalFiles
 from videobert.data.manifest import Planned, plan
-from videobert.data.plan import Plan, read_last_plan, read_plan, rows_of, write_plan
+from videobert.data.plan import Plan, PlanFile, rows_of
 from videobert.data.splits import Draw
 from videobert.resources import need
 
@@ -34,9 +34,9 @@ def nobody():
 
 def test_jobs_find_the_rows_of_their_shard_without_reading_the_list(tmp_path, videos, register, monkeypatch):
     made = Plan(lambda: plan(videos, register, 3, ALL))
-    write_plan(tmp_path / "results", videos, 3, ALL, made, register)
+    PlanFile(tmp_path / "results", videos, 3, ALL).write(made, register)
     monkeypatch.setattr(module, "plan", lambda *_: nobody())
-    written = Plan(nobody, read_plan(tmp_path / "results", videos, 3, ALL))
+    written = Plan(nobody, PlanFile(tmp_path / "results", videos, 3, ALL).read())
     assert written.shards == made.shards == {"0000": 3, "0001": 3, "0002": 1}
     assert written.has_kitchen and made.has_kitchen
     for shard in made.shards:
@@ -46,7 +46,7 @@ def test_jobs_find_the_rows_of_their_shard_without_reading_the_list(tmp_path, vi
 
 @pytest.mark.parametrize("change", ["list", "shard size", "damage"])
 def test_what_was_written_for_another_list_is_not_taken(tmp_path, videos, register, change):
-    write_plan(tmp_path / "results", videos, 3, ALL, Plan(lambda: plan(videos, register, 3, ALL)), register)
+    PlanFile(tmp_path / "results", videos, 3, ALL).write(Plan(lambda: plan(videos, register, 3, ALL)), register)
     size = 2 if change == "shard size" else 3
     if change == "list":
         videos.write_text("source\nkitchen:9\n", encoding="utf-8")
@@ -55,14 +55,14 @@ def test_what_was_written_for_another_list_is_not_taken(tmp_path, videos, regist
     expected = {"list": ["kitchen-9"], "shard size": ["kitchen-0", "kitchen-1"]}
     ids = [row["video_id"] for row in rows_of("0000", videos, register, size, ALL)]
     assert ids == expected.get(change, ["kitchen-0", "kitchen-1", "kitchen-2"])
-    assert read_plan(tmp_path / "results", videos, size, ALL) is None
+    assert PlanFile(tmp_path / "results", videos, size, ALL).read() is None
 
 
 def test_a_job_of_a_cluster_takes_it(tmp_path, videos, register):
     """Here a shard of a hundred videos is written down; the list has three. A workflow's own process reads the list."""
     configure(tmp_path, corpus={"shard_size": 3})
     many = Plan(lambda: Planned(plan(videos, register, 3, ALL).manifest * 33, []))
-    write_plan(tmp_path / "results", videos, 3, ALL, many, videos)  # of another register
+    PlanFile(tmp_path / "results", videos, 3, ALL).write(many, videos)  # of another register
     target = [
         "--mode",
         "remote",
@@ -82,9 +82,9 @@ def test_a_job_of_a_cluster_takes_it(tmp_path, videos, register):
 def test_the_next_run_takes_it_while_a_new_plan_would_be_the_same(tmp_path, videos, register, monkeypatch):
     few = Draw(0.001, 0)  # no video draws test, so one is moved
     made, results = Plan(lambda: plan(videos, register, 3, few)), tmp_path / "results"
-    taken = lambda draw=few: read_last_plan(results, videos, 3, draw, register)  # noqa: E731
+    taken = lambda draw=few: PlanFile(results, videos, 3, draw).read_last(register)  # noqa: E731
     assert taken() is None
-    write_plan(results, videos, 3, few, made, register)
+    PlanFile(results, videos, 3, few).write(made, register)
     again = Plan(nobody, taken())
     assert again.rows == made.rows and again.shards == made.shards and again.of("0001") == made.of("0001")
     assert again.kept == made.kept != [] and again.local_files == made.local_files == []
@@ -109,8 +109,8 @@ def test_local_files_count_when_a_plan_is_taken_up_again(tmp_path, register):
     videos.write_text("\n".join(["source\tcaptions\tsplit", *rows]), encoding="utf-8")
     clip.write_bytes(b"1")
     made = Plan(lambda: plan(videos, register, 1, ALL))
-    write_plan(results, videos, 1, ALL, made, register)
-    again = Plan(nobody, read_last_plan(results, videos, 1, ALL, register))
+    PlanFile(results, videos, 1, ALL).write(made, register)
+    again = Plan(nobody, PlanFile(results, videos, 1, ALL).read_last(register))
     assert again.local_files == made.local_files == [str(clip)]
     assert [row["video_id"] for row in again.kept] == [row["video_id"] for row in made.kept]
     looks = [LocalFiles(tmp_path / "files.parquet")]

@@ -21,7 +21,7 @@ from videobert import progress
 from videobert.__main__ import main
 from videobert.data.ledger import process_videos, remove_journal
 from videobert.data.manifest import Planned
-from videobert.data.plan import Plan, write_plan
+from videobert.data.plan import Plan, PlanFile
 from videobert.data.provenance import write_table
 from videobert.data.splits import Draw
 from videobert.errors import VideoError
@@ -49,7 +49,7 @@ class Run:
             {"video_id": video, "shard": shard, "source": ""} for shard, videos in VIDEOS.items() for video in videos
         ]
         made = Plan(lambda: Planned(rows, []))
-        write_plan(self.results, folder / "videos.tsv", 4, Draw(0.2, 0, limit=8), made, folder / "none")
+        PlanFile(self.results, folder / "videos.tsv", 4, Draw(0.2, 0, limit=8)).write(made, folder / "none")
 
     def finish(self, stage: str, shard: str, videos: str | None = None, **lost: tuple[str, str]) -> None:
         """A job does a shard: what it leaves behind. `lost` says the status and the reason of a video."""

@@ -76,7 +76,7 @@ def test_it_stops_in_time_and_has_saved_by_then(paths, undisturbed, tmp_path, mo
     output = tmp_path / "model"
     with pytest.raises(Unfinished, match="step 1 of 60, which is saved: its time is nearly over"):
         pretrain(**paths, output=output, **SETTINGS, runtime=1)
-    monkeypatch.setattr(callbacks, "BEFORE", 0.0)
+    monkeypatch.setattr(callbacks, "STARTING", 0.0)
     monkeypatch.setattr(callbacks, "FIRST_SAVE", 0.1)
     pretrain(**paths, output=output, **SETTINGS, runtime=1)
     assert digests(output) == digests(undisturbed)
@@ -113,5 +113,5 @@ def test_a_batch_in_parts_trains_the_same_model(paths, tmp_path):
     assert len(curves[1]) == 5
     for one, other in zip(curves[1], curves[4], strict=True):
         assert other == pytest.approx(one, abs=1e-4)
-    with pytest.raises(UserError, match="batch_size is 8, but must be a multiple of its 1 processes times 3"):
+    with pytest.raises(UserError, match="batch_size is 8, but must be a multiple of 3: 1 processes times 3"):
         pretrain(**paths, output=tmp_path / "3", **{**SETTINGS, "gradient_accumulation_steps": 3})

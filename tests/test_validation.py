@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from videobert.errors import Unfinished
 from videobert.model.examples import Examples
 from videobert.model.sequences import read_segments, read_vocabulary
 from videobert.model.settings import PretrainSettings
+from videobert.stages import pretrain as stage
 
 MEASURED = {**SETTINGS, "eval_steps": 6}
 
@@ -97,6 +99,20 @@ def test_checkpoints_may_come_before_the_first_measurement(paths, tmp_path):
         **paths, output=tmp_path, **{**SETTINGS, "max_steps": 20, "save_steps": 5, "logging_steps": 5, "eval_steps": 15}
     )
     assert [point["step"] for point in facts(tmp_path)["validation"]["curve"]] == [15, 20]
+
+
+def test_best_weights_that_somebody_deleted_cost_no_training(paths, tmp_path, monkeypatch, capsys):
+    """A disk was swept between the last step and the model."""
+    settings = {**MEASURED, "max_steps": 20}
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "_write", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            pretrain(**paths, output=tmp_path, **settings)
+    for best in tmp_path.glob("checkpoints/best-*"):
+        shutil.rmtree(best)
+    pretrain(**paths, output=tmp_path, **settings)
+    assert "is gone, the best weights so far" in capsys.readouterr().err
+    assert facts(tmp_path)["validation"]["best"]["step"] == 20
 
 
 def test_without_such_videos_the_last_step_is_kept_and_it_says_so(tmp_path, capsys):

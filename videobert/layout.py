@@ -186,15 +186,18 @@ class Layout:
     def scaling_model(self, share: float | str, seed: int | str) -> ModelFolder:
         return ModelFolder(f"{self.folder('scaling')}/{share}-{seed}")
 
-    def files(self, stage: str, shards: Sequence[str]) -> list[str]:
-        """The files of a stage up to pretrain that other stages or the report read; the first carries its provenance."""
-        whole = {
+    def _whole(self) -> dict[str, list[str]]:
+        """Of the stages up to pretrain that work on all shards."""
+        return {
             "corpus": [self.manifest, self.register],
             "codebook": [self.centroids, self.statistics, self.atlas],
             "vocabulary": [self.vocabulary_provenance, self.tokenizer, self.tokenizer_config],
             "pretrain": list(self.model.files().values()),
         }
-        if stage in whole:
+
+    def files(self, stage: str, shards: Sequence[str]) -> list[str]:
+        """The files of a stage up to pretrain that other stages or the report read; the first carries its provenance."""
+        if stage in (whole := self._whole()):
             return whole[stage]
         return [*(file for shard in shards for file in self.shard_files(stage, shard)), self.ledger(stage)]
 
@@ -236,15 +239,9 @@ class Layout:
         if part:  # a model of scaling
             share, _, seed = part.rpartition("-")
             return self.scaling_model(share, seed).weights
-        firsts = {
-            "corpus": self.manifest,
-            "codebook": self.centroids,
-            "vocabulary": self.vocabulary_provenance,
-            "pretrain": self.model.weights,
-            "evaluate": self.metrics,
-            "report": self.page,
-        }
-        return firsts.get(stage) or self.task(stage)
+        if stage in (whole := self._whole()):
+            return whole[stage][0]
+        return {"evaluate": self.metrics, "report": self.page}.get(stage) or self.task(stage)
 
     def log(self, job: str) -> str:
         return f"{self.results}/logs/{job}.log"

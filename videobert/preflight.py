@@ -26,6 +26,7 @@ from videobert.evaluation.steps import matched, read_steps
 from videobert.evaluation.task import AnnotatedInputs
 from videobert.layout import Layout
 from videobert.media.probing import total_duration
+from videobert.model.launching import check_gpus
 from videobert.pipeline import TASKS, function
 from videobert.speech.weights import check_name
 from videobert.speech.whisper import ENGINES
@@ -96,11 +97,7 @@ class Preflight:
         # In a process of its own: it imports torch.
         count = "import torch; print(torch.cuda.device_count())"
         done = subprocess.run([sys.executable, "-c", count], capture_output=True, text=True)
-        gpus = int(done.stdout) if done.returncode == 0 else 0
-        if 0 < gpus < settings.processes:
-            raise UserError(
-                f"pretrain.processes is {settings.processes}, but this machine has {gpus} GPUs: give it as many at most"
-            )
+        check_gpus(settings.processes, int(done.stdout) if done.returncode == 0 else 0)
 
     def kitchen_notice(self) -> str:
         """What must be said of S3D's weights for these videos; "" when nothing."""

@@ -169,68 +169,64 @@ class DrawInputs(Inputs):
 
 def rows_of(shard: str, videos: Path, register: Path, shard_size: int, draw: Draw) -> Rows:
     """One shard's rows. Their split holds for this `test_fraction` and `seed`, which only a limit needs."""
-    written = read_plan(register.parent.parent, videos, shard_size, draw)
+    written = PlanFile(register.parent.parent, videos, shard_size, draw).read()
     if written is not None:
         return _of(written.table, shard)
     return shards(plan(videos, register, shard_size, draw).manifest).get(shard, [])
 
 
-def write_plan(results: str | Path, videos: Path, shard_size: int, draw: Draw, plan: Plan, register: Path) -> None:
-    """Writes down a plan that was made, for the jobs of this run and for the next one."""
-    if plan.written:
-        return
-    import pyarrow as pa
+class PlanFile:
+    """The file in the results folder that holds the plan of a list, as long as the list and these settings are the same."""
 
-    rows = plan.rows
-    columns = {name: pa.array([row[name] for row in rows], pa.string()) for name in rows[0]}
-    facts = {"shards": plan.shards, "has_kitchen": plan.has_kitchen, "digests": {}}
-    provenance = {"stage": "corpus", "settings": _settings(videos, shard_size, draw), "facts": facts}
-    if draw.limit is None:  # a limit looks at what is downloaded as well, and is planned anew
-        facts["digests"] = plan.digests()
-        provenance["made_from"] = _made_from(draw, register)
-    write_table(pa.table(columns), Path(Layout(results).plan), provenance)
+    def __init__(self, results: str | Path, videos: Path, shard_size: int, draw: Draw) -> None:
+        self.path, self.draw = Path(Layout(results).plan), draw
+        drawn = draw._asdict() if draw.limit is not None else {}
+        listed = _sha256(list_file(videos))  # who reads a list that is not there says what is wrong
+        self.settings = {"videos": listed, "shard_size": shard_size, **drawn} if listed else {}
 
+    def write(self, plan: Plan, register: Path) -> None:
+        """Writes down a plan that was made, for the jobs of this run and for the next one."""
+        if plan.written:
+            return
+        import pyarrow as pa
 
-def read_plan(results: str | Path, videos: Path, shard_size: int, draw: Draw) -> Written | None:
-    """What this run wrote down, for its jobs; None when there is nothing of this list."""
-    return _read(results, {"settings": _settings(videos, shard_size, draw)})
+        rows = plan.rows
+        columns = {name: pa.array([row[name] for row in rows], pa.string()) for name in rows[0]}
+        facts = {"shards": plan.shards, "has_kitchen": plan.has_kitchen, "digests": {}}
+        provenance = {"stage": "corpus", "settings": self.settings, "facts": facts}
+        if self.draw.limit is None:  # a limit looks at what is downloaded as well, and is planned anew
+            facts["digests"] = plan.digests()
+            provenance["made_from"] = self._made_from(register)
+        write_table(pa.table(columns), self.path, provenance)
 
+    def read(self) -> Written | None:
+        """What this run wrote down, for its jobs; None when there is nothing of this list."""
+        return self._read({"settings": self.settings})
 
-def read_last_plan(results: str | Path, videos: Path, shard_size: int, draw: Draw, register: Path) -> Written | None:
-    """What an earlier run wrote down; None when a plan that is made now may be another one."""
-    if draw.limit is not None:
-        return None
-    made_from = _made_from(draw, register)
-    return _read(results, {"settings": _settings(videos, shard_size, draw), "made_from": made_from})
-
-
-def _read(results: str | Path, expected: dict[str, Any]) -> Written | None:
-    path = Path(Layout(results).plan)
-    try:
-        provenance = read_provenance(path) if path.exists() else {}
-        if any(provenance.get(name) != value for name, value in expected.items()):
+    def read_last(self, register: Path) -> Written | None:
+        """What an earlier run wrote down; None when a plan that is made now may be another one."""
+        if self.draw.limit is not None:
             return None
-        return Written(path, provenance["facts"]) if "facts" in provenance else None
-    except DamagedFile:  # the list says the same
-        return None
+        return self._read({"settings": self.settings, "made_from": self._made_from(register)})
+
+    def _read(self, expected: dict[str, Any]) -> Written | None:
+        try:
+            provenance = read_provenance(self.path) if self.path.exists() else {}
+            if any(provenance.get(name) != value for name, value in expected.items()):
+                return None
+            return Written(self.path, provenance["facts"]) if "facts" in provenance else None
+        except DamagedFile:  # the list says the same
+            return None
+
+    def _made_from(self, register: Path) -> dict[str, Any]:
+        """What else a plan depends on: the draws, the places of earlier runs' videos, and how it is made."""
+        return {**self.draw._asdict(), "register": _sha256(register), "code": _code()}
 
 
 def videos_of_shards(path: Path) -> dict[str, int]:
     """How many videos each shard has, shards in order, by the file of a plan or a manifest."""
     counts = read_table(path, ["shard"])["shard"].value_counts().to_pylist()
     return dict(sorted((count["values"], count["counts"]) for count in counts))
-
-
-def _settings(videos: Path, shard_size: int, draw: Draw) -> dict[str, Any]:
-    """What a plan holds for: the list as it lies there."""
-    drawn = draw._asdict() if draw.limit is not None else {}
-    listed = _sha256(list_file(videos))  # who reads a list that is not there says what is wrong
-    return {"videos": listed, "shard_size": shard_size, **drawn} if listed else {}
-
-
-def _made_from(draw: Draw, register: Path) -> dict[str, Any]:
-    """What else a plan depends on: the draws, the places of earlier runs' videos, and how it is made."""
-    return {**draw._asdict(), "register": _sha256(register), "code": _code()}
 
 
 @cache

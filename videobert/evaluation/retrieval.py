@@ -287,9 +287,8 @@ def _own_vectors(predictor: Predictor, texts: Side, videos: Side) -> tuple[Side,
     """Both sides with the vectors that the model itself gives them, where it was trained to."""
     if not predictor.has_vectors:
         return None
-    return replace(texts, vectors=predictor.vectors(texts.ids, 0)), replace(
-        videos, vectors=predictor.vectors(videos.ids, 1)
-    )
+    by_type = predictor.vectors(texts.ids, 0), predictor.vectors(videos.ids, 1)
+    return replace(texts, vectors=by_type[0]), replace(videos, vectors=by_type[1])
 
 
 def _ranks(queries: Side, items: Side, pools: Pools) -> npt.NDArray[np.float64]:

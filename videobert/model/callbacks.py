@@ -1,12 +1,11 @@
 """What happens beside the steps of a training: how far it is, and when it stops before its last step.
 
 It stops when its time is nearly over or when it is asked to (SIGTERM), with a checkpoint of the step where it is, so that nothing
-is lost; and when its loss is no number any more, with the last good checkpoint.
+is lost.
 
 It imports transformers: take it in the function that trains.
 """
 
-import math
 import signal
 import threading
 import time
@@ -21,16 +20,16 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.integrations import TensorBoardCallback
 
 from videobert import progress
-from videobert.errors import UserError
 from videobert.model.trainer import ByObjective
 
-BEFORE = 30.0  # seconds that a job has lost when this process starts: Snakemake, imports
+STARTING = 30.0  # seconds of a job that are over when the training begins to count: Snakemake, imports
 FIRST_SAVE = 30.0  # seconds that are left for a checkpoint before one was measured
 AGREE = 10  # steps from one agreement of several processes to the next: each waits for all
 
 
-class AsConfigured(TrainerCallback):
-    """Saves and logs as often as is asked for now: the Trainer goes on as often as the checkpoint says."""
+class Resuming(TrainerCallback):
+    """What the Trainer leaves undone when it goes on from a checkpoint: to save and log as often as is asked for now, and to take
+    up the sums of the curve."""
 
     def __init__(self, trainer: ByObjective) -> None:
         self.trainer = trainer
@@ -57,17 +56,10 @@ class Following(TrainerCallback):
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         progress.reach(state.global_step)
 
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        if logs and "loss" in logs:
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if "loss" in kwargs["logs"]:
             speed = self.trainer.tokens_per_second
-            progress.note(f"loss {logs['loss']:.3g}, {speed:,.0f} tokens/s")
+            progress.note(f"loss {kwargs['logs']['loss']:.3g}, {speed:,.0f} tokens/s")
             passed, steps = time.monotonic() - self.began, max(state.global_step - self.first, 1)
             left = (args.max_steps - state.global_step) * passed / steps
             self.writer.add_scalar("train/tokens_per_second", speed, state.global_step)
@@ -92,40 +84,6 @@ class Curve(TensorBoardCallback):
             self.on_log(args, then, control, logs=logs)  # type: ignore[no-untyped-call]
 
 
-class WatchingNumbers(TrainerCallback):
-    """Stops a training whose loss or weights are no numbers, before they are saved. Raises UserError."""
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        for name, value in (logs or {}).items():
-            if not math.isfinite(value):
-                raise _not_finite(f"{name} is {value}", state.global_step)
-
-    def on_step_end(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        model: torch.nn.Module | None = None,
-        **kwargs: Any,
-    ) -> None:
-        if control.should_save and model and not all(bool(weights.isfinite().all()) for weights in model.parameters()):
-            raise _not_finite("some weights are no numbers", state.global_step)
-
-
-def _not_finite(what: str, step: int) -> UserError:
-    return UserError(
-        f"{what} at step {step:,}: nothing is saved of it, and the checkpoint before it is kept. Lower "
-        "pretrain.learning_rate, or raise pretrain.warmup_steps; and where pretrain.bf16 is true, try false"
-    )
-
-
 class Stopping(TrainerCallback):
     """Saves and stops when it is time. SIGTERM waits for the end of a step while it trains.
 
@@ -136,7 +94,7 @@ class Stopping(TrainerCallback):
     """
 
     def __init__(self, ends: float) -> None:
-        self.ends = ends - BEFORE
+        self.ends = ends - STARTING
         self.asked = False
         self.longest_save = self.longest_step = 0.0
         self.reason = ""  # why it stopped

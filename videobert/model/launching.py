@@ -64,11 +64,13 @@ def _on_nodes(execution: "PretrainExecution", command: list[str]) -> None:
 
 def _here(execution: "PretrainExecution", command: list[str]) -> None:
     """Starts the processes of this node, and waits for them."""
+    import torch
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    _check_gpus(execution)
+    if execution.device != "cpu":
+        check_gpus(execution.processes, torch.cuda.device_count())
     # What torch says of itself, a page for each process, would hide what the processes say.
     logging.getLogger("torch.distributed.elastic").setLevel(logging.ERROR)
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
@@ -93,14 +95,10 @@ def _here(execution: "PretrainExecution", command: list[str]) -> None:
         sys.exit(Unfinished.EXIT_CODE)  # they have had time to save, and have said so
 
 
-def _check_gpus(execution: "PretrainExecution") -> None:
-    import torch
-
-    gpus = torch.cuda.device_count() if execution.device != "cpu" else 0
-    if 0 < gpus < execution.processes:
-        raise UserError(
-            f"pretrain.processes is {execution.processes}, but torch sees {gpus} GPUs here: give it as many at most"
-        )
+def check_gpus(processes: int, gpus: int) -> None:
+    """Raises UserError where a machine has GPUs, but fewer than processes."""
+    if 0 < gpus < processes:
+        raise UserError(f"pretrain.processes is {processes}, but there are {gpus} GPUs: give it as many at most")
 
 
 def _exit_code(codes: dict[int, int]) -> int:

@@ -1,15 +1,18 @@
-"""transformers' Trainer for our objectives: their losses apart in the log, parts of a batch that count as one, and a curve that
-a stop leaves no mark in.
+"""transformers' Trainer for our objectives: their losses apart in the log, parts of a batch that count as one, a curve that a
+stop leaves no mark in, and an end when the loss is no number any more.
 
 It imports transformers: take it in the function that trains.
 """
 
+import math
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 from transformers import Trainer
+
+from videobert.errors import UserError
 
 PARTS = ("text_loss", "video_loss", "text_video_loss", "alignment_loss", "contrastive_loss")
 SINCE = "since_the_last_point"  # of the curve, in a checkpoint's state
@@ -72,11 +75,16 @@ class ByObjective(Trainer):
             now = time.monotonic()
             self.tokens_per_second = self.accelerator.reduce(self.tokens, "sum").item() / (now - self.timed_from)
             self.sums, self.tokens, self.timed_from = None, None, now
+        for name, value in logs.items():
+            if not math.isfinite(value):
+                raise _not_finite(f"{name} is {value}", self.state.global_step)
         super().log(logs, start_time)
 
     # A checkpoint between two points of the curve holds what was summed up since the last one.
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
+        if not all(bool(weights.isfinite().all()) for weights in model.parameters()):
+            raise _not_finite("some weights are no numbers", self.state.global_step)
         sums = None if self.sums is None else self.accelerator.reduce(self.sums, "mean").tolist()
         loss = self.accelerator.reduce(self._tr_loss, "mean").item()
         held: Any = self.state.stateful_callbacks  # a dict by then
@@ -97,3 +105,10 @@ class ByObjective(Trainer):
         tied = getattr(self.model, "_tied_weights_keys", None) or {}
         missing = [name for name in load_result.missing_keys if name not in tied]
         super()._issue_warnings_after_load(load_result._replace(missing_keys=missing))
+
+
+def _not_finite(what: str, step: int) -> UserError:
+    return UserError(
+        f"{what} at step {step:,}: nothing is saved of it, and the checkpoint before it is kept. Lower "
+        "pretrain.learning_rate, or raise pretrain.warmup_steps; and where pretrain.bf16 is true, try false"
+    )

@@ -28,15 +28,12 @@ def training_arguments(
 
     device = resolve_device(execution.device, "pretrain.device")
     processes, parts = int(os.environ.get("WORLD_SIZE", 1)), execution.gradient_accumulation_steps
-    if settings.batch_size % (processes * parts):
+    # Every second sequence has a pair beside it, and all shares of a batch must have as many.
+    whole = processes * parts * (2 if settings.contrastive_weight else 1)
+    if settings.batch_size % whole:
         raise UserError(
-            f"pretrain.batch_size is {settings.batch_size}, but must be a multiple of its {processes} processes times "
-            f"{parts} gradient_accumulation_steps"
-        )
-    if settings.contrastive_weight and settings.batch_size % (2 * processes * parts):
-        raise UserError(
-            f"pretrain.batch_size is {settings.batch_size}, but with contrastive_weight, whose pairs come with every second "
-            f"sequence, must be a multiple of twice {processes} processes times {parts} gradient_accumulation_steps"
+            f"pretrain.batch_size is {settings.batch_size}, but must be a multiple of {whole}: {processes} processes times "
+            f"{parts} gradient_accumulation_steps{', times 2 with contrastive_weight' if settings.contrastive_weight else ''}"
         )
     arguments = TrainingArguments(
         output_dir=str(folder / "checkpoints"),
@@ -56,7 +53,7 @@ def training_arguments(
         remove_unused_columns=False,
         dataloader_pin_memory=device == "cuda",
         report_to="none",
-        logging_nan_inf_filter=False,  # it would hide what stopping.py looks for
+        logging_nan_inf_filter=False,  # it would hide a loss that is no number
         disable_tqdm=not sys.stderr.isatty(),  # in a log a bar is thousands of lines
     )
     # Several GPUs are used through torchrun; without it the Trainer would wrap the model in DataParallel, which
@@ -73,12 +70,11 @@ def make_trainer(
     from transformers import PrinterCallback
     from transformers.utils import logging
 
-    from videobert.model.callbacks import AsConfigured, Curve, Following, WatchingNumbers
+    from videobert.model.callbacks import Curve, Following, Resuming
     from videobert.model.trainer import ByObjective
 
     trainer = ByObjective(model, arguments, data_collator=examples.collate, train_dataset=examples)
-    trainer.add_callback(AsConfigured(trainer))
-    trainer.add_callback(WatchingNumbers())
+    trainer.add_callback(Resuming(trainer))
     if arguments.process_index == 0:
         curve = Curve(runs)
         trainer.add_callback(Following(trainer, curve.writer))

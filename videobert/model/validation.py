@@ -47,17 +47,23 @@ class Validation(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         states: Any = state.stateful_callbacks
-        known = states.get(BEST, {})
-        self.best = known if known and self._place(known["step"]).exists() else {}
+        self.best = states.get(BEST, {})
+        if self.best and not self._place(self.best["step"]).exists():
+            print(f"pretrain: {self._place(self.best['step'])} is gone, the best weights so far", file=sys.stderr)
+            self.best = {}
+        if state.global_step == state.max_steps and not self.best:
+            self._look(state)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        step = state.global_step
-        if step % self.every and step < state.max_steps:
-            return
-        losses = self._measure()
-        should_log = control.should_log  # of this step; the Trainer takes it for done with any log
+        if state.global_step % self.every == 0 or state.global_step == state.max_steps:
+            should_log = control.should_log  # of this step; the Trainer takes it for done with any log
+            self._look(state)
+            control.should_log = should_log
+
+    def _look(self, state: TrainerState) -> None:
+        """Measures the losses, and sets the weights aside if they are the best."""
+        losses, step = self._measure(), state.global_step
         self.trainer.log({f"eval_{name}": value for name, value in losses.items()})
-        control.should_log = should_log
         if not self.best or losses["loss"] < self.best["loss"]:
             with atomic(self._place(step)) as temporary:
                 self._model().save_pretrained(temporary)
@@ -115,11 +121,3 @@ class Validation(TrainerCallback):
 
     def _place(self, step: int) -> Path:
         return self.folder / f"best-{self.name}-{step}"
-
-
-def say_none() -> None:
-    print(
-        "pretrain: no video is for validation, so pretrain.eval_steps does nothing and the weights of the last step are kept: "
-        "set corpus.validation_fraction, or the split validation in the list",
-        file=sys.stderr,
-    )

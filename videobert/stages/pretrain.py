@@ -132,11 +132,15 @@ def _validation(trainer: "ByObjective", data: "_Data", settings: PretrainSetting
     """What measures the validation videos; None where it is not asked for, or there are none."""
     if settings.eval_steps is None:
         return None
-    from videobert.model.validation import Validation, say_none
+    from videobert.model.validation import Validation
 
     segments = data.tokens.segments("validation", settings.lookahead)
     if not len(segments):
-        say_none()
+        print(
+            "pretrain: no video is for validation, so pretrain.eval_steps does nothing and the weights of the last step are "
+            "kept: set corpus.validation_fraction, or the split validation in the list",
+            file=sys.stderr,
+        )
         return None
     return Validation(trainer, Examples(segments, data.vocabulary, settings), settings.eval_steps, name)
 

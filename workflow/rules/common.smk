@@ -18,7 +18,7 @@ from videobert import resources
 from videobert.data.limit import limit_in_words
 from videobert.data.local_files import LocalFiles
 from videobert.data.manifest import plan
-from videobert.data.plan import Plan, read_last_plan, read_plan, write_plan
+from videobert.data.plan import Plan, PlanFile
 from videobert.data.splits import moved
 from videobert.errors import UserError
 from videobert.interrupts import pass_on_interrupts
@@ -57,15 +57,17 @@ def planned(layout):
         gc.enable()
 
 
-def written_plan(layout):
-    """What this workflow wrote down for its jobs, where this is one of them; else what the last one did, if it still holds."""
+def plan_file():
     corpus = CONFIG.corpus
-    of = CONFIG.results, Path(corpus.videos), corpus.shard_size, corpus.draw
-    return read_last_plan(*of, Path(layout.register)) if workflow.is_main_process else read_plan(*of)
+    return PlanFile(CONFIG.results, Path(corpus.videos), corpus.shard_size, corpus.draw)
 
 
 def make_plan(layout):
-    return Plan(lambda: planned(layout), written_plan(layout))
+    """What this workflow wrote down for its jobs, where this is one of them; else what the last one did, if it still holds; else
+    what the list says."""
+    file = plan_file()
+    written = file.read_last(Path(layout.register)) if workflow.is_main_process else file.read()
+    return Plan(lambda: planned(layout), written)
 
 
 try:
@@ -179,15 +181,11 @@ def needs(stage):
     return found
 
 
-def runtime(stage):
-    """A rule's untracked parameter: in a job that an executor submitted, the minutes that it has."""
-
-    def flag(wildcards, resources):
-        if not workflow.remote_exec:
-            return ""
-        return f"--runtime={min(resources.runtime, getattr(CONFIG, stage).runtime or resources.runtime)}"
-
-    return flag
+def runtime(wildcards, resources):
+    """pretrain's untracked parameter: in a job that an executor submitted, the minutes that it has."""
+    if not workflow.remote_exec:
+        return ""
+    return f"--runtime={min(resources.runtime, CONFIG.pretrain.runtime or resources.runtime)}"
 
 
 def retries(stage):
@@ -276,9 +274,7 @@ def hold_lock():
         try:
             LOCKS.append(acquire_lock(Path(OWN.lock)))
             LOCAL.write()
-            corpus = CONFIG.corpus
-            register = Path(FILES.register)
-            write_plan(CONFIG.results, Path(corpus.videos), corpus.shard_size, corpus.draw, PLAN, register)
+            plan_file().write(PLAN, Path(FILES.register))
         except UserError as error:
             sys.exit(str(error))
 

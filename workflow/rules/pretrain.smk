@@ -27,7 +27,7 @@ rule pretrain:
         version=version("pretrain"),
         settings=settings("pretrain"),
         execution=execution("pretrain"),
-        runtime=runtime("pretrain"),
+        runtime=runtime,
         aside=aside(),
     shell:
         # SIGTERM, which a cluster sends to all processes of a job, ends none of those that wait for a last checkpoint.

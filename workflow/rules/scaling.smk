@@ -17,7 +17,7 @@ use rule pretrain as scaling_pretrain with:
         version=version("pretrain"),
         settings=scaling_settings,
         execution=execution("pretrain", "scaling/{share}-{seed}"),
-        runtime=runtime("pretrain"),
+        runtime=runtime,
         aside=aside(),
 
 
