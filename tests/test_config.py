@@ -110,6 +110,11 @@ def test_every_overlay_is_valid_on_top_of_it():
             "pretrain.hidden_size is 130, but must be a multiple of pretrain.num_attention_heads",
         ),
         ("pretrain.save_steps", 70, "pretrain.save_steps is 70, but must be a multiple of pretrain.logging_steps"),
+        (
+            "pretrain.gradient_accumulation_steps",
+            3,
+            "pretrain.batch_size is 32, but must be a multiple of 3 (processes of all nodes 1, gradient_accumulation_steps 3)",
+        ),
         ("captioning.hidden_size", 130, "captioning.hidden_size is 130, but must be a multiple of"),
         ("captioning.template", "cut it", "must hold [MASK] at least once"),
         ("retrieval.template", "cut the [MASK]", "retrieval.template is 'cut the [MASK]', but must hold [MASK] twice"),

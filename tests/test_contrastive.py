@@ -134,5 +134,5 @@ def test_without_it_the_model_has_no_such_heads(paths):
 
 
 def test_pairs_must_divide_evenly(paths, tmp_path):
-    with pytest.raises(UserError, match=r"batch_size is 15, but must be a multiple of 2: .* times 2 with contrastive"):
+    with pytest.raises(UserError, match=r"batch_size is 15, but must be a multiple of 2 .* times 2 with contrastive"):
         pretrain(**paths, output=tmp_path, **{**CONTRASTIVE, "batch_size": 15})

@@ -21,6 +21,7 @@ from videobert.evaluation.retrieval import RetrievalSettings
 from videobert.evaluation.scaling import ScalingSettings
 from videobert.evaluation.task import EvaluateExecution, EvaluateSettings
 from videobert.evaluation.zero_shot import ZeroShotSettings
+from videobert.model.launching import batch_mistake
 from videobert.model.settings import CaptioningSettings, PretrainExecution, PretrainSettings
 from videobert.pipeline import READS, STAGES, TASKS, below, function
 from videobert.report.page import ReportSettings
@@ -87,6 +88,9 @@ class _Base(Settings):
                 f"forecasting.context is {context} and forecasting.horizon {horizon}, but with [CLS], [>] and [SEP] they "
                 f"must fit in pretrain.max_length, which is {most}"
             )
+        processes = config.pretrain.nodes * config.pretrain.processes
+        if mistake := batch_mistake(config.pretrain, processes, config.pretrain.gradient_accumulation_steps):
+            raise ValueError(mistake)
         return self
 
 

@@ -17,7 +17,7 @@ from videobert.lease import HELD
 from videobert.process import WORKFLOW
 
 if TYPE_CHECKING:
-    from videobert.model.settings import PretrainExecution
+    from videobert.model.settings import PretrainExecution, PretrainSettings
 
 RENDEZVOUS = "VIDEOBERT_RENDEZVOUS"  # host:port where nodes meet, in the environment of what srun starts
 PORTS = range(20_000, 30_000)
@@ -93,6 +93,19 @@ def _here(execution: "PretrainExecution", command: list[str]) -> None:
         if error.sigval == signal.SIGINT:
             raise KeyboardInterrupt from None
         sys.exit(Unfinished.EXIT_CODE)  # they have had time to save, and have said so
+
+
+def batch_mistake(settings: "PretrainSettings", processes: int, parts: int) -> str:
+    """What is wrong with a batch that does not divide by its processes and the parts of each; "" when nothing."""
+    # Every second sequence has a pair beside it, and all parts must have as many.
+    whole = processes * parts * (2 if settings.contrastive_weight else 1)
+    if settings.batch_size % whole == 0:
+        return ""
+    twice = ", times 2 with contrastive_weight" if settings.contrastive_weight else ""
+    return (
+        f"pretrain.batch_size is {settings.batch_size}, but must be a multiple of {whole} (processes of all nodes {processes}, "
+        f"gradient_accumulation_steps {parts}{twice})"
+    )
 
 
 def check_gpus(processes: int, gpus: int) -> None:

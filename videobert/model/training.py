@@ -10,6 +10,7 @@ from videobert.devices import resolve_device
 from videobert.errors import Unfinished, UserError
 from videobert.model.checkpoints import Training, marking, newest, parts_from, put_in_order, say_from_where
 from videobert.model.examples import Examples
+from videobert.model.launching import batch_mistake
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -28,13 +29,8 @@ def training_arguments(
 
     device = resolve_device(execution.device, "pretrain.device")
     processes, parts = int(os.environ.get("WORLD_SIZE", 1)), execution.gradient_accumulation_steps
-    # Every second sequence has a pair beside it, and all shares of a batch must have as many.
-    whole = processes * parts * (2 if settings.contrastive_weight else 1)
-    if settings.batch_size % whole:
-        raise UserError(
-            f"pretrain.batch_size is {settings.batch_size}, but must be a multiple of {whole}: {processes} processes times "
-            f"{parts} gradient_accumulation_steps{', times 2 with contrastive_weight' if settings.contrastive_weight else ''}"
-        )
+    if mistake := batch_mistake(settings, processes, parts):
+        raise UserError(mistake)
     arguments = TrainingArguments(
         output_dir=str(folder / "checkpoints"),
         max_steps=settings.max_steps,
