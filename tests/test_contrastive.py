@@ -62,9 +62,8 @@ def test_the_loss_asks_each_for_its_partner_and_not_for_itself_twice(paths):
     pretrained.eval()
     loss = lambda: pretrained(**batch).contrastive_loss  # noqa: E731
     hidden = pretrained(**batch).last_hidden_state
-    mask = batch["attention_mask"]
-    texts = pretrained.text_vectors(hidden[16:24], mask[16:24])
-    videos = pretrained.video_vectors(hidden[24:], mask[24:])
+    texts = pretrained.text_vectors(hidden[16:24])
+    videos = pretrained.video_vectors(hidden[24:])
     torch.testing.assert_close(texts.norm(dim=1), torch.ones(8))
     scores = texts @ videos.T / 0.07
     expected = (F.cross_entropy(scores, torch.arange(8)) + F.cross_entropy(scores.T, torch.arange(8))) / 2
@@ -109,8 +108,7 @@ def test_texts_find_their_videos_among_those_of_other_kitchens(paths, tmp_path):
     model = AutoModelForPreTraining.from_pretrained(tmp_path).eval()
     with torch.no_grad():
         hidden = model(**batch).last_hidden_state
-    mask = batch["attention_mask"]
-    scores = model.text_vectors(hidden[32:48], mask[32:48]) @ model.video_vectors(hidden[48:], mask[48:]).T
+    scores = model.text_vectors(hidden[32:48]) @ model.video_vectors(hidden[48:]).T
     ranks = (scores > scores.diagonal().unsqueeze(1)).sum(1)
     assert (ranks < 5).float().mean() > 0.6  # by chance 5 of 16
     # As the task retrieval asks it, beside its own first stage.

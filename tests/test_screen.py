@@ -307,6 +307,20 @@ def test_a_screen_that_fails_gives_the_screen_back_and_the_run_goes_on(tmp_path,
     assert "AttributeError: needrun_jobs" in said and said.endswith("Job stats\nrule pretrain:\n")
 
 
+def test_a_job_that_a_cluster_has_ended_is_told_in_its_words(tmp_path, log):
+    """Its own log is empty: the cluster cancelled it, or took it for too large."""
+    own = log.handlers[0]
+    fake = Fake(tmp_path)
+    take_over(fake, lambda: [("pretrain", "")])
+    log.info("", extra={"event": "run_info"})
+    job = {"jobid": 1, "rule_name": "pretrain", "wildcards": {}, "log": [fake.layout.log("pretrain")]}
+    log.info("", extra={"event": "job_info", **job})
+    ended = "SLURM-job '7' failed, SLURM status is: 'CANCELLED'. For further error details see the cluster/cloud log."
+    log.error("", extra={"event": "job_error", **job, "rule_msg": ended, "log": [*job["log"], "slurm/7.log"]})
+    said = own.stream.getvalue()
+    assert "pretrain failed: SLURM-job '7' failed, SLURM status is: 'CANCELLED'. (slurm/7.log)" in said
+
+
 # --- for real ---
 
 

@@ -332,13 +332,14 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
         scores: torch.Tensor = self.video_decoder(self.video_transform(hidden)) + self.video_bias
         return scores
 
-    def text_vectors(self, hidden: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+    def text_vectors(self, hidden: torch.Tensor) -> torch.Tensor:
         """Hidden states (batch, length, hidden_size) of texts alone to vectors of length 1 (batch, hidden_size)."""
-        return F.normalize(self.text_projection(_mean(hidden, attention_mask)), dim=-1)
+        # The padding is zero, so it only makes the mean shorter.
+        return F.normalize(self.text_projection(hidden.mean(1)), dim=-1)
 
-    def video_vectors(self, hidden: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+    def video_vectors(self, hidden: torch.Tensor) -> torch.Tensor:
         """The same of videos alone: the product with a text's vector says how well they go together."""
-        return F.normalize(self.video_projection(_mean(hidden, attention_mask)), dim=-1)
+        return F.normalize(self.video_projection(hidden.mean(1)), dim=-1)
 
     @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(
@@ -409,19 +410,16 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
             if output.alignment_loss is not None:
                 output.loss = loss = loss + self.config.alignment_weight * output.alignment_loss
         if pairs is not None:
-            rows = slice(-2 * len(pairs), None)
-            losses = self._contrastive_losses(hidden[rows], attention_mask[rows], pairs)
+            losses = self._contrastive_losses(hidden[-2 * len(pairs) :], pairs)
             output.contrastive_loss = losses.mean() if targets is None else _over(losses, targets[4])
             output.loss = loss + self.config.contrastive_weight * output.contrastive_loss
         return output
 
-    def _contrastive_losses(
-        self, hidden: torch.Tensor, attention_mask: torch.Tensor, pairs: torch.Tensor
-    ) -> torch.Tensor:
+    def _contrastive_losses(self, hidden: torch.Tensor, pairs: torch.Tensor) -> torch.Tensor:
         """InfoNCE of texts, the first half of the rows, and their videos, both ways: (pairs,) float."""
         half = len(pairs)
-        texts = self.text_vectors(hidden[:half], attention_mask[:half]).float()
-        videos = self.video_vectors(hidden[half:], attention_mask[half:]).float()
+        texts = self.text_vectors(hidden[:half]).float()
+        videos = self.video_vectors(hidden[half:]).float()
         all_texts, all_videos, all_pairs = texts, videos, pairs
         own = torch.arange(half, device=pairs.device)
         if self.training and torch.distributed.is_initialized():
@@ -524,12 +522,6 @@ def _modalities(attention_mask: torch.Tensor, token_type_ids: torch.Tensor) -> t
     # A video row has type 1, and every row with text has more of type 0 than [CLS] and [>].
     has_video = token_type_ids.bool().any(1)
     return ~has_video | ((attention_mask.bool() & (token_type_ids == TEXT)).sum(1) > 2), has_video
-
-
-def _mean(hidden: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-    """The mean of each row's tokens (batch, hidden_size)."""
-    weights = attention_mask.unsqueeze(-1).to(hidden.dtype)
-    return (hidden * weights).sum(1) / weights.sum(1)
 
 
 def _over(losses: torch.Tensor, count: torch.Tensor) -> torch.Tensor:

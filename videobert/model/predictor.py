@@ -131,14 +131,9 @@ class Predictor:
         project = self.model.video_vectors if type_ else self.model.text_vectors
         sequences = [self.sequence(nothing, row) if type_ else self.sequence(row, nothing) for row in ids]
         found = [np.empty((0, self.model.config.hidden_size), np.float32)]
-        for first, output in self.read(sequences):
-            hidden = output.last_hidden_state
-            lengths = torch.tensor(
-                [len(row) for row, _ in sequences[first : first + len(hidden)]], device=hidden.device
-            )
-            mask = torch.arange(hidden.shape[1], device=hidden.device) < lengths.unsqueeze(1)
+        for _, output in self.read(sequences):
             with torch.inference_mode():
-                found.append(project(hidden, mask).float().cpu().numpy())
+                found.append(project(output.last_hidden_state).float().cpu().numpy())
         return np.concatenate(found)
 
     def head(self, type_: int) -> "Callable[[torch.Tensor], torch.Tensor]":
