@@ -309,16 +309,15 @@ def test_a_screen_that_fails_gives_the_screen_back_and_the_run_goes_on(tmp_path,
 
 def test_a_job_that_a_cluster_has_ended_is_told_in_its_words(tmp_path, log):
     """Its own log is empty: the cluster cancelled it, or took it for too large."""
-    own = log.handlers[0]
-    fake = Fake(tmp_path)
+    fake, out = Fake(tmp_path), log.handlers[0].stream
     take_over(fake, lambda: [("pretrain", "")])
-    log.info("", extra={"event": "run_info"})
-    job = {"jobid": 1, "rule_name": "pretrain", "wildcards": {}, "log": [fake.layout.log("pretrain")]}
-    log.info("", extra={"event": "job_info", **job})
+    log.info("stats", extra={"event": "run_info"})
+    job_info(log, fake)
     ended = "SLURM-job '7' failed, SLURM status is: 'CANCELLED'. For further error details see the cluster/cloud log."
-    log.error("", extra={"event": "job_error", **job, "rule_msg": ended, "log": [*job["log"], "slurm/7.log"]})
-    said = own.stream.getvalue()
-    assert "pretrain failed: SLURM-job '7' failed, SLURM status is: 'CANCELLED'. (slurm/7.log)" in said
+    logs = [fake.layout.log("pretrain"), "slurm/7.log"]
+    log.error("Error in rule", extra={"event": "job_error", "jobid": 1, "rule_msg": ended, "log": logs})
+    said = "pretrain failed: SLURM-job '7' failed, SLURM status is: 'CANCELLED'. (slurm/7.log)"
+    assert said in out.getvalue()
 
 
 # --- for real ---
