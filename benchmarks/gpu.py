@@ -364,6 +364,7 @@ def corpus(settings: dict[str, Any], mean: int) -> Any:
         group=np.arange(rows, dtype=np.int32),
         start=np.zeros(rows),
         end=np.ones(rows),
+        first=np.zeros(rows + 1, np.int64),
         videos=[str(row) for row in range(rows)],
     )
     return Examples(segments, words, SimpleNamespace(**settings))
@@ -504,7 +505,7 @@ def trainer_speed(size: str, length: int, mean: int, setup: Setup) -> str:
         trainer.add_callback(Clock())
         trainer.train()
     batch = settings["batch_size"]
-    tokens = sum(len(examples[index][0]) for index in range(2 * batch, steps * batch))
+    tokens = sum(len(examples[index][0].input.ids) for index in range(2 * batch, steps * batch))
     return f"{tokens / (clock[1] - clock[0]):,.0f} tokens a second; batch {batch}; {memory(setup.device)}{notes}"
 
 
@@ -797,8 +798,7 @@ def ranked(model: Path, paths: dict[str, Path], device: str) -> dict[str, list]:
     clips = clips_of_videos(read_segments(sorted(paths["tokens"].glob("*.parquet")), "test"))
     every = read_steps(steps_files("kitchen", paths["manifest"]), "kitchen")
     steps = [step for step in every if step.video_id in clips]
-    offset = predictor.vocabulary.vocab_size
-    videos = [select_between(*clips[step.video_id], step.start, step.end) + offset for step in steps]
+    videos = [select_between(*clips[step.video_id], step.start, step.end) for step in steps]
     labels = {part: sorted({getattr(step, part) for step in every}) for part in ("verb", "object")}
     found = rank_labels(predictor, "now let me show you how to [MASK] the [MASK]", labels, videos)
     return {**found, "truth": [step.verb for step in steps]}

@@ -66,7 +66,7 @@ def main() -> None:
     settings |= {"max_steps": options.steps + 1, "logging_steps": 10**6, "bf16": True}
     words = Vocabulary(0, 101, 102, 103, 104, vocab_size=options.vocabulary, visual_words=VISUAL_WORDS)
     examples = Examples(segments(options.mean_length, words), words, SimpleNamespace(**settings))
-    lengths = [len(examples[i][0]) for i in range(len(examples))]
+    lengths = [len(examples[i][0].input.ids) for i in range(len(examples))]
     print(f"lengths: mean {np.mean(lengths):.1f}, longest {max(lengths)}, padded to {options.max_length}")
     figures: dict[str, list[float]] = {"peer": [], "ours": []}
     for turn in range(options.rounds):
@@ -105,6 +105,7 @@ def segments(mean_length: int, words: Vocabulary, rows: int = 2000) -> Segments:
         group=np.arange(rows, dtype=np.int32),
         start=np.zeros(rows),
         end=np.ones(rows),
+        first=np.zeros(rows + 1, np.int64),
         videos=[str(row) for row in range(rows)],
     )
 
@@ -137,7 +138,7 @@ def peer(examples: Examples, settings: dict[str, Any], words: Vocabulary, folder
     )
 
     def collate(rows: list) -> dict[str, torch.Tensor]:
-        batch = pad_examples(rows, words)
+        batch = pad_examples([example for example, _ in rows], words)
         filler = {"input_ids": words.pad, "attention_mask": 0, "token_type_ids": 0, "labels": -100}
         room = settings["max_length"] - batch["input_ids"].shape[1]
         padded = {name: torch.nn.functional.pad(batch[name], (0, room), value=value) for name, value in filler.items()}

@@ -105,13 +105,14 @@ def pretrain(
 ) -> None:
     tables = shards(tokens, manifest)
     first = tables[0]
+    reads = values.get("visual_input", "words") != "words" or values.get("regression_weight", 0) > 0
     run(
         "pretrain",
         tokens=tables,
         manifest=manifest,
         centroids=codebook / "centroids.safetensors",
         tokenizer=vocabulary / "tokenizer.json",
-        features=features / first.name,
+        features=shards(features, manifest) if reads else [features / first.name],
         frames=frames / first.stem / "ledger.parquet",
         model=output / "model.safetensors",
         **_texts(values, "initial_model"),

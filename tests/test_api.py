@@ -19,6 +19,7 @@ from videobert.api.folder import find_folder
 from videobert.data.provenance import read_table, sha256
 from videobert.errors import UserError
 from videobert.layout import ModelFolder
+from videobert.model.processing_videobert import Video
 from videobert.model.projection import fit_projection, save_projection
 
 pytestmark = pytest.mark.usefixtures("looked_once")
@@ -183,9 +184,9 @@ def test_similarity_is_the_score_of_search(model, short, tmp_path):
 def test_alignment_is_the_probability_of_the_head(model, short):
     texts = ["slice the tomato", "stir the soup"]
     found = model.alignment(texts, short, end=6)
-    words = model.predictor.joint(model.clips(short, end=6).words)
+    seen = model.clips(short, end=6).video
     logits = model.predictor.alignments(
-        [model.predictor.sequence(model.predictor.pieces(text), words) for text in texts]
+        [model.predictor.sequence(model.predictor.pieces(text), seen) for text in texts]
     )
     assert found.shape == (2, 1) and np.allclose(found[:, 0], 1 / (1 + np.exp(-logits)), atol=1e-5)
     refused(lambda: model.alignment("?!", short), "has no word to search for")
@@ -199,7 +200,7 @@ def test_a_text_fits_its_own_video_best(learnt, tmp_path, monkeypatch):
     rows = [row for row in rows if row["kind"] == "text-video"]
     model = VideoBert.from_pretrained(folder, device="cpu", threads=1)
     train = [row for row in rows if row["split"] == "train"]
-    videos = [model.predictor.joint(np.array(row["video_ids"])) for row in train]
+    videos = [Video(np.array(row["video_ids"])) for row in train]
     projection = fit_projection(model.predictor, [np.array(row["text_ids"]) for row in train], videos)
     note = {"inputs": {"model": sha256(folder / "model.safetensors")}}
     save_projection(projection, Path(ModelFolder(folder).parts.projection), note)

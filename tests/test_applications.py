@@ -20,6 +20,7 @@ from videobert.data.provenance import FORMAT, read_table, sha256
 from videobert.errors import UserError
 from videobert.kitchen.script import script
 from videobert.layout import ModelFolder
+from videobert.model.processing_videobert import Video
 
 once = pytest.mark.usefixtures("looked_once")
 TEXT = "now let me show you how to [MASK] the [MASK]"
@@ -145,10 +146,8 @@ def test_a_video_is_found_in_an_index_of_files_and_of_results(results, model, vi
     scores = [one.score for one in found]
     assert scores == sorted(scores, reverse=True)
     # The score is the alignment head's for this text and this segment.
-    words = model.clips(video, start=found[0].start, end=found[0].end).words
-    sequence = model.predictor.sequence(
-        model.predictor.pieces(step.sentence), model.predictor.vocabulary.vocab_size + words.astype(int)
-    )
+    seen = model.clips(video, start=found[0].start, end=found[0].end).video
+    sequence = model.predictor.sequence(model.predictor.pieces(step.sentence), seen)
     assert found[0].score == pytest.approx(float(model.predictor.alignments([sequence])[0]), abs=1e-4)
 
     # With the projection of the stage retrieval the order is its own.
@@ -485,7 +484,7 @@ def use(folder: Path, index: Path) -> object:
     from videobert.model.captioner import caption, read_decoder
 
     asked = VideoBert.from_pretrained(folder, device="cpu", threads=1)
-    caption(asked.predictor, read_decoder(folder / "captioning", folder), [np.array([1, 2])])
+    caption(asked.predictor, read_decoder(folder / "captioning", folder), [Video(np.array([1, 2]))])
     return asked.search("slice the tomato", index)
 
 

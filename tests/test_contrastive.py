@@ -50,9 +50,10 @@ def test_a_batch_has_pairs_of_several_segments_of_each_of_its_videos(paths):
     assert (batch["labels"][16:] == -100).all() and (batch["alignment"][16:] == -100).all()
     # A pure function of the place, in any order, and the other examples are those without it.
     again = examples(paths)
-    assert [again[index][4][2] for index in (46, 32)] == [rows[14][4][2], rows[0][4][2]]
+    assert [again[index][1].row for index in (46, 32)] == [rows[14][1].row, rows[0][1].row]
     plain = examples(paths, contrastive_weight=0.0)
-    assert all(np.array_equal(plain[index][0], data[index][0]) for index in range(32, 48)) and len(plain[32]) == 4
+    assert all(np.array_equal(plain[index][0].input.ids, data[index][0].input.ids) for index in range(32, 48))
+    assert plain[32][1] is None
 
 
 def test_the_loss_asks_each_for_its_partner_and_not_for_itself_twice(paths):
@@ -116,8 +117,8 @@ def test_texts_find_their_videos_among_those_of_other_kitchens(paths, tmp_path):
     figures = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))["summary"]["retrieval"]
     predictor = Predictor(tmp_path, 32, "cpu")
     segments = data.segments
-    texts = predictor.vectors([segments.text_of(row).astype(np.int64) for row in data.pairs], 0)
-    videos = predictor.vectors([segments.video_of(row) + predictor.vocabulary.vocab_size for row in data.pairs], 1)
+    texts = predictor.vectors_of_texts([segments.text_of(row).astype(np.int64) for row in data.pairs])
+    videos = predictor.vectors_of_videos([segments.video_of(row) for row in data.pairs])
     for search, scores in (("text_to_video", texts @ videos.T), ("video_to_text", videos @ texts.T)):
         ranks = 1 + (scores > scores.diagonal()[:, None]).sum(1)
         assert figures[search]["contrastive"]["r5"] == pytest.approx((ranks <= 5).mean(), abs=0.005)

@@ -12,6 +12,7 @@ from videobert.errors import UserError
 from videobert.evaluation.retrieval import _first_hit, _of_median, chance, filled
 from videobert.kitchen import script as kitchen
 from videobert.model.predictor import Predictor
+from videobert.model.processing_videobert import NO_TEXT, Video, joined
 from videobert.model.projection import Projection, alignments, fit_projection, nearest, text_vectors, video_vectors
 
 TEMPLATE = "now let me show you how to [MASK] the [MASK]"
@@ -36,9 +37,9 @@ def rows_of(learnt: dict[str, Path], split: str) -> list[dict]:
     return [row for row in rows if row["kind"] == "text-video" and row["split"] == split]
 
 
-def pairs(predictor: Predictor, learnt: dict[str, Path], split: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def pairs(predictor: Predictor, learnt: dict[str, Path], split: str) -> tuple[list[np.ndarray], list[Video]]:
     rows = rows_of(learnt, split)
-    videos = [np.array(row["video_ids"]) + predictor.vocabulary.vocab_size for row in rows]
+    videos = [Video(np.array(row["video_ids"])) for row in rows]
     return [np.array(row["text_ids"]) for row in rows], videos
 
 
@@ -125,12 +126,10 @@ def test_the_vectors_are_those_of_scikit_learn(predictor, projection, learnt):
     """The cosine of the texts' tf-idf weights and those that Ridge expects of the videos."""
     from sklearn.linear_model import Ridge
 
-    none = np.empty(0, np.int64)
-
-    def outputs(videos: list[np.ndarray]) -> np.ndarray:
+    def outputs(videos: list[Video]) -> np.ndarray:
         means = []
         for video in videos:
-            ((_, output),) = predictor.read([predictor.sequence(none, video)])
+            ((_, output),) = predictor.read([predictor.sequence(NO_TEXT, video)])
             means.append(output.last_hidden_state[0, 2:-1].mean(0).numpy())
         return (np.array(means) - projection.centre) / projection.scale
 
@@ -171,7 +170,7 @@ def test_a_vector_does_not_depend_on_its_neighbours(predictor, projection, learn
     together = video_vectors(predictor, projection, videos)
     alone = np.concatenate([video_vectors(predictor, projection, [video]) for video in videos])
     assert together == pytest.approx(alone, abs=1e-4)
-    assert np.isfinite(video_vectors(predictor, projection, [np.resize(videos[0], 1000)])).all()
+    assert np.isfinite(video_vectors(predictor, projection, [joined([videos[0]] * 300)])).all()
 
 
 def test_the_nearest_are_exact_in_blocks_of_any_size(monkeypatch):

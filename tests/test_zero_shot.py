@@ -16,6 +16,7 @@ from videobert.evaluation.scoring import interval
 from videobert.evaluation.steps import select_between
 from videobert.kitchen import script as kitchen
 from videobert.model.predictor import Predictor
+from videobert.model.processing_videobert import Video
 
 TEMPLATE = "now let me show you how to [MASK] the [MASK]"
 QUESTIONS = {"annotations": "kitchen", "templates": [TEMPLATE], "text_model": None, "batch_size": 32, "seed": 0}
@@ -172,8 +173,8 @@ def test_labels_of_several_pieces_are_ranked_by_the_mean_of_their_masks(learnt):
     predictor = Predictor(learnt["pretrain"], 32, "cpu")
     labels = {"verb": ["chop", "slice", "peelgrate"], "object": ["tomato", "saltpepper", "egg"]}
     assert len(predictor.pieces("peelgrate")) > 1 and len(predictor.pieces("saltpepper")) > 1
-    video = np.array([3, 4], np.int64) + predictor.vocabulary.vocab_size
-    ranked = rank_labels(predictor, TEMPLATE, labels, [video])
+    video = np.array([3, 4]) + predictor.vocabulary.vocab_size
+    ranked = rank_labels(predictor, TEMPLATE, labels, [Video(np.array([3, 4]))])
     before, the, mask = (
         predictor.pieces("now let me show you how to"),
         predictor.pieces("the"),

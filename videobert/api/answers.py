@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from videobert.errors import UserError
+from videobert.model.processing_videobert import Video
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,11 @@ class Clips:
     end: npt.NDArray[np.float64]
     features: npt.NDArray[np.float16]
     words: npt.NDArray[np.int32]
+
+    @property
+    def video(self) -> Video:
+        """As the model reads it."""
+        return Video(self.words, self.features)
 
     def __repr__(self) -> str:
         span = f"{self.start[0]:g} to {self.end[-1]:g} s, " if len(self.start) else ""

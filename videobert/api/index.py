@@ -11,18 +11,19 @@ import numpy as np
 import numpy.typing as npt
 
 from videobert.api.arguments import Cut, VideoPath, check_file
+from videobert.api.notes import Notes
 from videobert.api.videos import VideoReader
 from videobert.data.ledger import titles
 from videobert.data.provenance import read_json, read_provenance, read_table, sha256, write_json, write_table
 from videobert.data.schemas import INDEXED, arrow, names
 from videobert.data.schemas import SEGMENTS as COLUMNS
+from videobert.data.tables import open_features
 from videobert.errors import Status, UserError, VideoError
 from videobert.evaluation.steps import clips_of_videos
 from videobert.layout import Layout, ModelFolder
 from videobert.model.predictor import Predictor, check_same_codebook
-from videobert.model.processing_videobert import Ids
-from videobert.model.sequences import open_tokens
-from videobert.vision.notes import Notes
+from videobert.model.processing_videobert import NO_VIDEO, Video
+from videobert.model.sequences import open_tokens, with_features
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,12 +36,12 @@ NOTES = ".notes"  # what was seen in each file, in an index's folder: the next r
 
 @dataclass(frozen=True)
 class _Video:
-    """What is known of a video: the starts of its clips, their ends (seconds), their visual words; or what is wrong with it."""
+    """What is known of a video: the starts of its clips, their ends (seconds), the clips; or what is wrong with it."""
 
     name: str
     starts: npt.NDArray[np.float64]
     ends: npt.NDArray[np.float64]
-    words: Ids
+    seen: Video
     title: str = ""
     path: str = ""
     error: VideoError | None = None
@@ -52,9 +53,9 @@ class _Video:
                 "video": self.name,
                 "start": float(self.starts[first]),
                 "end": float(self.ends[first : first + clips][-1]),
-                "words": self.words[first : first + clips].tolist(),
+                "seen": self.seen[first : first + clips],
             }
-            for first in range(0, len(self.words), clips)
+            for first in range(0, len(self.seen), clips)
         ]
 
     def row(self, segments: int) -> dict[str, Any]:
@@ -75,7 +76,9 @@ class IndexWriter:
 
     def __init__(self, reader: VideoReader, predictor: Predictor, files: ModelFolder, output: Path):
         self.reader, self.predictor, self.files, self.output = reader, predictor, files, output
-        self.notes = Notes(output / NOTES, [reader.preprocessing, sha256(Path(files.centroids))])
+        self.notes = Notes(
+            output / NOTES, [reader.preprocessing, sha256(Path(files.centroids))], predictor.reads_features
+        )
 
     def write(self, videos: Sequence[VideoPath], clips: int) -> int:
         """Writes the index of these videos in segments of so many clips; returns the number of segments."""
@@ -93,11 +96,16 @@ class IndexWriter:
         if not rows:
             first = f"; the first: {lost[0]['video']}: {lost[0]['reason']}" if lost else ""
             raise UserError(f"nothing to index: none of the videos holds a clip{first}")
-        vectors = mean_outputs(self.predictor, [self.predictor.joint(np.array(row["words"])) for row in rows])
-        table = pa.Table.from_pylist(rows, arrow(COLUMNS[:-1]))
+        seen = [row.pop("seen") for row in rows]
+        vectors = mean_outputs(self.predictor, seen)
+        table = pa.Table.from_pylist(rows, arrow(COLUMNS[:3]))
+        table = table.append_column("words", pa.array([video.words for video in seen], pa.list_(pa.int32())))
         column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
         provenance = {"stage": "index", "version": 1, "clips": clips, "model": sha256(Path(self.files.weights))}
-        table = table.append_column(COLUMNS[-1].name, column)
+        table = table.append_column("vector", column)
+        if self.predictor.reads_features:
+            flat = [video.features.ravel() for video in seen]
+            table = table.append_column("features", pa.array(flat, pa.list_(pa.float16())))
         write_table(table, self.output / SEGMENTS, provenance)
         write_table(pa.Table.from_pylist(ledger, arrow(INDEXED)), self.output / VIDEOS, provenance)
         model = os.path.relpath(Path(self.files.folder).resolve(), self.output.resolve())
@@ -123,16 +131,16 @@ class IndexWriter:
         """What is seen in a file, looked up where an earlier run has noted it."""
         try:
             check_file(file)
-            words = self.notes.read(file)
-            if words is None:
-                words = self.reader.clips(Cut(file)).words
-                self.notes.write(file, words)
+            seen = self.notes.read(file)
+            if seen is None:
+                seen = self.reader.clips(Cut(file)).video
+                self.notes.write(file, seen)
         except VideoError as error:
             print(f"{file} is left out: {error.reason}", file=sys.stderr)
-            return _Video(str(file), np.empty(0), np.empty(0), np.empty(0, np.int64), path=str(file), error=error)
+            return _Video(str(file), np.empty(0), np.empty(0), NO_VIDEO, path=str(file), error=error)
         seconds = self.reader.preprocessing["clip_seconds"]
-        starts = np.arange(len(words)) * seconds
-        return _Video(str(file), starts, starts + seconds, words, path=str(file))
+        starts = np.arange(len(seen)) * seconds
+        return _Video(str(file), starts, starts + seconds, seen, path=str(file))
 
     def _of_results(self, results: Path) -> Iterator[_Video]:
         """The videos of a results folder, from its tables of tokens."""
@@ -140,11 +148,18 @@ class IndexWriter:
         shards = sorted(set(read_table(Path(layout.manifest), ["shard"])["shard"].to_pylist()))
         tokens = open_tokens([Path(layout.table("tokens", shard)) for shard in shards])
         check_same_codebook(tokens.provenance, tokens.files[0], Path(self.files.weights))
+        features = None
+        if self.predictor.reads_features:
+            features = open_features([Path(layout.table("features", shard)) for shard in shards])
+            tokens.check_made_of(features.files)
         half = self.reader.preprocessing["clip_seconds"] / 2
         known = _titles_and_paths(layout, shards)
         for split in ("train", "validation", "test"):
-            for name, (middles, words) in clips_of_videos(tokens.segments(split)).items():
-                yield _Video(name, middles - half, middles + half, words, *known.get(name, ("", "")))
+            segments = tokens.segments(split)
+            if features:
+                segments = with_features(segments, features)
+            for name, (middles, video) in clips_of_videos(segments).items():
+                yield _Video(name, middles - half, middles + half, video, *known.get(name, ("", "")))
 
 
 def _titles_and_paths(layout: Layout, shards: list[str]) -> dict[str, tuple[str, str]]:
@@ -170,9 +185,13 @@ class Index:
     videos: dict[str, dict[str, Any]]
 
     @property
-    def words(self) -> list[Ids]:
-        """The visual words of each segment."""
-        return [np.array(words) for words in self.table["words"].to_pylist()]
+    def segments(self) -> list[Video]:
+        """The clips of each segment."""
+        words = [np.array(row) for row in self.table["words"].to_pylist()]
+        if "features" not in self.table.column_names:
+            return [Video(row) for row in words]
+        features = [np.array(row, np.float16) for row in self.table["features"].to_pylist()]
+        return [Video(row, part.reshape(len(row), -1)) for row, part in zip(words, features, strict=True)]
 
     def segment(self, row: int) -> dict[str, Any]:
         """The video of a segment, its start and end, title and path."""
@@ -192,7 +211,7 @@ def read_index(index: Path, model: ModelFolder, size: int) -> Index:
     check_index(index, model)
     path = index / SEGMENTS
     table = read_table(path)
-    if tuple(table.column_names) != names(COLUMNS) or not len(table):
+    if not {*names(COLUMNS)} <= {*table.column_names, "features"} or not len(table):
         raise UserError(f"{path} does not have the columns of an index: make it again")
     vectors = table["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
     if len(vectors) != size * len(table) or not np.isfinite(vectors).all():

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from videobert.errors import UserError
 from videobert.layout import ModelFolder
 from videobert.model.predictor import Predictor
-from videobert.model.processing_videobert import Ids
+from videobert.model.processing_videobert import Ids, Video
 
 if TYPE_CHECKING:
     from videobert.model.projection import Projection
@@ -82,8 +82,8 @@ class Matcher:
 
         return shared_videos(self.projection, outputs)
 
-    def alignments(self, texts: Sequence[str], videos: Sequence[Ids]) -> Vectors:
-        """The alignment head's logits, (texts, videos) float32, of texts and of videos as visual words."""
+    def alignments(self, texts: Sequence[str], videos: Sequence[Video]) -> Vectors:
+        """The alignment head's logits, (texts, videos) float32, of texts and of videos."""
         from videobert.model.projection import alignments
 
         if not texts or not videos:
@@ -92,17 +92,16 @@ class Matcher:
         for text in texts:
             self._check_known(text, known)
         pairs = np.stack(np.meshgrid(np.arange(len(texts)), np.arange(len(videos)), indexing="ij"), -1).reshape(-1, 2)
-        joint = [self.predictor.joint(np.asarray(words)) for words in videos]
         pieces = [self.predictor.pieces(text) for text in texts]
-        return alignments(self.predictor, pieces, joint, pairs).reshape(len(texts), len(videos))
+        return alignments(self.predictor, pieces, videos, pairs).reshape(len(texts), len(videos))
 
-    def search(self, text: str, outputs: Vectors, videos: Sequence[Ids], top_k: int) -> tuple[Vectors, Ids]:
+    def search(self, text: str, outputs: Vectors, videos: Sequence[Video], top_k: int) -> tuple[Vectors, Ids]:
         """(scores, rows) of the videos that the text fits best, best first.
 
         Args:
             text: what to look for.
             outputs: the mean outputs over the videos, (n, hidden_size).
-            videos: their visual words.
+            videos: the videos.
             top_k: how many.
         """
         if self.has_projection:

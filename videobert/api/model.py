@@ -36,7 +36,7 @@ from videobert.errors import UserError, VideoError
 from videobert.layout import ModelFolder
 from videobert.model.predictor import COPY_ANEW, Predictor, check_parts
 from videobert.model.predictor import check_whole as check_files
-from videobert.model.processing_videobert import Ids
+from videobert.model.processing_videobert import NO_TEXT, NO_VIDEO, Ids, Video
 
 if TYPE_CHECKING:
     import torch
@@ -192,9 +192,7 @@ class VideoBert:
         texts = listed(text)
         for one in texts:
             check_masks(one)
-        seen = np.empty(0, np.int64)
-        if video is not None:
-            seen = self.predictor.joint(self.clips(video, start=start, end=end).words)
+        seen = NO_VIDEO if video is None else self.clips(video, start=start, end=end).video
         sequences = []
         for one in texts:
             ids = self.predictor.masked(one)
@@ -234,14 +232,13 @@ class VideoBert:
         """
         check_whole("top_k", top_k)
         length = min(self.reader.preprocessing["segment_length"] - 1, self.predictor.room(0) - 1)
-        none, mask = np.empty(0, np.int64), self.predictor.vocabulary.mask
         sequences = [
-            self.predictor.sequence(none, np.append(self.predictor.joint(clips.words[-length:]), mask))
+            self.predictor.sequence(NO_TEXT, clips.video[-length:].and_masks(1))
             for clips in self._seen(cuts(video, start, end))
         ]
         answers = [answer for (answer,) in self.predictor.log_probabilities(sequences, 1)]
         best = [np.argsort(-answer, kind="stable")[:top_k] for answer in answers]
-        called = self._called(np.unique(np.concatenate([none, *best])))
+        called = self._called(np.unique(np.concatenate([NO_TEXT, *best])))
         depth, branching = len(self.reader.codebook.centroids), self.reader.codebook.branching
         forecasts = [
             [
@@ -272,7 +269,7 @@ class VideoBert:
         The model reads the video in windows as long as in training; the mean is over all clips.
         """
         seen = self._seen(cuts(video, start, end))
-        outputs = self._mean_outputs([clips.words for clips in seen])
+        outputs = self._mean_outputs([clips.video for clips in seen])
         vectors: Sequence[npt.NDArray[np.float32] | None] = [None] * len(seen)
         if self.matcher.has_projection:
             vectors = list(self.matcher.project(outputs))
@@ -321,7 +318,7 @@ class VideoBert:
                     f"{cut.video}: the first {room} of {len(clips.words)} clips are described; choose others with start and end",
                     file=sys.stderr,
                 )
-        sentences = caption(self.predictor, saved, [clips.words[:room] for clips in seen]) if seen else []
+        sentences = caption(self.predictor, saved, [clips.video[:room] for clips in seen]) if seen else []
         return sentences[0] if isinstance(video, str | PathLike) else sentences
 
     @overload
@@ -369,7 +366,7 @@ class VideoBert:
         Raises UserError when the model has no projection (the task retrieval fits it); `alignment` needs none.
         """
         vectors = self.embed_text(listed(texts))
-        outputs = self._mean_outputs(self._words(videos, start, end))
+        outputs = self._mean_outputs(self._videos(videos, start, end))
         return vectors @ self.matcher.project(outputs).T
 
     def alignment(
@@ -388,7 +385,7 @@ class VideoBert:
         wanted = listed(texts)
         for text in wanted:
             check_query(text)
-        logits = self.matcher.alignments(wanted, self._words(videos, start, end))
+        logits = self.matcher.alignments(wanted, self._videos(videos, start, end))
         return (1 / (1 + np.exp(-logits))).astype(np.float32)
 
     # Many videos ----------------------------------------------------------------------------------------------------------
@@ -424,7 +421,7 @@ class VideoBert:
         check_whole("top_k", top_k)
         check_query(text)
         found = read_index(Path(index), ModelFolder(self.folder), self.config.hidden_size)
-        scores, rows = self.matcher.search(text, found.outputs, found.words, top_k)
+        scores, rows = self.matcher.search(text, found.outputs, found.segments, top_k)
         return [Found(**found.segment(int(row)), score=float(score)) for score, row in zip(scores, rows, strict=True)]
 
     # Parts of answers -----------------------------------------------------------------------------------------------------
@@ -439,32 +436,36 @@ class VideoBert:
                 raise UserError(f"{cut.video}: {error.reason}") from None
         return seen
 
-    def _words(self, videos: VideoPath | Sequence[VideoPath], start: ManySeconds, end: ManySeconds) -> list[Ids]:
-        """The visual words of each video."""
-        return [clips.words for clips in self._seen(cuts(videos, start, end))]
+    def _videos(self, videos: VideoPath | Sequence[VideoPath], start: ManySeconds, end: ManySeconds) -> list[Video]:
+        """Each video as the model reads it."""
+        return [clips.video for clips in self._seen(cuts(videos, start, end))]
 
-    def _mean_outputs(self, videos: Sequence[Ids]) -> npt.NDArray[np.float32]:
-        """The mean of the model's outputs at each video's visual words, (videos, hidden_size) float32."""
+    def _mean_outputs(self, videos: Sequence[Video]) -> npt.NDArray[np.float32]:
+        """The mean of the model's outputs at each video's clips, (videos, hidden_size) float32."""
         length = min(self.reader.preprocessing["segment_length"], self.predictor.room(0))
         windows = [
-            (row, self.predictor.joint(words[first : first + length]))
-            for row, words in enumerate(videos)
-            for first in range(0, len(words), length)
+            (row, video[first : first + length])
+            for row, video in enumerate(videos)
+            for first in range(0, len(video), length)
         ]
-        sequences = [self.predictor.sequence(np.empty(0, np.int64), window) for _, window in windows]
+        sequences = [self.predictor.sequence(NO_TEXT, window) for _, window in windows]
         outputs: list[list[npt.NDArray[np.float32]]] = [[] for _ in videos]
         for first, output in self.predictor.read(sequences):
             hidden = output.last_hidden_state.float().cpu().numpy()
-            for (row, _), (ids, _), states in zip(windows[first:], sequences[first:], hidden, strict=False):
+            for (row, _), (ids, *_), states in zip(windows[first:], sequences[first:], hidden, strict=False):
                 outputs[row].append(states[: len(ids)][ids >= self.predictor.vocabulary.vocab_size])
         return np.array([np.concatenate(parts).mean(axis=0) for parts in outputs]).reshape(
             len(videos), self.config.hidden_size
         )
 
+    def _typical(self, word: int) -> Video:
+        """A clip of a visual word, whose feature is the word's centroid."""
+        return Video(np.array([word]), self.reader.codebook.centroids[-1][[word]])
+
     def _called(self, words: Ids) -> dict[int, str]:
         """The template's words for a video that shows one of these visual words alone: "stir the soup"."""
         template = self.predictor.masked(TEMPLATE)
-        sequences = [self.predictor.sequence(template, self.predictor.joint(np.array([word]))) for word in words]
+        sequences = [self.predictor.sequence(template, self._typical(word)) for word in words]
         answers = self.predictor.log_probabilities(sequences, 0)
         return {
             int(word): " the ".join(self.predictor.best_words(mask, 1)[0][0] for mask in answer)

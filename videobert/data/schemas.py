@@ -382,6 +382,12 @@ SEGMENTS = (
     END,
     Column("words", "list<int32>", "Visual words of the segment."),
     Column("vector", "float32[]", "Mean of the model's outputs: hidden_size numbers."),
+    Column(
+        "features",
+        "list<float16>",
+        "S3D's features of the clips, one after the other; only for a model that reads them.",
+        optional=True,
+    ),
 )
 
 INDEXED = (

@@ -21,6 +21,12 @@ class FeatureTables:
     files: list[Path]
     provenance: dict[str, Any]  # of the first; weights_sha256 and clip_seconds are those of all
 
+    @property
+    def dimension(self) -> int:
+        """Numbers in a feature."""
+        size: int = self.provenance["dimension"]
+        return size
+
     def __iter__(self) -> Iterator[tuple["pa.Table", "npt.NDArray[np.float16]"]]:
         """Each shard's table without the features, and its features, float16 [rows, dimension]; one in memory at a time."""
         return map(read_features, self.files)

@@ -59,6 +59,7 @@ from videobert.model.captioner import (
     write_captions,
 )
 from videobert.model.predictor import Predictor
+from videobert.model.processing_videobert import Video
 from videobert.model.settings import CaptioningSettings
 
 VERSION = 1
@@ -154,13 +155,14 @@ def _seen(
     s3d: dict[str, Memory],
 ) -> dict[str, list[Memory]]:
     """For each step, each of the parts of ROWS: float32 (clips, size)."""
-    videos, features = [], []
+    videos: list[Video] = []
+    features: list[Memory] = []
     for step in steps:
-        middles, words = clips[step.video_id]
-        if len(s3d.get(step.video_id, ())) != len(words):
+        middles, video = clips[step.video_id]
+        if len(s3d.get(step.video_id, ())) != len(video):
             raise UserError(f"the features of {step.video_id} do not fit its tokens: run the stage tokens again")
-        chosen = select_between(middles, np.arange(len(words)), step.start, step.end)
-        videos.append(words[chosen])
+        chosen = select_between(middles, np.arange(len(video)), step.start, step.end)
+        videos.append(video[chosen])
         features.append(s3d[step.video_id][chosen])
     seen = model_outputs(predictor, template, videos)
     # The model cuts a step that is too long for it.

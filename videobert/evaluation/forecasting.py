@@ -11,6 +11,7 @@ sentence of another video: what is better than those was in the words.
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ from videobert.evaluation.task import (
     write_task,
 )
 from videobert.model.predictor import Predictor
-from videobert.model.processing_videobert import Ids, shorten
+from videobert.model.processing_videobert import NO_TEXT, NO_VIDEO, Ids, Input, Video, shorten
 from videobert.model.sequences import Neighbours, Segments
 from videobert.settings import Count, Settings
 
@@ -66,7 +67,7 @@ def forecasting(
             f"forecasting.context ({context}) and forecasting.horizon ({horizon}) need {context + horizon + SPECIAL} positions, "
             f"but the model has {predictor.model.config.max_position_embeddings}: lower them, or raise pretrain.max_length"
         )
-    train = _tracks(task.tokens.segments("train"))
+    train = [track.words for track in _tracks(task.tokens.segments("train"))]
     seen = np.bincount(np.concatenate([np.empty(0, np.int64), *train]), minlength=predictor.vocabulary.visual_words)
     frequent = np.argsort(-seen, kind="stable")[:TOP]
     next_, next_examples = _next(task, train, frequent, settings, shared.seed)
@@ -76,10 +77,10 @@ def forecasting(
     write_task(outputs.figures, provenance, summary, {"examples": {"next": next_examples, "of_text": text_examples}})
 
 
-def _tracks(segments: Segments) -> list[npt.NDArray[np.int64]]:
-    """The visual words of each video's clips, in order, int64: clip c of the video is its c-th."""
+def _tracks(segments: Segments) -> list[Video]:
+    """All clips of each video, in order."""
     whole = Neighbours(segments)
-    return np.split(whole.track.astype(np.int64), whole.first[1:-1])
+    return [whole.between(start, end) for start, end in pairwise(whole.first)]
 
 
 # The next --------------------------------------------------------------------------------------------------------------
@@ -97,18 +98,15 @@ def _next(
     given = [tracks[video][max(0, place - settings.context) : place] for video, place in places]
     truth = np.full((len(places), horizon), -1)  # -1: the video is over
     for row, (video, place) in enumerate(places):
-        ahead = tracks[video][place : place + horizon]
+        ahead = tracks[video].words[place : place + horizon]
         truth[row, : len(ahead)] = ahead
-    masks = np.full(horizon, predictor.vocabulary.mask)
-    none = np.empty(0, np.int64)
     # All masks every time: who looks ahead does not know when the video ends.
-    offset = predictor.vocabulary.vocab_size
-    sequences = [predictor.sequence(none, np.concatenate([words + offset, masks])) for words in given]
+    sequences = [predictor.sequence(NO_TEXT, video.and_masks(horizon)) for video in given]
     answers = [_best(answer) for answer in _answers(predictor, sequences)]
-    last = np.array([words[-1] for words in given])
+    last = np.array([video.words[-1] for video in given])
     ways = {
         "most_frequent": np.broadcast_to(frequent, (*truth.shape, len(frequent))),
-        "repeat_last": np.stack([_latest(words) for words in given])[:, None].repeat(horizon, 1),
+        "repeat_last": np.stack([_latest(video.words) for video in given])[:, None].repeat(horizon, 1),
         "bigram": np.stack([_followers(train, last, ahead, frequent) for ahead in range(1, horizon + 1)], 1),
         "videobert": np.stack([words for words, _ in answers]),
     }
@@ -119,7 +117,7 @@ def _next(
         {
             "video_id": task.test.videos[places[row][0]],
             "clips": list(range(places[row][1] - len(given[row]), places[row][1])),
-            "words": given[row].tolist(),
+            "words": given[row].words.tolist(),
             "truth": truth[row][truth[row] >= 0].tolist(),
             "predicted": _with_shares(*answers[row]),
         }
@@ -174,8 +172,8 @@ def _of_text(
         return {"skipped": "no test video has a sentence with clips"}, []
     length = predictor.model.config.max_position_embeddings
     both = [shorten(test.text_of(row).astype(np.int64), test.video_of(row), length) for row in rows]
-    videos = [video.astype(np.int64) for _, video in both]
-    masks = [np.full(len(video), predictor.vocabulary.mask) for video in videos]
+    videos = [video.words.astype(np.int64) for _, video in both]
+    masks = [NO_VIDEO.and_masks(len(video)) for video in videos]
     texts = {"no_text": [text[:0] for text, _ in both], "videobert": [text for text, _ in both]}
     if len(np.unique(test.group[rows])) > 1:
         random = np.random.default_rng([seed, 4])
@@ -212,7 +210,7 @@ def _of_text(
 # Both ------------------------------------------------------------------------------------------------------------------
 
 
-def _answers(predictor: Predictor, sequences: Sequence[tuple[Ids, Ids]]) -> Iterator[npt.NDArray[np.float32]]:
+def _answers(predictor: Predictor, sequences: list[Input]) -> Iterator[npt.NDArray[np.float32]]:
     """For each sequence, (its masks, visual words) log-probabilities; a batch at a time, since all would take memory."""
     for first in range(0, len(sequences), predictor.batch_size):
         yield from predictor.log_probabilities(sequences[first : first + predictor.batch_size], 1)

@@ -23,7 +23,7 @@ from videobert.evaluation.task import (
     write_task,
 )
 from videobert.model.predictor import Predictor
-from videobert.model.processing_videobert import Ids, shorten
+from videobert.model.processing_videobert import NO_TEXT, NO_VIDEO, Ids, Video, shorten
 from videobert.model.sequences import Segments
 from videobert.settings import PositiveShare, Settings
 
@@ -50,13 +50,12 @@ def objectives(
     has_both = (np.diff(segments.text_offsets) > 0) & (np.diff(segments.video_offsets) > 0)
     pairs = np.flatnonzero(segments.paired & has_both)
     texts = [segments.text_of(row).astype(np.int64) for row in pairs]
-    videos = [segments.video_of(row) + np.int64(predictor.vocabulary.vocab_size) for row in pairs]
-    none = np.empty(0, np.int64)
-    questions = {
+    videos = [segments.video_of(row) for row in pairs]
+    questions: dict[str, tuple[Sequence[Ids], Sequence[Video], int]] = {
         "text_given_video": (texts, videos, 0),
-        "text_alone": (texts, [none] * len(pairs), 0),
+        "text_alone": (texts, [NO_VIDEO] * len(pairs), 0),
         "video_given_text": (texts, videos, 1),
-        "video_alone": ([none] * len(pairs), videos, 1),
+        "video_alone": ([NO_TEXT] * len(pairs), videos, 1),
     }
     groups = segments.group[pairs]
     masked = {
@@ -82,7 +81,7 @@ def objectives(
 def _masked(
     predictor: Predictor,
     texts: Sequence[Ids],
-    videos: Sequence[Ids],
+    videos: Sequence[Video],
     type_: int,
     probability: float,
     groups: npt.NDArray[np.integer],
@@ -94,13 +93,16 @@ def _masked(
     for row, (text, video) in enumerate(zip(texts, videos, strict=True)):
         # Cut before masking, as a pair, so that a long row asks the same question with and without its partner.
         text, video = shorten(text, video, predictor.model.config.max_position_embeddings)
-        hidden = (text, video)[type_].copy()
+        words = video.words if type_ else text
         random = np.random.default_rng([seed, type_, row])
-        chosen = random.random(len(hidden)) < probability
-        chosen[random.integers(len(hidden))] = True
-        truths.append(hidden[chosen] - type_ * predictor.vocabulary.vocab_size)
-        hidden[chosen] = predictor.vocabulary.mask
-        sequences.append(predictor.sequence(hidden, video) if type_ == 0 else predictor.sequence(text, hidden))
+        chosen = random.random(len(words)) < probability
+        chosen[random.integers(len(words))] = True
+        truths.append(words[chosen])
+        if type_:
+            video = video.masked(chosen)
+        else:
+            text = np.where(chosen, predictor.vocabulary.mask, text)
+        sequences.append(predictor.sequence(text, video))
     answers = predictor.log_probabilities(sequences, type_)
     found = [answer.argmax(-1) == truth for answer, truth in zip(answers, truths, strict=True)]
     if not found:
@@ -122,8 +124,7 @@ def _alignment(predictor: Predictor, segments: Segments, pairs: npt.NDArray[np.i
     sequences = []
     for row in pairs:
         for partner in (row, row_of_another_video(segments.group, pairs, segments.group[row], random)):
-            video = segments.video_of(partner) + np.int64(predictor.vocabulary.vocab_size)
-            sequences.append(predictor.sequence(segments.text_of(row).astype(np.int64), video))
+            sequences.append(predictor.sequence(segments.text_of(row).astype(np.int64), segments.video_of(partner)))
     belongs = predictor.alignments(sequences).reshape(-1, 2) > 0
     right = belongs == [True, False]
     return {

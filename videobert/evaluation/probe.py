@@ -34,6 +34,7 @@ from videobert.evaluation.task import (
     write_task,
 )
 from videobert.model.predictor import Predictor
+from videobert.model.processing_videobert import NO_TEXT, Ids, Video
 
 if TYPE_CHECKING:
     from videobert.model.modeling_videobert import VideoBertForPreTraining
@@ -83,14 +84,14 @@ def _representations(
     """By name, (steps, dimension): what the classifiers are given of the train steps and, after them, the test steps."""
     assert task.features  # of FeatureInputs
     steps, predictor = train + test, task.predictor
-    words = [select_between(*clips[step.video_id], step.start, step.end) for step in steps]
-    cls, mean = _outputs(predictor, predictor.model, words)
+    videos = [select_between(*clips[step.video_id], step.start, step.end) for step in steps]
+    cls, mean = _outputs(predictor, predictor.model, videos)
     return {
         "videobert_cls": cls,
         "videobert_mean": mean,
         "s3d": mean_features(task.features, steps),
-        "random_weights": _outputs(predictor, _untrained(predictor, seed), words)[1],
-        "visual_words": _counts(words, len(train)),
+        "random_weights": _outputs(predictor, _untrained(predictor, seed), videos)[1],
+        "visual_words": _counts([video.words for video in videos], len(train)),
     }
 
 
@@ -98,16 +99,15 @@ NO_TRAIN_STEPS = "evaluate.annotations has no step of a train video with tokens:
 
 
 def _outputs(
-    predictor: Predictor, model: "VideoBertForPreTraining", words: Sequence[npt.NDArray[np.int64]]
+    predictor: Predictor, model: "VideoBertForPreTraining", videos: Sequence[Video]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """([CLS], the mean over the clips) of the model's outputs for each step's visual words alone, (steps, hidden_size)."""
+    """([CLS], the mean over the clips) of the model's outputs for each step's clips alone, (steps, hidden_size)."""
     predictor = copy.copy(predictor)
     predictor.model = model
-    none = np.empty(0, np.int64)
-    sequences = [predictor.sequence(none, video + predictor.vocabulary.vocab_size) for video in words]
+    sequences = [predictor.sequence(NO_TEXT, video) for video in videos]
     cls, means = [], []
     for first, output in predictor.read(sequences):
-        for hidden, (ids, _) in zip(output.last_hidden_state.float().cpu().numpy(), sequences[first:], strict=False):
+        for hidden, (ids, *_) in zip(output.last_hidden_state.float().cpu().numpy(), sequences[first:], strict=False):
             cls.append(hidden[0])
             means.append(hidden[: len(ids)][ids >= predictor.vocabulary.vocab_size].mean(0))
     return np.stack(cls).astype(np.float64), np.stack(means).astype(np.float64)
@@ -123,7 +123,7 @@ def _untrained(predictor: Predictor, seed: int) -> "VideoBertForPreTraining":
     return model
 
 
-def _counts(words: Sequence[npt.NDArray[np.int64]], train: int) -> Any:
+def _counts(words: Sequence[Ids], train: int) -> Any:
     """How often each visual word of the train steps is in a step, (steps, words), sparse."""
     from sklearn.feature_extraction.text import CountVectorizer
 

@@ -7,18 +7,15 @@ import numpy.typing as npt
 
 from videobert.evaluation.scoring import Ranked
 from videobert.model.predictor import Predictor
-from videobert.model.processing_videobert import Ids
+from videobert.model.processing_videobert import NO_VIDEO, Video
 
 
 def without_video(predictor: Predictor, template: str, labels: dict[str, list[str]], count: int) -> Ranked:
     """The same ranking for each of `count` steps: without a video all ask the same."""
-    return {
-        part: ranked * count
-        for part, ranked in rank_labels(predictor, template, labels, [np.empty(0, np.int64)]).items()
-    }
+    return {part: ranked * count for part, ranked in rank_labels(predictor, template, labels, [NO_VIDEO]).items()}
 
 
-def rank_labels(predictor: Predictor, template: str, labels: dict[str, list[str]], videos: Sequence[Ids]) -> Ranked:
+def rank_labels(predictor: Predictor, template: str, labels: dict[str, list[str]], videos: Sequence[Video]) -> Ranked:
     """For each video, (label, probability among the labels) of the verbs and of the objects, best first."""
     ranked = {}
     for slot, (part, names) in enumerate(labels.items()):

@@ -6,7 +6,7 @@ on the train split's pairs while the model stays as it is. So the score is the c
 those that are expected with the video. In the second stage the alignment head (section 3.2 of the paper) reads the best
 `candidates` together with the query and orders them. Each stage's figures stand apart, beside chance and beside a first
 stage that is asked with the query of another video. A model that was trained with `pretrain.contrastive_weight` gives texts and
-videos vectors of its own, whose figures stand beside those of the first stage (contrastive).
+videos vectors of its own, which are then those of the first stage; the projection's figures stand beside it.
 
 Why a projection: on the kitchen's 2,361 train pairs, with four folds of videos and a model of 1,400 steps, it finds 0.55
 of the videos among the first 5 of about 590 for their texts; the model's own masked words at a template's two slots,
@@ -44,7 +44,7 @@ from videobert.evaluation.task import (
     write_task,
 )
 from videobert.model.predictor import Predictor
-from videobert.model.processing_videobert import Ids
+from videobert.model.processing_videobert import Ids, Video
 from videobert.model.projection import (
     Projection,
     alignments,
@@ -99,7 +99,7 @@ def retrieval(
     task = open_task(inputs, shared, execution)
     predictor = task.predictor
     provenance = task.provenance("retrieval", VERSION, used_settings(settings, shared))
-    train = task.tokens.segments("train", predictor.model.config.lookahead)
+    train = task.segments("train", predictor.model.config.lookahead)
     # Of an earlier run, and perhaps not made again; earlier versions kept it beside the figures.
     shutil.rmtree(outputs.figures.with_suffix(""), ignore_errors=True)
     outputs.projection.unlink(missing_ok=True)
@@ -144,9 +144,9 @@ def _pairs(segments: Segments) -> npt.NDArray[np.intp]:
     return np.flatnonzero(segments.paired & has_both)
 
 
-def _both(predictor: Predictor, segments: Segments, rows: npt.NDArray[np.intp]) -> tuple[Sequence[Ids], Sequence[Ids]]:
+def _both(predictor: Predictor, segments: Segments, rows: npt.NDArray[np.intp]) -> tuple[Sequence[Ids], list[Video]]:
     texts = [segments.text_of(row).astype(np.int64) for row in rows]
-    return texts, [segments.video_of(row) + np.int64(predictor.vocabulary.vocab_size) for row in rows]
+    return texts, [segments.video_of(row) for row in rows]
 
 
 def _segments(search: _Search, segments: Segments) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -197,8 +197,7 @@ def _steps(search: _Search, task: Task, template: str) -> tuple[dict[str, Any], 
     labels = np.array([actions.index((step.verb, step.object)) for step in steps])
     sentences = [filled(template, verb, thing) for verb, thing in actions]
     texts = [predictor.pieces(sentence).astype(np.int64) for sentence in sentences]
-    offset = predictor.vocabulary.vocab_size
-    videos = [select_between(*clips[step.video_id], step.start, step.end) + offset for step in steps]
+    videos = [select_between(*clips[step.video_id], step.start, step.end) for step in steps]
     groups = np.unique([step.video_id for step in steps], return_inverse=True)[1]
     rows, numbers = np.arange(len(steps)), np.arange(len(actions))
     queries = Side(texts, text_vectors(projection, texts), numbers, numbers)
@@ -232,7 +231,7 @@ def filled(template: str, verb: str, thing: str) -> str:
 class Side:
     """One side of a search, n texts or n videos. A query's hits are those of the other side that have its label."""
 
-    ids: Sequence[Ids]  # word ids, or visual words as joint ids
+    asked: Sequence[Any]  # the texts, ids of words, or the videos
     vectors: npt.NDArray[np.float32]  # (n, dimension)
     labels: npt.NDArray[np.integer]  # (n,)
     groups: npt.NDArray[np.integer]  # (n,) the number of the video
@@ -267,11 +266,11 @@ def _two_stages(
             found = among[nearest(queries.vectors[rows], items.vectors[among], search.candidates)[1]]
             asking = np.broadcast_to(rows[:, None], found.shape)
             text, video = (asking, found) if queries is texts else (found, asking)
-            shortlists[name].append((rows, found, text * len(videos.ids) + video))
+            shortlists[name].append((rows, found, text * len(videos.asked) + video))
             pairs.append(shortlists[name][-1][2].ravel())
     # Each pair is read once, whoever asks.
     numbers = np.unique(np.concatenate(pairs))
-    scores = alignments(search.predictor, texts.ids, videos.ids, np.stack(np.divmod(numbers, len(videos.ids)), 1))
+    scores = alignments(search.predictor, texts.asked, videos.asked, np.stack(np.divmod(numbers, len(videos.asked)), 1))
     for name, (queries, items, _) in questions.items():
         ranks[name]["cross_encoder"] = ranks[name]["first_stage"].copy()
         for rows, found, pair in shortlists[name]:
@@ -287,13 +286,13 @@ def _own_vectors(predictor: Predictor, texts: Side, videos: Side) -> tuple[Side,
     """Both sides with the vectors that the model itself gives them, where it was trained to."""
     if not predictor.has_vectors:
         return None
-    by_type = predictor.vectors(texts.ids, 0), predictor.vectors(videos.ids, 1)
+    by_type = predictor.vectors_of_texts(texts.asked), predictor.vectors_of_videos(videos.asked)
     return replace(texts, vectors=by_type[0]), replace(videos, vectors=by_type[1])
 
 
 def _ranks(queries: Side, items: Side, pools: Pools) -> npt.NDArray[np.float64]:
     """(queries,): the rank of the first hit by the vectors alone."""
-    ranks = np.empty(len(queries.ids))
+    ranks = np.empty(len(queries.asked))
     for rows, among in pools:
         labels = items.labels[among]
         for block, products in score_blocks(queries.vectors[rows], items.vectors[among]):

@@ -63,6 +63,8 @@ class ScalingInputs(Inputs):
     """The token tables (Parquet), one for each shard."""
     manifest: Path
     """The manifest (Parquet)."""
+    features: list[Path] = []
+    """The tables of features, as for zero_shot; where the models read features."""
     steps: list[Path] = []
     """The annotated steps, as for zero_shot."""
     ids: list[Path] = []
@@ -91,7 +93,7 @@ def scaling(
     steps: list[Step] = []
     labels: dict[str, list[str]] = {}
     for model, (share, model_seed) in zip(inputs.models, product(settings.shares, settings.seeds), strict=True):
-        shared_files = inputs.model_dump(include={"tokens", "manifest", "steps", "ids"})
+        shared_files = inputs.model_dump(include={"tokens", "manifest", "features", "steps", "ids"})
         files = AnnotatedInputs(model=model, **shared_files)
         task = open_task(files, shared, execution)
         labels = {part: sorted({getattr(step, part) for step in task.steps}) for part in ("verb", "object")}
@@ -117,8 +119,8 @@ def scaling(
 def _rankings(task: Task, labels: dict[str, list[str]], template: str) -> tuple[list[Step], dict[str, Ranked]]:
     """The steps of the test videos, and the model's rankings of their labels with the video and without it."""
     clips = task.clips("test")
-    steps, offset = task.steps_with(clips), task.predictor.vocabulary.vocab_size
-    videos = [select_between(*clips[step.video_id], step.start, step.end) + offset for step in steps]
+    steps = task.steps_with(clips)
+    videos = [select_between(*clips[step.video_id], step.start, step.end) for step in steps]
     return steps, {
         "cross_modal": rank_labels(task.predictor, template, labels, videos),
         "language_prior": without_video(task.predictor, template, labels, len(steps)),

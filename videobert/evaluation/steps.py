@@ -13,10 +13,11 @@ import numpy.typing as npt
 from videobert.data.human_tables import HumanTable, Kind, read_human_table
 from videobert.data.video_names import VideoNames
 from videobert.errors import UserError
+from videobert.model.processing_videobert import Video, joined
 from videobert.model.sequences import Row, Segments
 
-Scalar = TypeVar("Scalar", bound=np.generic)
-Track = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]  # the middles of a video's clips (seconds), their words
+Of = TypeVar("Of", npt.NDArray[np.generic], Video)
+Track = tuple[npt.NDArray[np.float64], Video]  # the middles of a video's clips (seconds), and the clips
 BACKWARDS = "end before they begin"
 FEW, FEW_SHARE = 3, 0.1  # so many steps may lie nowhere, or such a share of all
 COLUMNS: dict[str, Kind] = {"video_id": "text", "start": "seconds", "end": "seconds", "verb": "text", "object": "text"}
@@ -127,23 +128,21 @@ def _looks_like(lost: list[Step], count: Counter[str], ends: dict[str, float]) -
 
 
 def clips_of_videos(segments: Segments) -> dict[str, Track]:
-    """For each video, the middles of its clips (seconds) and their visual words, from the rows that cover it."""
+    """For each video, the middles of its clips (seconds) and the clips, from the rows that cover it."""
     middles: dict[str, list[npt.NDArray[np.float64]]] = {}
-    words: dict[str, list[npt.NDArray[np.int64]]] = {}
+    seen: dict[str, list[Video]] = {}
     for row in np.flatnonzero(~segments.paired & (np.diff(segments.video_offsets) > 0)):
         name, clips = segments.videos[segments.group[row]], segments.clips_of(row)
         seconds = (segments.end[row] - segments.start[row]) / (clips[-1] - clips[0] + 1)
         middles.setdefault(name, []).append(segments.start[row] + (clips - clips[0] + 0.5) * seconds)
-        words.setdefault(name, []).append(segments.video_of(row).astype(np.int64))
-    return {name: (np.concatenate(middles[name]), np.concatenate(words[name])) for name in middles}
+        seen.setdefault(name, []).append(segments.video_of(row))
+    return {name: (np.concatenate(middles[name]), joined(seen[name])) for name in middles}
 
 
-def select_between(
-    middles: npt.NDArray[np.floating], words: npt.NDArray[Scalar], start: float, end: float
-) -> npt.NDArray[Scalar]:
-    """The words (or other rows) of the clips whose middle lies in [start, end); of the nearest clip if there is none."""
+def select_between(middles: npt.NDArray[np.floating], clips: Of, start: float, end: float) -> Of:
+    """The clips (or what there is of each) whose middle lies in [start, end); the nearest one if there is none."""
     inside = (middles >= start) & (middles < end)
-    return words[inside] if inside.any() else words[[np.abs(middles - (start + end) / 2).argmin()]]
+    return clips[inside] if inside.any() else clips[[np.abs(middles - (start + end) / 2).argmin()]]
 
 
 def row_of_another_video(

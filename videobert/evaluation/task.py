@@ -13,14 +13,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from videobert.data.provenance import make_provenance, read_provenance, read_table, sha256, write_json
+from videobert.data.provenance import make_provenance, read_table, write_json
 from videobert.data.tables import FeatureTables, open_features
 from videobert.data.video_names import open_names
 from videobert.errors import UserError
 from videobert.evaluation.scoring import rounded
 from videobert.evaluation.steps import Step, Track, clips_of_videos, in_videos, matched, read_steps
 from videobert.model.predictor import Predictor, check_same_codebook
-from videobert.model.sequences import Segments, TokenTables, open_tokens
+from videobert.model.sequences import Segments, TokenTables, open_tokens, with_features
 from videobert.settings import Count, DeviceExecution, Inputs, Outputs, Seed, Settings, Text
 
 TaskName = Literal["objectives", "zero_shot", "probe", "retrieval", "captioning", "forecasting", "scaling"]
@@ -70,6 +70,9 @@ class TaskInputs(Inputs):
     """The token tables (Parquet), one for each shard."""
     manifest: Path
     """The manifest (Parquet)."""
+    features: list[Path] = []
+    """The tables of the features that the tokens were made of (Parquet), one for each shard; where the model reads features
+    (pretrain.visual_input)."""
 
 
 class AnnotatedInputs(TaskInputs):
@@ -100,13 +103,17 @@ class Task:
     annotations: str | None = None
     listed: list[Step] = field(default_factory=list)  # all that the table of annotations has
     steps: list[Step] = field(default_factory=list)  # those of them whose times lie in their video, of all splits
-    features: FeatureTables | None = None  # where the inputs are FeatureInputs
+    features: FeatureTables | None = None  # where the inputs have them
     sources: dict[str, Path | list[Path]] = field(default_factory=dict)  # for the provenance
     execution: dict[str, Any] = field(default_factory=dict)
 
     def clips(self, split: str) -> dict[str, Track]:
         """For each video of a split, the middles of its clips (seconds) and their visual words."""
-        return clips_of_videos(self.test if split == "test" else self.tokens.segments(split))
+        return clips_of_videos(self.test if split == "test" else self.segments(split))
+
+    def segments(self, split: str, lookahead: int = 0) -> Segments:
+        """The rows of a split, with all that the model reads of their clips."""
+        return _segments(self.tokens, self.predictor, self.features, split, lookahead)
 
     def steps_with(self, clips: dict[str, Any]) -> list[Step]:
         """The steps of the videos in `clips`. Raises UserError when there is none."""
@@ -150,14 +157,14 @@ def open_task(
         steps = in_videos(listed, tokens.ends(), slack, where)
         sources["annotations"] = inputs.steps
     features = None
-    if isinstance(inputs, FeatureInputs):
+    if inputs.features:
         features = open_features(inputs.features)
+        tokens.check_made_of(inputs.features)
         sources["features"] = inputs.features
-        _check_features(inputs)
     return Task(
         predictor=predictor,
         tokens=tokens,
-        test=_test_segments(tokens, lookahead),
+        test=_test_segments(tokens, predictor, features, lookahead),
         splits={row["video_id"]: row["split"] for row in rows},
         annotations=annotations,
         listed=listed,
@@ -168,21 +175,27 @@ def open_task(
     )
 
 
-def _test_segments(tokens: TokenTables, lookahead: int) -> Segments:
-    segments = tokens.segments("test", lookahead)
+def _segments(
+    tokens: TokenTables, predictor: Predictor, features: FeatureTables | None, split: str, lookahead: int
+) -> Segments:
+    segments = tokens.segments(split, lookahead)
+    if not predictor.reads_features:
+        return segments
+    if features is None:
+        raise UserError("the model reads features (pretrain.visual_input): give the tables of them, --features")
+    return with_features(segments, features)
+
+
+def _test_segments(
+    tokens: TokenTables, predictor: Predictor, features: FeatureTables | None, lookahead: int
+) -> Segments:
+    segments = _segments(tokens, predictor, features, "test", lookahead)
     if not len(segments):
         raise UserError(
             "no token row belongs to the split test: raise corpus.test_fraction, or set the column split of some "
             "videos to test in the list of videos"
         )
     return segments
-
-
-def _check_features(inputs: FeatureInputs) -> None:
-    """Raises UserError when features are not those that a shard's tokens were made of: clips would be others."""
-    for tokens, features in zip(inputs.tokens, inputs.features, strict=True):
-        if read_provenance(tokens).get("inputs", {}).get("features") != sha256(features):
-            raise UserError(f"{tokens} was made of other features than {features}: run the stage tokens again")
 
 
 def used_settings(settings: Settings, shared: SeededSettings) -> dict[str, Any]:

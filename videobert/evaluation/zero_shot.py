@@ -36,7 +36,7 @@ from videobert.evaluation.task import (
 )
 from videobert.model.initial_model import load, sha256
 from videobert.model.predictor import Predictor
-from videobert.model.processing_videobert import Ids, Vocabulary
+from videobert.model.processing_videobert import Video, Vocabulary
 from videobert.settings import Settings, Text
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class _Question:
 
     steps: list[Step]
     labels: dict[str, list[str]]
-    videos: Mapping[str, Sequence[Ids]]  # by condition, for each step the joint ids of the visual words
+    videos: Mapping[str, Sequence[Video]]  # by condition, for each step
     known: list[bool] | None  # which pairs of a verb and an object training showed; None without annotated train steps
     seed: int
 
@@ -136,8 +136,7 @@ class _Question:
 def _question(task: Task, seed: int) -> _Question:
     clips = task.clips("test")
     steps = task.steps_with(clips)
-    offset = task.predictor.vocabulary.vocab_size
-    videos = [select_between(*clips[step.video_id], step.start, step.end) + offset for step in steps]
+    videos = [select_between(*clips[step.video_id], step.start, step.end) for step in steps]
     names = sorted(clips)
     groups = np.array([names.index(step.video_id) for step in steps])
     conditions = {"cross_modal": videos}
@@ -223,8 +222,8 @@ def _guesses(task: Task, template: str) -> list[dict[str, Any]]:
     rows = np.flatnonzero(both)
     rows = rows[np.linspace(0, len(rows) - 1, min(GUESSES, len(rows))).round().astype(int)]
     predictor = task.predictor
-    words, offset = predictor.masked(template), np.int64(predictor.vocabulary.vocab_size)
-    sequences = [predictor.sequence(words, task.test.video_of(row) + offset) for row in rows]
+    words = predictor.masked(template)
+    sequences = [predictor.sequence(words, task.test.video_of(row)) for row in rows]
     answers = predictor.log_probabilities(sequences, 0)
     return [
         {

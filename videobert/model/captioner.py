@@ -13,7 +13,7 @@ from videobert.data.provenance import atomic, read_provenance, sha256, with_prov
 from videobert.errors import UserError
 from videobert.layout import ModelFolder
 from videobert.model.predictor import Predictor, read_pretrained
-from videobert.model.processing_videobert import IGNORE, Ids
+from videobert.model.processing_videobert import IGNORE, NO_TEXT, Ids, Input, Video
 
 if TYPE_CHECKING:
     import torch
@@ -37,19 +37,18 @@ ROWS: dict[str, tuple[str, ...]] = {
 SAVED = "videobert"  # the row whose decoder needs the model alone
 
 
-def caption(predictor: Predictor, decoder: "CaptionDecoder", videos: Sequence[Ids]) -> list[str]:
-    """Describes videos by their visual words, with the decoder of the row videobert.
+def caption(predictor: Predictor, decoder: "CaptionDecoder", videos: Sequence[Video]) -> list[str]:
+    """Describes videos, with the decoder of the row videobert.
 
     Args:
         predictor: the model.
         decoder: the decoder, see `read_decoder`.
-        videos: for each video its clips' visual words, (n,) 0 … K-1, n at least 1; a step's or a short clip's, as in
-            training: of a long video, cut it in pieces.
+        videos: of a clip at least, as short as a step, as in training: cut a long one in pieces.
 
     Returns:
         A sentence for each video.
     """
-    outputs = model_outputs(predictor, decoder.config.template, [np.asarray(video, np.int64) for video in videos])
+    outputs = model_outputs(predictor, decoder.config.template, videos)
     return write_captions(predictor, decoder, memories_of(outputs, ROWS[SAVED]))
 
 
@@ -67,12 +66,12 @@ def read_decoder(folder: Path, pretrain: Path) -> "CaptionDecoder":
     return decoder
 
 
-def model_outputs(predictor: Predictor, template: str, videos: Sequence[Ids]) -> dict[str, list[Memory]]:
+def model_outputs(predictor: Predictor, template: str, videos: Sequence[Video]) -> dict[str, list[Memory]]:
     """For each video, VideoBERT's outputs at its clips with and without the template, and at the template's masks."""
-    text, none = template_ids(predictor, template), np.empty(0, np.int64)
-    seen = [video[: room_for_clips(predictor, text)] + predictor.vocabulary.vocab_size for video in videos]
+    text = template_ids(predictor, template)
+    seen = [video[: room_for_clips(predictor, text)] for video in videos]
     joint = [predictor.sequence(text, video) for video in seen]
-    alone = [predictor.sequence(none, video) for video in seen]
+    alone = [predictor.sequence(NO_TEXT, video) for video in seen]
     outputs: dict[str, list[Memory]] = {"video": [], "masks": []}
     for ids, hidden in _outputs(predictor, joint):
         clips = hidden[ids >= predictor.vocabulary.vocab_size]
@@ -90,12 +89,12 @@ def room_for_clips(predictor: Predictor, text: Ids) -> int:
     return predictor.model.config.max_position_embeddings - 3 - len(text)
 
 
-def _outputs(predictor: Predictor, sequences: Sequence[tuple[Ids, Ids]]) -> Iterator[tuple[Ids, Memory]]:
+def _outputs(predictor: Predictor, sequences: list[Input]) -> Iterator[tuple[Ids, Memory]]:
     """(ids, last hidden states (length, hidden_size)) of each sequence."""
     for first, output in predictor.read(sequences):
         hidden = output.last_hidden_state.float().cpu().numpy()
-        for (ids, _), states in zip(sequences[first:], hidden, strict=False):
-            yield ids, states[: len(ids)]
+        for sequence, states in zip(sequences[first:], hidden, strict=False):
+            yield sequence.ids, states[: len(sequence.ids)]
 
 
 def template_ids(predictor: Predictor, template: str) -> npt.NDArray[np.int64]:

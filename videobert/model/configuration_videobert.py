@@ -5,8 +5,10 @@ from transformers import BertConfig
 
 class VideoBertConfig(BertConfig):
     """BERT's configuration (`vocab_size` counts the text vocabulary), with `visual_words`, the loss weights, and how the
-    model was trained to see a sentence's video: with up to `lookahead` clips that follow it. With a `contrastive_weight` above 0
-    the model has two more heads, which give a text and a video each a vector."""
+    model was trained to see a sentence's video: with up to `lookahead` clips that follow it. With a `contrastive_weight`
+    above 0 the model has two more heads, which give a text and a video each a vector. `feature_size` is that of a clip's
+    feature, where the model reads features (`visual_input`: "words", "features" or "both") or predicts them
+    (`regression_weight` above 0); else 0."""
 
     model_type = "videobert"
 
@@ -16,4 +18,7 @@ class VideoBertConfig(BertConfig):
     text_video_weight: float = 1.0
     alignment_weight: float = 1.0
     contrastive_weight: float = 0.0
+    regression_weight: float = 0.0
+    visual_input: str = "words"
+    feature_size: int = 0
     lookahead: int = 0

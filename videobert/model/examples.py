@@ -7,7 +7,7 @@ beside every second example. A sentence with video may be joined with the
 next one of its video, and the visual words are thinned by a random stride, both as in the paper.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,26 +15,36 @@ import numpy.typing as npt
 from videobert.errors import UserError
 from videobert.model.processing_videobert import (
     IGNORE,
+    MASKED,
+    NO_TEXT,
+    NO_VIDEO,
     Example,
     Ids,
+    Input,
+    Video,
     Vocabulary,
     lay_out,
     lay_out_labels,
     pad_examples,
     shorten,
 )
-from videobert.model.sequences import Neighbours, Segments, mask_tokens
+from videobert.model.sequences import Neighbours, Segments, mask_tokens, track_of
 
 PAIR, OWN, OTHER, TEXT_ONLY, VIDEO_ONLY = range(5)
 SEGMENTS = 4  # of each video, in the pairs of a batch: the others are the hardest wrong partners
-
-Pair = tuple[tuple[Ids, Ids], tuple[Ids, Ids], int]
-ContrastiveExample = tuple[Ids, Ids, Ids, int, Pair]
 
 if TYPE_CHECKING:
     import torch
 
     from videobert.model.settings import PretrainSettings
+
+
+class Pair(NamedTuple):
+    """A text and a video that belong together, read apart, and the number of their row."""
+
+    text: Input
+    video: Input
+    row: int
 
 
 class Examples:
@@ -43,7 +53,7 @@ class Examples:
     def __init__(self, segments: Segments, vocabulary: Vocabulary, settings: "PretrainSettings"):
         self.segments = segments
         self.vocabulary = vocabulary
-        self.choices = vocabulary.choices()
+        self.choices = vocabulary.choices()  # for words
         self.settings = settings
         has_text = np.diff(segments.text_offsets) > 0
         has_video = np.diff(segments.video_offsets) > 0
@@ -74,6 +84,8 @@ class Examples:
                 "no train row serves an objective of weight above 0: raise one of pretrain.text_weight, video_weight, "
                 "text_video_weight, or give videos with speech"
             )
+        if segments.features is not None:
+            self.track, _ = track_of(segments)
         self._epoch, self._order = -1, np.empty(0, np.int64)
         self._batch, self._drawn = -1, np.empty(0, np.int64)
         # The pairs by video: those of video v are by_video[starts[v]:starts[v + 1]].
@@ -83,23 +95,20 @@ class Examples:
     def __len__(self) -> int:
         return self.settings.max_steps * self.settings.batch_size
 
-    def __getitem__(self, index: int) -> Example | ContrastiveExample:
-        """(joint ids, token types, labels, alignment) of one example; with the contrastive objective, a pair beside it."""
-        if not self.settings.contrastive_weight or not len(self.pairs) or index % 2:
-            return self._example(index)
-        return *self._example(index), self._pair(index)
+    def __getitem__(self, index: int) -> tuple[Example, Pair | None]:
+        """One example; with the contrastive objective, a pair beside every second."""
+        contrasts = self.settings.contrastive_weight and len(self.pairs) and index % 2 == 0
+        return self._example(index), self._pair(index) if contrasts else None
 
     def _pair(self, index: int) -> Pair:
-        """(text, video, number of the row) for the contrastive objective; text and video as (joint ids, token types)."""
         random = np.random.default_rng([self.settings.seed, 3, index])
         batch, place = divmod(index, self.settings.batch_size)
         row = int(self._pairs_of(batch)[place // 2])
         own = int(self.segments.own[row])
-        clips: Ids = self.segments.video_of(row)
-        clips = clips[: own + random.integers(len(clips) - own + 1)] + self.vocabulary.vocab_size
+        clips = self.segments.video_of(row)
+        clips = clips[: own + random.integers(len(clips) - own + 1)]
         text, video = shorten(self.segments.text_of(row), clips, self.settings.max_length)
-        nothing = text[:0]
-        return lay_out(text, nothing, self.vocabulary), lay_out(nothing, video, self.vocabulary), row
+        return Pair(lay_out(text, NO_VIDEO, self.vocabulary), lay_out(NO_TEXT, video, self.vocabulary), row)
 
     def _pairs_of(self, batch: int) -> npt.NDArray[np.int64]:
         """The rows of a batch's pairs, half as many as it has examples: some of each of several videos."""
@@ -124,7 +133,7 @@ class Examples:
         text: Ids = self.neighbours.text_of(row) if join else self.segments.text_of(row)
         if kind == OTHER:
             row = self._of_another_video(row, self.joinable if join else self.pairs, random)
-        video: Ids = self.segments.video_of(row)
+        video = self.segments.video_of(row)
         own = int(self.segments.own[row])
         if join:
             video, own = self.neighbours.video_of(row)
@@ -137,20 +146,34 @@ class Examples:
         if len(video):
             stride = int(random.integers(1, self.settings.video_stride + 1))
             video = video[random.integers(min(stride, len(video))) :: stride]
-        text, video = shorten(text, video + self.vocabulary.vocab_size, self.settings.max_length)
+        text, video = shorten(text, video, self.settings.max_length)
         if kind in (OWN, OTHER):
             # Compared as they are: with the verb masked nobody could tell, and nothing is to be predicted from a wrong
             # partner, which would teach the model to ignore the other modality.
-            ids, types = lay_out(text, video, self.vocabulary)
-            return ids, types, np.full(len(ids), IGNORE), int(kind == OWN)
-        text_labels, video_labels = text, video
+            return _without_labels(lay_out(text, video, self.vocabulary), int(kind == OWN))
+        labels, video_labels, features = text, video.words, None
         if len(text):
-            probability = self.settings.mask_probability
-            text, text_labels = mask_tokens(text, probability, self.choices[0], self.vocabulary.mask, random)
+            text, labels = mask_tokens(text, self.settings.mask_probability, self.choices, self.vocabulary.mask, random)
         if len(video):
-            probability = self.settings.video_mask_probability
-            video, video_labels = mask_tokens(video, probability, self.choices[1], self.vocabulary.mask, random)
-        return *lay_out(text, video, self.vocabulary), lay_out_labels(text_labels, video_labels), IGNORE
+            masked, video_labels = self._masked(video, random)
+            if self.settings.regression_weight and video.features is not None:
+                features = video.features[video_labels != IGNORE]
+            video = masked
+        return Example(lay_out(text, video, self.vocabulary), lay_out_labels(labels, video_labels), IGNORE, features)
+
+    def _masked(self, video: Video, random: np.random.Generator) -> tuple[Video, Ids]:
+        """The video with some clips hidden or exchanged, and the labels: the true joint ids of those, IGNORE elsewhere."""
+        probability, every = self.settings.video_mask_probability, np.arange(self.vocabulary.visual_words)
+        words, labels = mask_tokens(video.words, probability, every, MASKED, random)
+        features = video.features
+        if features is not None and self.segments.features is not None:
+            # A clip in the place of another, its word and its feature, in proportion to how often they are there.
+            swapped = (words != MASKED) & (labels != IGNORE) & (words != labels)
+            others = random.integers(len(self.track), size=swapped.sum())
+            words[swapped] = self.track[others]
+            features = features.copy()
+            features[swapped] = self.segments.features[others]
+        return Video(words, features), np.where(labels == IGNORE, IGNORE, labels + np.int64(self.vocabulary.vocab_size))
 
     def _visit(self, index: int) -> int:
         epoch, place = divmod(index, len(self.rows))
@@ -173,12 +196,18 @@ class Examples:
             if self.segments.group[other] != self.segments.group[row]:
                 return other
 
-    def collate(self, rows: list[Example | ContrastiveExample]) -> dict[str, "torch.Tensor"]:
+    def collate(self, rows: list[tuple[Example, Pair | None]]) -> dict[str, "torch.Tensor"]:
         """The model's inputs: the examples, and after them the texts of the pairs, then their videos."""
         import torch
 
-        pairs = [row[4] for row in rows if len(row) > 4]
-        apart = [text for text, _, _ in pairs] + [video for _, video, _ in pairs]
-        examples = [row[:4] for row in rows] + [(ids, types, np.full(len(ids), IGNORE), IGNORE) for ids, types in apart]
+        pairs = [pair for _, pair in rows if pair]
+        apart = [pair.text for pair in pairs] + [pair.video for pair in pairs]
+        examples = [example for example, _ in rows] + [_without_labels(sequence, IGNORE) for sequence in apart]
         batch = pad_examples(examples, self.vocabulary)
-        return batch | {"pairs": torch.tensor([row for _, _, row in pairs])} if pairs else batch
+        if self.settings.visual_input == "words":
+            batch.pop("features", None)  # of a model that predicts them and does not read them
+        return batch | {"pairs": torch.tensor([pair.row for pair in pairs])} if pairs else batch
+
+
+def _without_labels(sequence: Input, alignment: int) -> Example:
+    return Example(sequence, np.full(len(sequence.ids), IGNORE), alignment)

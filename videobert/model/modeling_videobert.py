@@ -5,7 +5,11 @@ The input is `[CLS] text [>] video [SEP]`; a row of text alone is `[CLS] text [S
 V + w. Each modality has its own table of embeddings; positions, token types (0 text, 1 video) and the encoder are
 shared and are BERT's, taken from transformers. On top stand a head for masked words, a head for masked visual words
 (separate transforms, decoders tied to the two tables, each a softmax over its own modality) and an alignment head on
-[CLS]. The paper leaves the weights of its objectives open; here they are four settings of the config.
+[CLS]. The paper leaves the weights of its objectives open; here they are settings of the config.
+
+What the paper does not have is off by default. With `visual_input` "features" or "both" a clip's S3D feature is read in place of
+its visual word, or beside it. A `contrastive_weight` above 0 adds vectors of texts and of videos that are read apart, a
+`regression_weight` a head that predicts the features of masked clips.
 
 Nothing is computed twice or for nothing. Logits are computed at masked positions only: with 20,736 visual words the full
 logits would cost more than the encoder. Padding is taken out before the embeddings and put back after the encoder (as in
@@ -18,6 +22,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 from torch.distributed.nn.functional import all_gather
@@ -42,6 +48,7 @@ LOGIT_SCALE = math.log(
     1 / 0.07
 )  # log of the inverse temperature that the contrastive objective starts with, as in CLIP
 LARGEST_SCALE = math.log(100)
+ROWS = 2**14  # features that are summed up at a time
 
 
 @dataclass
@@ -55,6 +62,7 @@ class VideoBertForPreTrainingOutput(ModelOutput):
         text_video_loss: masked words and visual words of rows with both.
         alignment_loss: does the text belong to the video?
         contrastive_loss: which text of the batch belongs to which video, read apart from each other?
+        regression_loss: the squared error of the features of masked clips, as a share of their variance.
         text_logits: (masked words of the batch in row-major order, vocab_size).
         video_logits: (masked visual words of the batch in row-major order, visual_words).
         alignment_logits: (batch,), positive when text and video belong together.
@@ -69,6 +77,7 @@ class VideoBertForPreTrainingOutput(ModelOutput):
     text_video_loss: torch.Tensor | None = None
     alignment_loss: torch.Tensor | None = None
     contrastive_loss: torch.Tensor | None = None
+    regression_loss: torch.Tensor | None = None
     text_logits: torch.Tensor | None = None
     video_logits: torch.Tensor | None = None
     alignment_logits: torch.Tensor | None = None
@@ -166,6 +175,9 @@ class VideoBertEmbeddings(nn.Module):
         self.token_type = nn.Embedding(config.type_vocab_size, config.hidden_size)
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.standardise = Standardise(config.feature_size) if config.feature_size else None
+        self.features = FeatureEmbedding(config) if config.visual_input != "words" else None
+        self.reads_words = config.visual_input != "features"
 
     def forward(
         self,
@@ -173,21 +185,62 @@ class VideoBertEmbeddings(nn.Module):
         token_type_ids: torch.Tensor,
         position_ids: torch.Tensor,
         inputs_embeds: torch.Tensor | None = None,
+        features: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        tokens = self.look_up(input_ids) if input_ids is not None else inputs_embeds
+        tokens = self.look_up(input_ids, features) if input_ids is not None else inputs_embeds
         tokens = tokens + self.position(position_ids)
         hidden: torch.Tensor = self.dropout(self.LayerNorm(tokens + self.token_type(token_type_ids)))
         return hidden
 
-    def look_up(self, input_ids: torch.Tensor) -> torch.Tensor:
-        """Joint ids to vectors of words and visual words (..., hidden_size)."""
+    def look_up(self, input_ids: torch.Tensor, features: torch.Tensor | None = None) -> torch.Tensor:
+        """Joint ids, and the features of the clips among them, to vectors of words and clips (..., hidden_size)."""
         # Each id is looked up in both tables, with a harmless index in the one it does not belong to: two lookups
         # cost less than building the joint table, and boolean indexing would make a GPU wait for the mask's count.
         words = self.text.num_embeddings
         visual = (input_ids >= words).unsqueeze(-1)
         text = self.text(input_ids.clamp(max=words - 1))
         video = self.video((input_ids - words).clamp(min=0))
+        if self.features is not None and self.standardise is not None:
+            if features is None:  # no clip is shown, but distributed training waits for each parameter's gradient
+                features = text.new_zeros(0, self.features.projection.in_features)
+            seen = self.features(self.standardise(features)).to(text.dtype)
+            placed = torch.zeros_like(text).masked_scatter(visual, seen)
+            video = video + placed if self.reads_words else placed
         return torch.where(visual, video, text)
+
+
+class Standardise(nn.Module):
+    """Features to numbers of mean 0 and deviation 1, by what the train clips have: (..., size)."""
+
+    mean: torch.Tensor
+    deviation: torch.Tensor
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("deviation", torch.ones(size))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return (features.float() - self.mean) / self.deviation
+
+
+class FeatureEmbedding(nn.Module):
+    """Clips' standardised features to vectors as large as a visual word's embedding.
+
+    A projection that may grow drowns the positions that are added to it: after some thousand steps nothing would be left of the
+    clips' order. So each vector is normalised, and its size is one number, which is learnt.
+    """
+
+    def __init__(self, config: VideoBertConfig):
+        super().__init__()
+        self.projection = nn.Linear(config.feature_size, config.hidden_size, bias=False)
+        self.size = nn.Parameter(torch.tensor(config.initializer_range))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """(clips, feature_size) to (clips, hidden_size)."""
+        projected = self.projection(features)
+        vectors: torch.Tensor = F.layer_norm(projected, projected.shape[-1:]) * self.size
+        return vectors
 
 
 class VideoBertPreTrainedModel(PreTrainedModel):
@@ -209,6 +262,8 @@ class VideoBertPreTrainedModel(PreTrainedModel):
             init.zeros_(module.video_bias)
             if module.config.contrastive_weight:
                 init.constant_(module.logit_scale, LOGIT_SCALE)
+        if isinstance(module, FeatureEmbedding):
+            init.constant_(module.size, self.config.initializer_range)
 
 
 class VideoBertModel(VideoBertPreTrainedModel):
@@ -243,6 +298,7 @@ class VideoBertModel(VideoBertPreTrainedModel):
         inputs_embeds: torch.Tensor | None = None,
         output_hidden_states: bool | None = None,
         output_attentions: bool | None = None,
+        features: torch.Tensor | None = None,
     ) -> BaseModelOutput:
         """See `VideoBertForPreTraining.forward`. Returns `last_hidden_state` of shape (batch, length, hidden_size)."""
         attention_mask, token_type_ids = self.complete(input_ids, attention_mask, token_type_ids, inputs_embeds)
@@ -250,7 +306,7 @@ class VideoBertModel(VideoBertPreTrainedModel):
             raise ValueError("VideoBERT's attention keeps no weights to give: leave out output_attentions")
         layout = Layout(attention_mask)
         ids, vectors = (None if given is None else layout.unpad(given) for given in (input_ids, inputs_embeds))
-        hidden = self.embeddings(ids, layout.unpad(token_type_ids), layout.columns, vectors).unsqueeze(0)
+        hidden = self.embeddings(ids, layout.unpad(token_type_ids), layout.columns, vectors, features).unsqueeze(0)
         wanted = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
         states = [hidden] if wanted else []
         for layer in self.encoder.layer:
@@ -303,6 +359,9 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
             self.text_projection = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
             self.video_projection = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
             self.logit_scale = nn.Parameter(torch.tensor(LOGIT_SCALE))
+        if config.regression_weight:
+            self.feature_transform = BertPredictionHeadTransform(config)
+            self.feature_decoder = nn.Linear(config.hidden_size, config.feature_size)
         self.post_init()
 
     def get_output_embeddings(self) -> nn.Linear:
@@ -354,6 +413,8 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
         inputs_embeds: torch.Tensor | None = None,
         output_hidden_states: bool | None = None,
         output_attentions: bool | None = None,
+        features: torch.Tensor | None = None,
+        feature_labels: torch.Tensor | None = None,
     ) -> VideoBertForPreTrainingOutput:
         """Encodes joint sequences; with targets, computes the losses.
 
@@ -373,6 +434,10 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
                 token types are then 0, text, when left out.
             output_hidden_states: whether to return what each layer reads, too.
             output_attentions: not there; attention keeps no weights.
+            features: (clips, feature_size), S3D's, of the visual words among the ids in row-major order; for a model whose
+                `visual_input` is not "words".
+            feature_labels: (masked clips, feature_size), of the clips that are to be predicted, in row-major order; for a model
+                with a `regression_weight`.
 
         With return_dict=False it returns a tuple of what is there, as any model of transformers.
         """
@@ -385,6 +450,7 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
             inputs_embeds,
             output_hidden_states,
             output_attentions,
+            features,
             return_dict=True,
         )
         hidden: torch.Tensor = encoded.last_hidden_state
@@ -412,8 +478,25 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
         if pairs is not None:
             losses = self._contrastive_losses(hidden[-2 * len(pairs) :], pairs)
             output.contrastive_loss = losses.mean() if targets is None else _over(losses, targets[4])
-            output.loss = loss + self.config.contrastive_weight * output.contrastive_loss
+            output.loss = loss = loss + self.config.contrastive_weight * output.contrastive_loss
+        if self.config.regression_weight and labels is not None:
+            losses = self._regression_losses(hidden[labels >= self.config.vocab_size], feature_labels)
+            if targets is not None:
+                output.regression_loss = _over(losses, targets[5])
+            elif len(losses):
+                output.regression_loss = losses.mean()
+            # Never without the head, even where nothing is masked.
+            regression = losses.sum() if output.regression_loss is None else output.regression_loss
+            output.loss = loss + self.config.regression_weight * regression
         return output
+
+    def _regression_losses(self, hidden: torch.Tensor, features: torch.Tensor | None) -> torch.Tensor:
+        """Hidden states of masked clips, and the clips' features, both (clips, size), to the errors: (clips,) float."""
+        predicted = self.feature_decoder(self.feature_transform(hidden)).float()
+        standardise = self.videobert.embeddings.standardise
+        truth = 0.0 if features is None or standardise is None else standardise(features)
+        errors: torch.Tensor = ((predicted - truth) ** 2).mean(-1)
+        return errors
 
     def _contrastive_losses(self, hidden: torch.Tensor, pairs: torch.Tensor) -> torch.Tensor:
         """InfoNCE of texts, the first half of the rows, and their videos, both ways: (pairs,) float."""
@@ -442,15 +525,16 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
         labels: torch.Tensor,
         alignment: torch.Tensor,
         pairs: torch.Tensor | None = None,
+        feature_labels: torch.Tensor | None = None,
         **others: torch.Tensor,
     ) -> torch.Tensor:
-        """How many targets a batch has for text_loss, video_loss, text_video_loss, alignment_loss and contrastive_loss: (5,)
-        float."""
+        """How many targets a batch has for text_loss, video_loss, text_video_loss, alignment_loss, contrastive_loss and
+        regression_loss: (6,) float."""
         has_text, has_video = _modalities(attention_mask, token_type_ids)
         masked = (labels != IGNORE).sum(1)
         counts = [masked[~has_video], masked[~has_text], masked[has_text & has_video], alignment != IGNORE]
-        pairs = masked.new_tensor(0 if pairs is None else len(pairs))
-        return torch.stack([*(count.sum() for count in counts), pairs]).float()
+        others_ = [masked.new_tensor(0 if part is None else len(part)) for part in (pairs, feature_labels)]
+        return torch.stack([*(count.sum() for count in counts), *others_]).float()
 
     def _masked_losses(
         self,
@@ -515,6 +599,22 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
         table = centroids @ rotation[: centroids.shape[1], : self.config.hidden_size]
         table *= self.config.initializer_range / table[alive].std().clamp(min=1e-12)
         self.videobert.embeddings.video.weight.copy_(table)
+
+    @torch.no_grad()
+    def start_from_features(self, features: npt.NDArray[np.float16]) -> None:
+        """Has features standardised by what these have, the train clips', (clips, feature_size)."""
+        total, squares = np.zeros((2, features.shape[1]))
+        for first in range(0, len(features), ROWS):
+            part = features[first : first + ROWS].astype(np.float64)
+            total += part.sum(0)
+            squares += (part**2).sum(0)
+        mean = total / len(features)
+        # A number that never moves is no news, and no infinity.
+        deviation = np.sqrt(np.maximum(squares / len(features) - mean**2, 0)) + 1e-3
+        standardise = self.videobert.embeddings.standardise
+        assert standardise is not None
+        standardise.mean.copy_(torch.from_numpy(mean))
+        standardise.deviation.copy_(torch.from_numpy(deviation))
 
 
 def _modalities(attention_mask: torch.Tensor, token_type_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,6 +1,6 @@
 """The frozen model with its tokenizer, ready to answer batches of sequences."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,17 @@ from videobert.data.text import one_line
 from videobert.devices import resolve_device
 from videobert.errors import UserError
 from videobert.layout import ModelFolder
-from videobert.model.processing_videobert import Ids, lay_out, pad_inputs, shorten
+from videobert.model.processing_videobert import (
+    MASKED,
+    NO_TEXT,
+    NO_VIDEO,
+    Ids,
+    Input,
+    Video,
+    lay_out,
+    pad_inputs,
+    shorten,
+)
 from videobert.model.quiet import quiet
 from videobert.model.sequences import read_tokenizer, read_vocabulary
 
@@ -94,10 +104,6 @@ class Predictor:
         first, *others = (self.pieces(part) for part in text.split("[MASK]"))
         return np.concatenate([first, *(np.append(self.vocabulary.mask, part) for part in others)])
 
-    def joint(self, words: Ids) -> npt.NDArray[np.int64]:
-        """Visual words as joint ids."""
-        return words.astype(np.int64) + self.vocabulary.vocab_size
-
     def room(self, pieces: int) -> int:
         """How many clips the model reads beside so many word pieces and three special tokens. Raises UserError for none."""
         room = self.model.config.max_position_embeddings - 3 - pieces
@@ -105,11 +111,17 @@ class Predictor:
             raise UserError(f"the text has {pieces} word pieces, and leaves no room for a video: shorten it")
         return room
 
-    def sequence(self, text: Ids, video: Ids) -> tuple[Ids, Ids]:
-        """(ids, token types) of text ids and joint video ids, cut to the model's length."""
+    def sequence(self, text: Ids, video: Video) -> Input:
+        """The sequence of a text, ids of words, and a video, cut to the model's length."""
+        if not self.reads_features:
+            video = Video(video.words)
+        elif video.features is None and (video.words != MASKED).any():
+            raise UserError(
+                "the model reads the features of clips (pretrain.visual_input), and here are visual words alone"
+            )
         return lay_out(*shorten(text, video, self.model.config.max_position_embeddings), self.vocabulary)
 
-    def read(self, sequences: Sequence[tuple[Ids, Ids]]) -> Iterator[tuple[int, Any]]:
+    def read(self, sequences: list[Input]) -> Iterator[tuple[int, Any]]:
         """Yields (index of the first sequence of the batch, the model's output for the batch)."""
         import torch
 
@@ -119,17 +131,26 @@ class Predictor:
                 yield first, self.model(**{name: tensor.to(self.device) for name, tensor in batch.items()})
 
     @property
+    def reads_features(self) -> bool:
+        """Whether the model reads the features of clips, and not their visual words alone."""
+        return getattr(self.model.config, "visual_input", "words") != "words"  # a BERT of text alone has none
+
+    @property
     def has_vectors(self) -> bool:
         """Whether the model was trained to give a text alone and a video alone a vector each."""
         return bool(self.model.config.contrastive_weight)
 
-    def vectors(self, ids: Sequence[Ids], type_: int) -> npt.NDArray[np.float32]:
-        """The model's own vectors of texts (word ids) or videos (joint ids), by the token type: (rows, hidden_size)."""
+    def vectors_of_texts(self, texts: Iterable[Ids]) -> npt.NDArray[np.float32]:
+        """The model's own vectors of texts, ids of words: (texts, hidden_size)."""
+        return self._vectors([self.sequence(text, NO_VIDEO) for text in texts], self.model.text_vectors)
+
+    def vectors_of_videos(self, videos: Iterable[Video]) -> npt.NDArray[np.float32]:
+        """The model's own vectors of videos: (videos, hidden_size)."""
+        return self._vectors([self.sequence(NO_TEXT, video) for video in videos], self.model.video_vectors)
+
+    def _vectors(self, sequences: list[Input], project: "Callable[..., torch.Tensor]") -> npt.NDArray[np.float32]:
         import torch
 
-        nothing = np.empty(0, np.int64)
-        project = self.model.video_vectors if type_ else self.model.text_vectors
-        sequences = [self.sequence(nothing, row) if type_ else self.sequence(row, nothing) for row in ids]
         found = [np.empty((0, self.model.config.hidden_size), np.float32)]
         for _, output in self.read(sequences):
             with torch.inference_mode():
@@ -140,29 +161,28 @@ class Predictor:
         """Hidden states to logits, of the words or of the visual words."""
         return self.model.video_logits if type_ else self.model.text_logits
 
-    def log_probabilities(self, sequences: Sequence[tuple[Ids, Ids]], type_: int) -> list[npt.NDArray[np.float32]]:
+    def log_probabilities(self, sequences: list[Input], type_: int) -> list[npt.NDArray[np.float32]]:
         """For each sequence, (its masks of this token type, words or visual words) log-probabilities."""
         import torch
 
         head = self.head(type_)
         answers = []
         for first, output in self.read(sequences):
-            for hidden, (ids, types) in zip(output.last_hidden_state, sequences[first:], strict=False):
-                where = torch.from_numpy(np.flatnonzero((ids == self.vocabulary.mask) & (types == type_))).to(
-                    self.device
-                )
+            for hidden, sequence in zip(output.last_hidden_state, sequences[first:], strict=False):
+                is_asked = (sequence.ids == self.vocabulary.mask) & (sequence.types == type_)
+                where = torch.from_numpy(np.flatnonzero(is_asked)).to(self.device)
                 with torch.inference_mode():
                     answers.append(head(hidden[where]).float().log_softmax(-1).cpu().numpy())
         return answers
 
     def best_words(self, answer: npt.NDArray[np.floating], top: int) -> list[tuple[str, float]]:
         """The `top` word pieces of a mask's log-probabilities (V,), best first, with probabilities; special tokens left out."""
-        choices = self.vocabulary.choices()[0]
+        choices = self.vocabulary.choices()
         best = choices[np.argsort(-answer[choices], kind="stable")[:top]]
         name = self.tokenizer.id_to_token
         return [(name(int(id_)) or "[UNK]", float(np.exp(answer[id_]))) for id_ in best]
 
-    def alignments(self, sequences: Sequence[tuple[Ids, Ids]]) -> npt.NDArray[np.float32]:
+    def alignments(self, sequences: list[Input]) -> npt.NDArray[np.float32]:
         """For each sequence, the score that text and video belong together (positive: yes)."""
         return np.concatenate([output.alignment_logits.float().cpu().numpy() for _, output in self.read(sequences)])
 

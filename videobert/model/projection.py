@@ -16,7 +16,7 @@ from videobert.data.provenance import as_text, atomic, damaged, read_provenance,
 from videobert.errors import UserError
 from videobert.layout import ModelFolder
 from videobert.model.predictor import Predictor
-from videobert.model.processing_videobert import Ids
+from videobert.model.processing_videobert import NO_TEXT, Ids, Video
 
 if TYPE_CHECKING:
     import torch
@@ -49,12 +49,12 @@ class Projection:
         return known
 
 
-def fit_projection(predictor: Predictor, texts: Sequence[Ids], videos: Sequence[Ids]) -> Projection:
+def fit_projection(predictor: Predictor, texts: Sequence[Ids], videos: Sequence[Video]) -> Projection:
     """Ridge regression from the model's mean output over a video to the tf-idf weights of its text's words.
 
     Args:
         texts: word ids, as `predictor.pieces` gives them, of the train split.
-        videos: the visual words that belong to each, as joint ids (V + w).
+        videos: those that belong to each.
     """
     outputs = mean_outputs(predictor, videos).astype(np.float64)
     centre, scale = outputs.mean(0), outputs.std(0) + 1e-6
@@ -80,8 +80,8 @@ def text_vectors(projection: Projection, texts: Sequence[Ids]) -> npt.NDArray[np
     return vectors
 
 
-def video_vectors(predictor: Predictor, projection: Projection, videos: Sequence[Ids]) -> npt.NDArray[np.float32]:
-    """A vector for each video (visual words as joint ids): (videos, hidden_size) float32."""
+def video_vectors(predictor: Predictor, projection: Projection, videos: Sequence[Video]) -> npt.NDArray[np.float32]:
+    """A vector for each video: (videos, hidden_size) float32."""
     return projected(projection, mean_outputs(predictor, videos))
 
 
@@ -148,16 +148,15 @@ def _weighted(text: Ids, rarity: npt.NDArray[np.floating]) -> tuple[Ids, npt.NDA
     return ids, rarity[ids] / max(float(np.linalg.norm(rarity[ids])), 1e-9)
 
 
-def mean_outputs(predictor: Predictor, videos: Sequence[Ids]) -> npt.NDArray[np.float32]:
+def mean_outputs(predictor: Predictor, videos: Sequence[Video]) -> npt.NDArray[np.float32]:
     """(videos, hidden_size) float32: the mean of the model's outputs at the visual words, read without a text."""
-    none = np.empty(0, np.int64)
     # Batches of one length have no padding.
     order = np.argsort([len(video) for video in videos], kind="stable")
-    sequences = [predictor.sequence(none, videos[place]) for place in order]
+    sequences = [predictor.sequence(NO_TEXT, videos[place]) for place in order]
     means = np.empty((len(videos), predictor.model.config.hidden_size), np.float32)
     for first, output in predictor.read(sequences):
-        for place, hidden, (ids, _) in zip(order[first:], output.last_hidden_state.float(), sequences[first:]):
-            means[place] = hidden[2 : len(ids) - 1].mean(0).cpu().numpy()
+        for place, hidden, sequence in zip(order[first:], output.last_hidden_state.float(), sequences[first:]):
+            means[place] = hidden[2 : len(sequence.ids) - 1].mean(0).cpu().numpy()
     return means
 
 
@@ -196,13 +195,13 @@ def score_blocks(
 
 
 def alignments(
-    predictor: Predictor, texts: Sequence[Ids], videos: Sequence[Ids], pairs: npt.NDArray[np.integer]
+    predictor: Predictor, texts: Sequence[Ids], videos: Sequence[Video], pairs: npt.NDArray[np.integer]
 ) -> npt.NDArray[np.float32]:
     """The alignment head's scores of pairs of a text and a video, read together, which no index can hold.
 
     Args:
         texts: word ids of each text.
-        videos: visual words of each video, as joint ids.
+        videos: the videos.
         pairs: (n, 2) numbers of texts and of videos.
 
     Returns:

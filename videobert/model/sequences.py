@@ -7,7 +7,7 @@ lists would take ten times the memory.
 import hashlib
 import json
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from videobert.data.provenance import atomic, common_provenance, damaged, read_provenance, read_table, sha256
+from videobert.data.tables import FeatureTables, rows_of_videos
 from videobert.errors import UserError
-from videobert.model.processing_videobert import IGNORE, Ids, Vocabulary
+from videobert.model.processing_videobert import IGNORE, Ids, Video, Vocabulary
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -74,7 +75,11 @@ class Segments:
     group: npt.NDArray[np.int32]  # number of the row's video in `videos`
     start: npt.NDArray[np.float64]  # seconds
     end: npt.NDArray[np.float64]
+    first: npt.NDArray[
+        np.int64
+    ]  # where the clips of each video begin among the clips of all of them, in order; (videos + 1)
     videos: list[str]
+    features: npt.NDArray[np.float16] | None = None  # of the clips of all videos, in order, where the model reads them
 
     def __len__(self) -> int:
         return len(self.paired)
@@ -82,8 +87,11 @@ class Segments:
     def text_of(self, row: Row) -> npt.NDArray[np.int32]:
         return self.text[self.text_offsets[row] : self.text_offsets[row + 1]]
 
-    def video_of(self, row: Row) -> npt.NDArray[np.int32]:
-        return self.video[self.video_offsets[row] : self.video_offsets[row + 1]]
+    def video_of(self, row: Row) -> Video:
+        words = self.video[self.video_offsets[row] : self.video_offsets[row + 1]]
+        if self.features is None:
+            return Video(words)
+        return Video(words, self.features[self.first[self.group[row]] + self.clips_of(row)])
 
     def clips_of(self, row: Row) -> npt.NDArray[np.int32]:
         return self.clips[self.video_offsets[row] : self.video_offsets[row + 1]]
@@ -115,6 +123,12 @@ class TokenTables:
     def segments(self, split: str, lookahead: int = 0, share: float = 1.0, seed: int | None = None) -> Segments:
         """The rows of one split; see `read_segments`."""
         return read_segments(self.files, split, lookahead, share, seed)
+
+    def check_made_of(self, features: list[Path]) -> None:
+        """Raises UserError when the tokens were made of other features than these, a file for each."""
+        for tokens, made_of in zip(self.files, features, strict=True):
+            if read_provenance(tokens).get("inputs", {}).get("features") != sha256(made_of):
+                raise UserError(f"{tokens} was made of other features than {made_of}: run the stage tokens again")
 
 
 def open_tokens(files: list[Path]) -> TokenTables:
@@ -159,6 +173,7 @@ def read_segments(
     group = np.array([number[name] for name in names], np.int32)
     paired = pc.equal(table["kind"], "text-video").to_numpy()
     own = np.diff(video_offsets)
+    _, first = _track(video, video_offsets, clips, paired, group)
     if lookahead:
         video, video_offsets, clips = _look_ahead(video, video_offsets, clips, paired, group, lookahead)
     return Segments(
@@ -172,8 +187,32 @@ def read_segments(
         group=group,
         start=table["start"].to_numpy().astype(np.float64),
         end=table["end"].to_numpy().astype(np.float64),
+        first=first,
         videos=list(number),
     )
+
+
+def with_features(segments: Segments, tables: FeatureTables) -> Segments:
+    """The segments with the features of their clips, in memory."""
+    features = np.empty((segments.first[-1], tables.dimension), np.float16)
+    _place_features(segments, tables, features)
+    return replace(segments, features=features)
+
+
+def _place_features(segments: Segments, tables: FeatureTables, features: npt.NDArray[np.float16]) -> None:
+    """Fills `features`, (clips of all videos in order, dimension). Raises UserError when a clip has none."""
+    number = {name: index for index, name in enumerate(segments.videos)}
+    there = 0
+    for table, vectors in tables:
+        clips = table["clip"].to_numpy()
+        for name, rows in rows_of_videos(table):
+            if name in number:
+                features[segments.first[number[name]] + clips[rows]] = vectors[rows]
+                there += len(clips[rows])
+    if there != len(features):
+        raise UserError(
+            f"the features have {there} of the {len(features)} clips of the tokens: run the stages features and tokens again"
+        )
 
 
 def sample_videos(videos: list[str], share: float, seed: int | None) -> list[str]:
@@ -183,16 +222,22 @@ def sample_videos(videos: list[str], share: float, seed: int | None) -> list[str
     return order[: max(1, math.ceil(round(share * len(videos), 6)))]
 
 
-def on_disk(segments: Segments, folder: Path) -> None:
-    """Writes the arrays to files of `folder`, for `memory_mapped`."""
+def on_disk(segments: Segments, folder: Path, tables: FeatureTables | None = None) -> None:
+    """Writes the arrays to files of `folder`, for `memory_mapped`; and the features of the clips, one shard in memory at a
+    time."""
     with atomic(folder) as temporary:
         temporary.mkdir()
         for field in fields(Segments):
             value = getattr(segments, field.name)
             if field.name == "videos":
                 (temporary / "videos.json").write_text(json.dumps(value), encoding="utf-8")
-            else:
+            elif value is not None:
                 np.save(temporary / f"{field.name}.npy", value)
+        if tables:
+            shape = (int(segments.first[-1]), tables.dimension)
+            features = np.lib.format.open_memmap(temporary / "features.npy", "w+", np.float16, shape)
+            _place_features(segments, tables, features)
+            features.flush()
 
 
 def memory_mapped(folder: Path) -> Segments:
@@ -243,6 +288,11 @@ def _track(
     return track, np.concatenate([[0], np.cumsum(np.bincount(groups, minlength=group.max(initial=-1) + 1))])
 
 
+def track_of(segments: Segments) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    """(track, first): all clips of all videos in order, so that clip c of video g is word track[first[g] + c]."""
+    return _track(segments.video, segments.video_offsets, segments.clips, segments.paired, segments.group)
+
+
 class Neighbours:
     """Sentences joined with the next one of their video: what is said and what is seen in the span of both.
 
@@ -253,7 +303,8 @@ class Neighbours:
     def __init__(self, segments: Segments):
         self.segments = segments
         offsets = segments.video_offsets
-        self.track, self.first = _track(segments.video, offsets, segments.clips, segments.paired, segments.group)
+        self.first = segments.first
+        self.track, _ = track_of(segments)
         # The next sentence with clips; one without, too short for any, is said on the way.
         pairs = np.flatnonzero(segments.paired & (np.diff(segments.text_offsets) > 0) & (np.diff(offsets) > 0))
         follows = segments.group[pairs][1:] == segments.group[pairs][:-1]
@@ -264,15 +315,20 @@ class Neighbours:
         offsets = self.segments.text_offsets
         return self.segments.text[offsets[row] : offsets[self.next[row] + 1]]
 
-    def video_of(self, row: Row) -> tuple[npt.NDArray[np.int32], int]:
-        """The visual words, and how many of them are the sentences' own; the others follow the second one."""
+    def video_of(self, row: Row) -> tuple[Video, int]:
+        """The clips, and how many of them are the sentences' own; the others follow the second one."""
         segments, last = self.segments, self.next[row]
         start, begin = segments.clips_of(row)[0], segments.clips_of(last)[0]
         # Sentences may overlap, and the second may even end before the first.
         own = max(begin + segments.own[last], start + segments.own[row])
         end = max(begin + len(segments.clips_of(last)), own)
         first = self.first[segments.group[row]]
-        return self.track[first + start : first + end], int(own - start)
+        return self.between(first + start, first + end), int(own - start)
+
+    def between(self, start: Row, end: Row) -> Video:
+        """The clips from `start` to `end` of the track of all videos."""
+        features = self.segments.features
+        return Video(self.track[start:end], None if features is None else features[start:end])
 
 
 def mask_tokens(ids: Ids, probability: float, choices: Ids, mask: int, random: np.random.Generator) -> tuple[Ids, Ids]:

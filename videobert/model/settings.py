@@ -45,6 +45,11 @@ class PretrainSettings(Settings):
     BERT's limit is 512."""
     dropout: Dropout = 0.1
     """Dropout of hidden states and attention."""
+    visual_input: Literal["words", "features", "both"] = "words"
+    """What the model reads of a clip: its visual word, as in the paper; its S3D feature; or both. A feature says more than
+    the word that it is rounded to: unseen pairs of action and object, and linear classifiers on the model, gain most. What is
+    predicted at masked clips are visual words in any case. With features a model needs the tables of features wherever it
+    reads videos, and pretraining a copy of the train videos' on disk, 2 KB a clip at 1,024 numbers."""
     visual_embeddings: Literal["centroids", "random"] = "centroids"
     """Initial embeddings of the visual words: centroids (the codebook's, projected to hidden_size, so that similar
     words start near each other), or random."""
@@ -62,6 +67,9 @@ class PretrainSettings(Settings):
     """Weight of the contrastive objective (InfoNCE), which the paper does not have: text and video are read apart, and each
     gets a vector; a text's must be nearest to that of its own video among half a batch of others, four segments of each
     video. 0 leaves it, and the two heads for it, out. The pairs are read beside the other sequences, so a step takes longer."""
+    regression_weight: NotNegative = 0.0
+    """Weight of predicting the features of masked clips (mean squared error), beside their visual words; not in the paper, as
+    in HERO (arXiv:2005.00200). 0 leaves it, and the head for it, out."""
     mask_probability: PositiveShare = 0.15
     """Share of the text's tokens that are masked and predicted; 0.15 in BERT. More helps when there is little data."""
     video_mask_probability: PositiveShare = 0.15
@@ -96,6 +104,11 @@ class PretrainSettings(Settings):
     without validation videos."""
     seed: Seed = 0
     """Seed of weights, order, masks and dropout."""
+
+    @property
+    def needs_features(self) -> bool:
+        """Whether the model reads or predicts the clips' features."""
+        return self.visual_input != "words" or self.regression_weight > 0
 
     @model_validator(mode="after")
     def _heads_divide_the_width(self) -> Self:

@@ -14,7 +14,8 @@ from transformers import Trainer
 
 from videobert.errors import UserError
 
-PARTS = ("text_loss", "video_loss", "text_video_loss", "alignment_loss", "contrastive_loss")
+PARTS = ("text_loss", "video_loss", "text_video_loss", "alignment_loss", "contrastive_loss", "regression_loss")
+SUMS = (*PARTS, *(f"batches with {part}" for part in PARTS))
 SINCE = "since_the_last_point"  # of the curve, in a checkpoint's state
 
 
@@ -85,7 +86,9 @@ class ByObjective(Trainer):
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         if not all(bool(weights.isfinite().all()) for weights in model.parameters()):
             raise _not_finite("some weights are no numbers", self.state.global_step)
-        sums = None if self.sums is None else self.accelerator.reduce(self.sums, "mean").tolist()
+        sums = {}
+        if self.sums is not None:
+            sums = dict(zip(SUMS, self.accelerator.reduce(self.sums, "mean").tolist(), strict=True))
         loss = self.accelerator.reduce(self._tr_loss, "mean").item()
         held: Any = self.state.stateful_callbacks  # a dict by then
         held[SINCE] = {"step": self._globalstep_last_logged, "loss": loss, "sums": sums}
@@ -98,7 +101,8 @@ class ByObjective(Trainer):
         if held and held["step"] < self.state.global_step:
             self._globalstep_last_logged = held["step"]
             self._tr_loss += held["loss"]
-            self.sums = None if held["sums"] is None else torch.tensor(held["sums"], device=self.args.device)
+            if held["sums"]:
+                self.sums = torch.tensor([held["sums"].get(name, 0.0) for name in SUMS], device=self.args.device)
 
     def _issue_warnings_after_load(self, load_result: Any) -> None:
         # A checkpoint has tied weights once, under the name of the table; they are not missing.

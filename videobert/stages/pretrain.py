@@ -45,6 +45,7 @@ from videobert.data.provenance import (
     with_provenance,
     write_json,
 )
+from videobert.data.tables import FeatureTables, open_features
 from videobert.errors import UserError
 from videobert.layout import ModelFolder
 from videobert.model import initial_model as checkpoint
@@ -52,7 +53,15 @@ from videobert.model.checkpoints import checkpoints, clear, training_of
 from videobert.model.examples import Examples
 from videobert.model.launching import launch as launch  # the command line starts the processes by it
 from videobert.model.processing_videobert import Vocabulary
-from videobert.model.sequences import Segments, TokenTables, memory_mapped, on_disk, open_tokens, read_vocabulary
+from videobert.model.sequences import (
+    Segments,
+    TokenTables,
+    memory_mapped,
+    on_disk,
+    open_tokens,
+    read_vocabulary,
+    with_features,
+)
 from videobert.model.settings import PretrainExecution, PretrainSettings
 from videobert.model.training import make_trainer, train, training_arguments, training_curve
 from videobert.settings import Inputs, Outputs
@@ -73,8 +82,9 @@ class PretrainInputs(Inputs):
     """The codebook (safetensors)."""
     tokenizer: Path
     """tokenizer.json; the tokenizer's other files, beside it, are copied to the model, too."""
-    features: Path
-    """One shard's table of features; read for how features were made."""
+    features: list[Path]
+    """The tables of features (Parquet), one for each shard, where `visual_input` or `regression_weight` asks for them; else
+    one of them is enough, read for how features were made."""
     frames: Path
     """The same shard's frames ledger; read for how frames were made."""
     manifest: Path
@@ -94,7 +104,7 @@ def pretrain(
     import torch
 
     ends = time.monotonic() + execution.runtime * 60 if execution.runtime else math.inf
-    data = _open(inputs)
+    data = _open(inputs, settings)
     start = _initial_model(settings, data)
     settings = start.settings
     folder = outputs.model.parent
@@ -103,7 +113,8 @@ def pretrain(
     with arguments.main_process_first():
         if arguments.process_index == 0:
             _follow_links(folder)
-            on_disk(data.tokens.segments("train", settings.lookahead, settings.share, settings.seed), _segments(folder))
+            train_rows = data.tokens.segments("train", settings.lookahead, settings.share, settings.seed)
+            on_disk(train_rows, _segments(folder), data.features if settings.needs_features else None)
     segments = memory_mapped(_segments(folder))
     if not len(segments):
         raise UserError(
@@ -112,7 +123,7 @@ def pretrain(
         )
     torch.set_num_threads(execution.threads)
     examples = Examples(segments, data.vocabulary, settings)
-    model = _build_model(data, start)
+    model = _build_model(data, start, segments)
     training = training_of(provenance)
     trainer = make_trainer(model, arguments, examples, folder / "runs" / training.name)
     validation = _validation(trainer, data, settings, training.name) if arguments.process_index == 0 else None
@@ -135,6 +146,8 @@ def _validation(trainer: "ByObjective", data: "_Data", settings: PretrainSetting
     from videobert.model.validation import Validation
 
     segments = data.tokens.segments("validation", settings.lookahead)
+    if len(segments) and settings.needs_features:
+        segments = with_features(segments, data.features)
     if not len(segments):
         print(
             "pretrain: no video is for validation, so pretrain.eval_steps does nothing and the weights of the last step are "
@@ -188,6 +201,7 @@ class _Data:
     """The inputs, opened and checked to fit together."""
 
     tokens: TokenTables
+    features: FeatureTables
     codebook: Codebook
     vocabulary: Vocabulary
     manifest: dict[str, dict[str, Any]]  # rows by video id
@@ -197,17 +211,20 @@ class _Data:
     sources: dict[str, Path | list[Path]]  # for the provenance
 
 
-def _open(inputs: PretrainInputs) -> _Data:
+def _open(inputs: PretrainInputs, settings: PretrainSettings) -> _Data:
     """Raises UserError when a file is missing, or when they do not fit together."""
     tokens = open_tokens(inputs.tokens)
     tokens.check_made_with("codebook_sha256", inputs.centroids)
     tokens.check_made_with("vocabulary_sha256", inputs.tokenizer)
+    if settings.needs_features:
+        tokens.check_made_of(inputs.features)
     codebook = load(inputs.centroids)
     beside = sorted(path for path in inputs.tokenizer.parent.iterdir() if path.suffix in (".json", ".txt"))
     names = ("tokenizer", "special_tokens_map", "vocab")
     carried = [path for path in beside if path.name.startswith(names)]
     return _Data(
         tokens=tokens,
+        features=open_features(inputs.features),
         codebook=codebook,
         vocabulary=read_vocabulary(inputs.tokenizer, codebook.words),
         manifest={row["video_id"]: row for row in read_table(inputs.manifest).to_pylist()},
@@ -221,11 +238,11 @@ def _open(inputs: PretrainInputs) -> _Data:
 def _preprocessing(inputs: PretrainInputs, tokens: TokenTables) -> dict[str, Any]:
     """How a raw video becomes visual words, from the provenance of one shard: all shards agree."""
     for fact in ("weights_sha256", "clip_seconds"):
-        common_provenance([inputs.centroids, inputs.features], fact)
-    features, frames = read_provenance(inputs.features), read_provenance(inputs.frames)
+        common_provenance([inputs.centroids, *inputs.features], fact)
+    features, frames = read_provenance(inputs.features[0]), read_provenance(inputs.frames)
     if features["inputs"]["frames"] != sha256(inputs.frames):
         raise UserError(
-            f"{inputs.features} was made with other frames than those of {inputs.frames}: run the stage features again"
+            f"{inputs.features[0]} was made with other frames than those of {inputs.frames}: run the stage features again"
         )
     return {
         **frames["settings"],
@@ -268,7 +285,7 @@ def _provenance(data: _Data, start: _Start, execution: PretrainExecution, device
 # The model ------------------------------------------------------------------------------------------------------------
 
 
-def _build_model(data: _Data, start: _Start) -> "VideoBertForPreTraining":
+def _build_model(data: _Data, start: _Start, segments: Segments) -> "VideoBertForPreTraining":
     """The model before the first step: what the codebook and the checkpoint know, and random numbers."""
     import torch
 
@@ -277,7 +294,7 @@ def _build_model(data: _Data, start: _Start) -> "VideoBertForPreTraining":
 
     settings, bert = start.settings, start.bert
     torch.manual_seed(settings.seed)
-    weights = ("text_weight", "video_weight", "text_video_weight", "alignment_weight", "contrastive_weight")
+    weights = tuple(name for name in type(settings).model_fields if name.endswith("_weight"))
     # BERT-Large's 0.02, at other widths too: what a layer gives shrinks with the width, and a narrow encoder that
     # starts with 0.02 needs many steps before its attention moves anything.
     shape = {"initializer_range": round(0.02 * (1024 / settings.hidden_size) ** 0.5, 6)}
@@ -291,12 +308,16 @@ def _build_model(data: _Data, start: _Start) -> "VideoBertForPreTraining":
         attention_probs_dropout_prob=settings.dropout,
         pad_token_id=data.vocabulary.pad,
         lookahead=settings.lookahead,
+        visual_input=settings.visual_input,
+        feature_size=data.features.dimension if settings.needs_features else 0,
         **{name: getattr(settings, name) for name in checkpoint.SIZES + weights},
         **shape,
     )
     model = VideoBertForPreTraining(config)
     if settings.visual_embeddings == "centroids":
         model.start_from_centroids(torch.from_numpy(data.codebook.centroids[-1]), settings.seed)
+    if segments.features is not None:
+        model.start_from_features(segments.features)
     if bert:
         checkpoint.start(model, bert, start.has_head, data.vocabulary)
     model.videobert.embeddings.video.requires_grad_(not settings.freeze_visual_embeddings)

@@ -121,6 +121,11 @@ def tables(stage):
     return [FILES.table(stage, shard) for shard in SHARDS]
 
 
+def features_read():
+    """The tables of features, for a rule that reads them where the model does."""
+    return tables("features") if CONFIG.pretrain.visual_input != "words" else []
+
+
 def settings(stage):
     """A rule's tracked parameter: the settings of its stage as flags. A change reruns the rule and those below."""
     return as_it_is(configuration.tracked(CONFIG, stage))

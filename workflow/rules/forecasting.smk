@@ -5,6 +5,7 @@ rule forecasting:
     input:
         **FILES.model.files(),
         tokens=tables("tokens"),
+        features=features_read(),
         manifest=FILES.manifest,
     output:
         OWN.task("forecasting"),
@@ -23,4 +24,5 @@ rule forecasting:
         execution=execution("forecasting"),
     shell:
         "python -m videobert forecasting --model {input.weights:q} --tokens {input.tokens:q} --manifest {input.manifest:q}"
+        " --features {input.features:q}"
         " --figures {output:q} {params.settings} {params.execution} > {log:q} 2>&1"

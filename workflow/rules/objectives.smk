@@ -5,6 +5,7 @@ rule objectives:
     input:
         **FILES.model.files(),
         tokens=tables("tokens"),
+        features=features_read(),
         manifest=FILES.manifest,
     output:
         OWN.task("objectives"),
@@ -23,4 +24,5 @@ rule objectives:
         execution=execution("objectives"),
     shell:
         "python -m videobert objectives --model {input.weights:q} --tokens {input.tokens:q} --manifest {input.manifest:q}"
+        " --features {input.features:q}"
         " --figures {output:q} {params.settings} {params.execution} > {log:q} 2>&1"

@@ -7,8 +7,8 @@ rule pretrain:
         centroids=FILES.centroids,
         tokenizer=FILES.tokenizer,
         tokenizer_config=FILES.tokenizer_config,
-        # All shards agree on how features and frames were made: the first says it.
-        features=tables("features")[0],
+        # All shards agree on how features and frames were made: where features are not read, the first says it.
+        features=tables("features") if CONFIG.pretrain.needs_features else tables("features")[0],
         frames=ledgers("frames")[0],
         manifest=FILES.manifest,
     output:

@@ -7,6 +7,7 @@ rule retrieval:
     input:
         **FILES.model.files(),
         tokens=tables("tokens"),
+        features=features_read(),
         manifest=FILES.manifest,
         steps=annotations(),
         ids=listed_ids(),
@@ -27,5 +28,6 @@ rule retrieval:
         execution=execution("retrieval"),
         projection=untracked(FILES.parts.projection),
     shell:
-        "python -m videobert retrieval --model {input.weights:q} --tokens {input.tokens:q} --manifest {input.manifest:q} --steps {input.steps:q} --ids {input.ids:q}"
+        "python -m videobert retrieval --model {input.weights:q} --tokens {input.tokens:q} --manifest {input.manifest:q}"
+        " --features {input.features:q} --steps {input.steps:q} --ids {input.ids:q}"
         " --figures {output:q} --projection {params.projection:q} {params.settings} {params.execution} > {log:q} 2>&1"

@@ -24,6 +24,7 @@ use rule pretrain as scaling_pretrain with:
 rule scaling:
     input:
         tokens=tables("tokens"),
+        features=features_read(),
         models=[model.weights for model in scaled()],
         others=[file for model in scaled() for file in model.files().values()],
         manifest=FILES.manifest,
@@ -48,4 +49,5 @@ rule scaling:
         template=as_it_is(configuration.flags({"template": CONFIG.zero_shot.templates[0]})),
     shell:
         "python -m videobert scaling --models {input.models:q} --tokens {input.tokens:q} --manifest {input.manifest:q}"
+        " --features {input.features:q}"
         " --steps {input.steps:q} --ids {input.ids:q} --figures {output:q} {params.settings} {params.template} {params.execution} > {log:q} 2>&1"
