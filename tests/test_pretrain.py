@@ -315,6 +315,10 @@ def test_two_processes_train_the_model_of_one(paths, tmp_path):
     settings = {**SETTINGS, "dropout": 0.0, "max_steps": 10, "logging_steps": 2, "batch_size": 4}
     settings["share"] = 0.5  # the videos are drawn once for all processes
     settings["contrastive_weight"] = 1.0  # each process's pairs are wrong partners of the others'
+    settings |= {
+        "visual_input": "both",
+        "regression_weight": 1.0,
+    }  # one may have a batch in which no clip is shown or masked
     pretrain(**paths, output=tmp_path / "one", **settings)
     (tmp_path / "two.py").write_text(
         TWO.format(arguments={**paths, "output": tmp_path / "two", **settings}), encoding="utf-8"

@@ -90,7 +90,8 @@ class Examples:
         self._batch, self._drawn = -1, np.empty(0, np.int64)
         # The pairs by video: those of video v are by_video[starts[v]:starts[v + 1]].
         self.by_video = self.pairs[np.argsort(segments.group[self.pairs], kind="stable")]
-        self.starts = np.flatnonzero(np.diff(segments.group[self.by_video], prepend=-1, append=-1))
+        self.groups = segments.group[self.by_video]
+        self.starts = np.flatnonzero(np.diff(self.groups, prepend=-1, append=-1))
 
     def __len__(self) -> int:
         return self.settings.max_steps * self.settings.batch_size
@@ -132,7 +133,7 @@ class Examples:
         join = self._joins(kind, row, random)
         text: Ids = self.neighbours.text_of(row) if join else self.segments.text_of(row)
         if kind == OTHER:
-            row = self._of_another_video(row, self.joinable if join else self.pairs, random)
+            row = self._wrong_partner(row, join, random)
         video = self.segments.video_of(row)
         own = int(self.segments.own[row])
         if join:
@@ -164,7 +165,8 @@ class Examples:
     def _masked(self, video: Video, random: np.random.Generator) -> tuple[Video, Ids]:
         """The video with some clips hidden or exchanged, and the labels: the true joint ids of those, IGNORE elsewhere."""
         probability, every = self.settings.video_mask_probability, np.arange(self.vocabulary.visual_words)
-        words, labels = mask_tokens(video.words, probability, every, MASKED, random)
+        span = self.settings.video_mask_span
+        words, labels = mask_tokens(video.words, probability, every, MASKED, random, span)
         features = video.features
         if features is not None and self.segments.features is not None:
             # A clip in the place of another, its word and its feature, in proportion to how often they are there.
@@ -189,6 +191,16 @@ class Examples:
         if kind in (OWN, OTHER) and not self.others_join:
             return False
         return random.random() < self.settings.concatenation
+
+    def _wrong_partner(self, row: int, join: bool, random: np.random.Generator) -> int:
+        """A row whose clips do not belong to this one's text: of another video, or a hard one, of the same."""
+        if self.settings.hard_negatives and random.random() < self.settings.hard_negatives:
+            group = self.segments.group[row]
+            near = self.by_video[slice(*np.searchsorted(self.groups, [group, group + 1]))]
+            near = near[(near != row) & (self.neighbours.next[near] >= 0 if join else True)]
+            if len(near):
+                return int(near[random.integers(len(near))])
+        return self._of_another_video(row, self.joinable if join else self.pairs, random)
 
     def _of_another_video(self, row: int, rows: npt.NDArray[np.integer], random: np.random.Generator) -> int:
         while True:

@@ -331,17 +331,22 @@ class Neighbours:
         return Video(self.track[start:end], None if features is None else features[start:end])
 
 
-def mask_tokens(ids: Ids, probability: float, choices: Ids, mask: int, random: np.random.Generator) -> tuple[Ids, Ids]:
-    """BERT's masking (Devlin et al. 2019, section 3.1) of one modality's ids; at least one is chosen.
+def mask_tokens(
+    ids: Ids, probability: float, choices: Ids, mask: int, random: np.random.Generator, span: int = 1
+) -> tuple[Ids, Ids]:
+    """BERT's masking (Devlin et al. 2019, section 3.1) of one modality's ids; at least one is chosen. With a `span`, so many ids
+    in a row are chosen together.
 
     Of the chosen, 80 % become [MASK], 10 % a random one of `choices` (ids of the same modality), 10 % stay as they are.
 
     Returns:
         (ids with the corruption, labels: the true id where chosen, -100 elsewhere).
     """
-    chosen = random.random(len(ids)) < probability
+    chosen = random.random(len(ids)) < probability / span
     if not chosen.any():
         chosen[random.integers(len(ids))] = True
+    if span > 1:
+        chosen = np.convolve(chosen, np.ones(span))[: len(ids)] > 0
     fate = random.random(len(ids))
     corrupted = np.where(chosen & (fate < 0.8), mask, ids)
     swapped = chosen & (fate >= 0.9)

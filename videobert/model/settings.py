@@ -63,6 +63,9 @@ class PretrainSettings(Settings):
     """Weight of masked words and visual words in sequences of both."""
     alignment_weight: NotNegative = 1.0
     """Weight of the alignment: whether a text and a video belong together."""
+    hard_negatives: Share = 0.0
+    """Share of the wrong videos of the alignment that are of the same video as the text, where another sentence belongs. The
+    paper has none: they are of other videos. They are what the second stage of retrieval must tell apart."""
     contrastive_weight: NotNegative = 0.0
     """Weight of the contrastive objective (InfoNCE), which the paper does not have: text and video are read apart, and each
     gets a vector; a text's must be nearest to that of its own video among half a batch of others, four segments of each
@@ -74,6 +77,9 @@ class PretrainSettings(Settings):
     """Share of the text's tokens that are masked and predicted; 0.15 in BERT. More helps when there is little data."""
     video_mask_probability: PositiveShare = 0.15
     """Share of the visual words that are masked and predicted."""
+    video_mask_span: Count = 1
+    """Visual words that are masked in a row. 1 as in the paper: a masked clip is then mostly like its neighbours. As many as
+    a step has clips asks for the step."""
     video_stride: Count = 1
     """Only every n-th visual word is kept, with a random n from 1 to this number, so that the model sees actions at
     several speeds. The paper's 5 needs long segments; 1 keeps all."""

@@ -25,6 +25,7 @@ from videobert.report import headlines
 from videobert.report.gathering import gather
 from videobert.report.parts import (
     BLUE,
+    GOLD,
     GREEN,
     GREY,
     ORANGE,
@@ -191,7 +192,8 @@ def _plots(facts: dict[str, Any]) -> dict[str, Any]:
 
 def _curve_plot(curve: list[dict[str, Any]], validation: dict[str, Any]) -> "Markup | None":
     """The loss of each objective; dotted, that of the validation videos, where some were measured."""
-    colours = {"text": BLUE, "video": ORANGE, "text_video": GREEN, "alignment": PURPLE, "contrastive": GREY}
+    names = ("text", "video", "text_video", "alignment", "contrastive", "regression")
+    colours = dict(zip(names, (BLUE, ORANGE, GREEN, PURPLE, GREY, GOLD), strict=True))
     axes = axes_of(2.9)
     for name, colour in colours.items():
         points = [(entry["step"], entry[f"{name}_loss"]) for entry in curve if f"{name}_loss" in entry]
