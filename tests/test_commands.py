@@ -151,7 +151,7 @@ def test_hits_have_title_and_path_and_an_explained_score(shell, project):
     assert (project / found["path"]).is_file() and Path(found["path"]).stem == found["video"]
     told, said = shell("search", f"{QUERY} xylophone", "--index", "titled")
     assert told.splitlines()[0].split() == ["score", "from", "to", "video", "title", "path"]
-    assert found["title"] in told and found["path"] in told and "\nscore: cosine between the text's words" in told
+    assert found["title"] in told and found["path"] in told and "\nscore: cosine between the vectors" in told
     assert "the model never met xylophone (nearest: " in said
     # An earlier version's index has neither.
     videos = project / "titled/videos.parquet"

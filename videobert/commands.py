@@ -235,10 +235,10 @@ def search(
         title = one if len(texts) > 1 else ""
         printer.answer({"text": one, "segments": segments}, records, list(shown), rows, title)
     if not json and not csv:
-        print(f"\nscore: {COSINE if asked.matcher.has_projection else LOGIT}")
+        print(f"\nscore: {COSINE if asked.matcher.has_vectors else LOGIT}")
 
 
-COSINE = "cosine between the text's words and those expected with the segment, at most 1; 0 or less: nothing in common"
+COSINE = "cosine between the vectors of text and segment, at most 1; 0 or less: nothing in common"
 LOGIT = "logit of the alignment head; above 0: text and segment belong together"
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from videobert.api.arguments import Cut, VideoPath, check_file
+from videobert.api.matching import Matcher
 from videobert.api.notes import Notes
 from videobert.api.videos import VideoReader
 from videobert.data.ledger import titles
@@ -21,7 +22,7 @@ from videobert.data.tables import open_features
 from videobert.errors import Status, UserError, VideoError
 from videobert.evaluation.steps import clips_of_videos
 from videobert.layout import Layout, ModelFolder
-from videobert.model.predictor import Predictor, check_same_codebook
+from videobert.model.predictor import check_same_codebook
 from videobert.model.processing_videobert import NO_VIDEO, Video
 from videobert.model.sequences import open_tokens, with_features
 
@@ -74,17 +75,16 @@ class _Video:
 class IndexWriter:
     """Writes an index of what a model sees in videos. A run that was broken off goes on where it was."""
 
-    def __init__(self, reader: VideoReader, predictor: Predictor, files: ModelFolder, output: Path):
-        self.reader, self.predictor, self.files, self.output = reader, predictor, files, output
+    def __init__(self, reader: VideoReader, matcher: Matcher, files: ModelFolder, output: Path):
+        self.reader, self.matcher, self.files, self.output = reader, matcher, files, output
+        self.predictor = matcher.predictor
         self.notes = Notes(
-            output / NOTES, [reader.preprocessing, sha256(Path(files.centroids))], predictor.reads_features
+            output / NOTES, [reader.preprocessing, sha256(Path(files.centroids))], self.predictor.reads_features
         )
 
     def write(self, videos: Sequence[VideoPath], clips: int) -> int:
         """Writes the index of these videos in segments of so many clips; returns the number of segments."""
         import pyarrow as pa
-
-        from videobert.model.projection import mean_outputs
 
         rows: list[dict[str, Any]] = []
         ledger: list[dict[str, Any]] = []
@@ -97,7 +97,7 @@ class IndexWriter:
             first = f"; the first: {lost[0]['video']}: {lost[0]['reason']}" if lost else ""
             raise UserError(f"nothing to index: none of the videos holds a clip{first}")
         seen = [row.pop("seen") for row in rows]
-        vectors = mean_outputs(self.predictor, seen)
+        vectors = self.matcher.summarise(seen)
         table = pa.Table.from_pylist(rows, arrow(COLUMNS[:3]))
         table = table.append_column("words", pa.array([video.words for video in seen], pa.list_(pa.int32())))
         column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
@@ -178,10 +178,10 @@ def _titles_and_paths(layout: Layout, shards: list[str]) -> dict[str, tuple[str,
 
 @dataclass(frozen=True)
 class Index:
-    """The segments of an index: their table, the model's mean outputs over them (n, hidden_size), and the videos by name."""
+    """The segments of an index: their table, what `Matcher.summarise` gave of them (n, hidden_size), and the videos by name."""
 
     table: "pa.Table"
-    outputs: npt.NDArray[np.float32]
+    summaries: npt.NDArray[np.float32]
     videos: dict[str, dict[str, Any]]
 
     @property

@@ -1,4 +1,5 @@
-"""How well texts fit videos: by the projection that the task retrieval fitted, or by the alignment head."""
+"""How well texts fit videos: by the model's own vectors (`pretrain.contrastive_weight`), by the projection that the task
+retrieval fitted, or by the alignment head."""
 
 import sys
 from collections.abc import Sequence
@@ -36,8 +37,9 @@ class Matcher:
         return found
 
     @property
-    def has_projection(self) -> bool:
-        return self._projection[0] is not None
+    def has_vectors(self) -> bool:
+        """Whether texts and videos have vectors that can be compared."""
+        return self.predictor.has_vectors or self._projection[0] is not None
 
     @cached_property
     def _projection(self) -> "tuple[Projection | None, str]":
@@ -68,6 +70,10 @@ class Matcher:
 
     def embed(self, text: str) -> Vectors:
         """A text in the space that texts and videos share, (hidden_size,) float32, of length 1 or less."""
+        if self.predictor.has_vectors:
+            self._check_known(text, self._pieces)
+            own: Vectors = self.predictor.vectors_of_texts([self.predictor.pieces(text)])[0]
+            return own
         from videobert.model.projection import shared_texts
 
         self._check_known(text, self.projection.known)
@@ -76,11 +82,29 @@ class Matcher:
             raise UserError(f"every sentence has the words of {text!r}, so they find nothing: add one that tells more")
         return vector
 
-    def project(self, outputs: Vectors) -> Vectors:
-        """Mean outputs over videos, (n, hidden_size), in the space that they share with texts, each of length 1."""
+    def summarise(self, videos: Sequence[Video]) -> Vectors:
+        """What is kept of videos, to be compared with texts: their vectors, or the mean outputs over them, (n, hidden_size)."""
+        from videobert.model.projection import mean_outputs
+
+        if self.predictor.has_vectors:
+            return self.predictor.vectors_of_videos(videos)
+        return mean_outputs(self.predictor, videos)
+
+    def project(self, summaries: Vectors) -> Vectors:
+        """What `summarise` gives, in the space that videos share with texts, each of length 1."""
+        if self.predictor.has_vectors:
+            lengths = np.maximum(np.linalg.norm(summaries, axis=1, keepdims=True), 1e-9)
+            own: Vectors = summaries / lengths
+            return own
         from videobert.model.projection import shared_videos
 
-        return shared_videos(self.projection, outputs)
+        return shared_videos(self.projection, summaries)
+
+    @property
+    def _pieces(self) -> npt.NDArray[np.bool_]:
+        """(V,): all but what stands for the unknown."""
+        known: npt.NDArray[np.bool_] = np.arange(self.predictor.vocabulary.vocab_size) != self.predictor.unknown
+        return known
 
     def alignments(self, texts: Sequence[str], videos: Sequence[Video]) -> Vectors:
         """The alignment head's logits, (texts, videos) float32, of texts and of videos."""
@@ -88,24 +112,23 @@ class Matcher:
 
         if not texts or not videos:
             return np.zeros((len(texts), len(videos)), np.float32)
-        known = np.arange(self.predictor.vocabulary.vocab_size) != self.predictor.unknown
         for text in texts:
-            self._check_known(text, known)
+            self._check_known(text, self._pieces)
         pairs = np.stack(np.meshgrid(np.arange(len(texts)), np.arange(len(videos)), indexing="ij"), -1).reshape(-1, 2)
         pieces = [self.predictor.pieces(text) for text in texts]
         return alignments(self.predictor, pieces, videos, pairs).reshape(len(texts), len(videos))
 
-    def search(self, text: str, outputs: Vectors, videos: Sequence[Video], top_k: int) -> tuple[Vectors, Ids]:
+    def search(self, text: str, summaries: Vectors, videos: Sequence[Video], top_k: int) -> tuple[Vectors, Ids]:
         """(scores, rows) of the videos that the text fits best, best first.
 
         Args:
             text: what to look for.
-            outputs: the mean outputs over the videos, (n, hidden_size).
+            summaries: of the videos, (n, hidden_size).
             videos: the videos.
             top_k: how many.
         """
-        if self.has_projection:
-            scores = self.project(outputs) @ self.embed(text)
+        if self.has_vectors:
+            scores = self.project(summaries) @ self.embed(text)
         else:
             self._warn()
             (scores,) = self.alignments([text], videos)

@@ -269,10 +269,11 @@ class VideoBert:
         The model reads the video in windows as long as in training; the mean is over all clips.
         """
         seen = self._seen(cuts(video, start, end))
-        outputs = self._mean_outputs([clips.video for clips in seen])
+        videos = [clips.video for clips in seen]
+        outputs = self._mean_outputs(videos)
         vectors: Sequence[npt.NDArray[np.float32] | None] = [None] * len(seen)
-        if self.matcher.has_projection:
-            vectors = list(self.matcher.project(outputs))
+        if self.matcher.has_vectors:
+            vectors = list(self._vectors(videos))
         embeddings = [Embedding(*parts) for parts in zip(seen, outputs, vectors, strict=True)]
         return embeddings[0] if isinstance(video, str | PathLike) else embeddings
 
@@ -339,8 +340,9 @@ class VideoBert:
         """A text's vector in the space that it shares with videos, float32 (hidden_size,), of length 1 or less; of a list of
         texts (texts, hidden_size).
 
-        Its dot product with `embed(video).vector`, which has length 1, is the score of `similarity` and `search`. It is made
-        of the text's words by the projection that the task retrieval fitted; the network is not asked.
+        Its dot product with `embed(video).vector`, which has length 1, is the score of `similarity` and `search`. A model
+        that was trained with `pretrain.contrastive_weight` reads the text; of any other it is made of the text's words by the
+        projection that the task retrieval fitted, and the network is not asked.
 
         Raises UserError when the model has no projection, or knows no word of the text.
         """
@@ -360,14 +362,14 @@ class VideoBert:
     ) -> npt.NDArray[np.float32]:
         """How well each text fits each video, (texts, videos) float32: the score of `search`.
 
-        It is the cosine between the words of the text, weighted by how rare they are (tf-idf), and those that are expected
-        with the video: at most 1, about 0 for a text that has nothing to do with it. It is for ranking, and not a probability.
+        It is the cosine between their vectors: at most 1, about 0 for a text that has nothing to do with the video. It is for
+        ranking, and not a probability. (Where the projection makes the vectors, it is the cosine between the words of the text,
+        weighted by how rare they are, and those that are expected with the video.)
 
         Raises UserError when the model has no projection (the task retrieval fits it); `alignment` needs none.
         """
         vectors = self.embed_text(listed(texts))
-        outputs = self._mean_outputs(self._videos(videos, start, end))
-        return vectors @ self.matcher.project(outputs).T
+        return vectors @ self._vectors(self._videos(videos, start, end)).T
 
     def alignment(
         self,
@@ -405,23 +407,23 @@ class VideoBert:
         """
         check_whole("clips", clips, self.predictor.room(0) // 2)  # the other half is the text's
         check_writable(Path(output))
-        writer = IndexWriter(self.reader, self.predictor, ModelFolder(self.folder), Path(output))
+        writer = IndexWriter(self.reader, self.matcher, ModelFolder(self.folder), Path(output))
         return writer.write(listed(videos), clips)
 
     def search(self, text: str, index: VideoPath, top_k: int = 5) -> list[Found]:
         """The `top_k` segments of an index that the text belongs to, best first.
 
-        An exact search over the vectors, through the projection that the task retrieval fitted: `retrieval` in the model
-        folder, or `../evaluate/retrieval` in results of earlier versions. The score is that of `similarity`. Without the
-        projection, or with one that was fitted to another model (which gives a message), the alignment head reads every
-        segment with the text, and the score is its logit: this is slow in a large index, and finds less. On the kitchen, 0.86
-        of the first 5 hits for 40 actions show verb and object with the projection, and 0.28 without. (Re-ranking the hits of
-        the projection by the alignment head gave 0.35.)
-        """
+        An exact search over the model's own vectors, if it was trained with `pretrain.contrastive_weight`; otherwise over its
+        mean outputs, through the projection that the task retrieval fitted: `retrieval` in the model folder, or
+        `../evaluate/retrieval` in results of earlier versions. The score is that of `similarity`. Without the projection, or
+        with one that was fitted to another model (which gives a message), the alignment head reads every segment with the
+        text, and the score is its logit: this is slow in a large index, and finds less. On the kitchen, 0.86 of the first 5
+        hits for 40 actions show verb and object with the projection, and 0.28 without. (Re-ranking the hits of the projection
+        by the alignment head gave 0.35.) """
         check_whole("top_k", top_k)
         check_query(text)
         found = read_index(Path(index), ModelFolder(self.folder), self.config.hidden_size)
-        scores, rows = self.matcher.search(text, found.outputs, found.segments, top_k)
+        scores, rows = self.matcher.search(text, found.summaries, found.segments, top_k)
         return [Found(**found.segment(int(row)), score=float(score)) for score, row in zip(scores, rows, strict=True)]
 
     # Parts of answers -----------------------------------------------------------------------------------------------------
@@ -440,14 +442,26 @@ class VideoBert:
         """Each video as the model reads it."""
         return [clips.video for clips in self._seen(cuts(videos, start, end))]
 
+    def _vectors(self, videos: Sequence[Video]) -> npt.NDArray[np.float32]:
+        """Each video's vector in the space that is shared with texts, (videos, hidden_size) float32, of length 1."""
+        if not self.predictor.has_vectors:
+            return self.matcher.project(self._mean_outputs(videos))
+        # Of a long video the mean over the windows that the model reads, by their clips.
+        means = []
+        for video in videos:
+            windows = self._windows(video)
+            sizes = np.array([len(window) for window in windows], np.float32)
+            means.append(sizes @ self.predictor.vectors_of_videos(windows) / sizes.sum())
+        return self.matcher.project(np.array(means, np.float32).reshape(-1, self.config.hidden_size))
+
+    def _windows(self, video: Video) -> list[Video]:
+        """The video in pieces as long as in training."""
+        length = min(self.reader.preprocessing["segment_length"], self.predictor.room(0))
+        return [video[first : first + length] for first in range(0, len(video), length)]
+
     def _mean_outputs(self, videos: Sequence[Video]) -> npt.NDArray[np.float32]:
         """The mean of the model's outputs at each video's clips, (videos, hidden_size) float32."""
-        length = min(self.reader.preprocessing["segment_length"], self.predictor.room(0))
-        windows = [
-            (row, video[first : first + length])
-            for row, video in enumerate(videos)
-            for first in range(0, len(video), length)
-        ]
+        windows = [(row, window) for row, video in enumerate(videos) for window in self._windows(video)]
         sequences = [self.predictor.sequence(NO_TEXT, window) for _, window in windows]
         outputs: list[list[npt.NDArray[np.float32]]] = [[] for _ in videos]
         for first, output in self.predictor.read(sequences):

@@ -181,6 +181,20 @@ def nearest(
     return scores, rows
 
 
+def read_again(near: npt.NDArray[np.floating], alignments: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """The second stage's scores of each query's candidates: how near the vectors are, standardised among them, plus the
+    logarithm of the probability that text and video belong together.
+
+    Args:
+        near: (queries, candidates) the first stage's scores.
+        alignments: (queries, candidates) the alignment head's logits.
+    """
+    near = near.astype(np.float64)
+    spread = np.maximum(near.std(-1, keepdims=True), 1e-9)
+    scores: npt.NDArray[np.float64] = (near - near.mean(-1, keepdims=True)) / spread - np.logaddexp(0, -alignments)
+    return scores
+
+
 def score_blocks(
     queries: npt.NDArray[np.float32], index: npt.NDArray[np.float32]
 ) -> Iterator[tuple[slice, "torch.Tensor"]]:

@@ -111,8 +111,21 @@ def probe_section(figures: dict[str, Any] | None, details: dict[str, Any]) -> di
         "table": table(rows, columns),
         "test_steps": figures["videobert_mean"]["count"],
         "train_steps": details.get("train_steps"),
+        "kept": _kept(figures),
         "plot": svg(axes, "Accuracies of the linear probes", columns=2),
     }
+
+
+def _kept(figures: dict[str, Any]) -> list[str]:
+    """How much of S3D's accuracy the visual words keep, and how much the model's outputs; nothing where S3D finds nothing."""
+    s3d = figures.get("s3d", {})
+    lines = []
+    for key in ("visual_words", "videobert_mean"):
+        parts = {"verbs": "verb_top1", "objects": "object_top1"}
+        if key in figures and all(s3d.get(figure) for figure in parts.values()):
+            shares = (f"{percent(figures[key][figure] / s3d[figure], 0)} for {part}" for part, figure in parts.items())
+            lines.append(f"{PROBES[key]} {' and '.join(shares)}")
+    return lines
 
 
 def scaling_section(figures: dict[str, Any] | None, details: dict[str, Any]) -> dict[str, Any] | None:

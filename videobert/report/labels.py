@@ -47,7 +47,7 @@ SEARCHES = {
     "chance": "chance",
     "shuffled": "query of another video",
     "first_stage": "first stage: vectors",
-    "contrastive": "the model's own vectors",
+    "projection": "the projection's vectors",
     "cross_encoder": "second: alignment head",
 }
 
