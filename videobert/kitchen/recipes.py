@@ -29,7 +29,8 @@ from videobert.kitchen.script import (
     phrase,
 )
 
-# The numbers of `kitchen:N` end before it. All random numbers of a video (look, voice, noise) are drawn from its number.
+# The numbers of `kitchen:N` end before it: look, voice and noise of a video are drawn from its number. The last digit, which
+# says whether a video is for testing and whether it is narrated, stays.
 FIRST_NUMBER = 1_000_000_000
 FEWEST_STEPS, MOST_STEPS = 7, 10
 UNSPOKEN = 1 / 6  # of the steps
@@ -253,9 +254,9 @@ def recipe(number: int) -> Script:
 
 def menu(number: int) -> str:
     """The dish of a recipe: as many videos as there are dishes cook each of them once."""
-    round_, place = divmod(number, len(DISHES))
+    turn, place = divmod(number, len(DISHES))
     dishes = list(DISHES)
-    random.Random(f"kitchen menu {round_}").shuffle(dishes)
+    random.Random(f"kitchen menu {turn}").shuffle(dishes)
     return dishes[place]
 
 
