@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from videobert.data.provenance import read_table
-from videobert.kitchen.script import script
+from videobert.kitchen.sources import script_of
 from videobert.layout import Parts
 from videobert.pipeline import function
 
@@ -195,7 +195,7 @@ def write_kitchen_steps(manifest: Path, path: Path) -> None:
         writer.writerow(["video_id", "start", "end", "verb", "object", "sentence"])
         for row in read_table(manifest, ["video_id", "source"]).to_pylist():
             if row["source"].startswith("kitchen:"):
-                for step in script(int(row["source"].removeprefix("kitchen:"))).steps:
+                for step in script_of(row["source"]).steps:
                     writer.writerow([row["video_id"], step.start, step.end, step.verb, step.object, step.sentence])
 
 

@@ -190,9 +190,10 @@ def project(folder: Path, files: Path, sources: list[str] = SOURCES) -> Path:
 
 def kitchen_video(shared: Shared, number: int) -> Path:
     """A rendered video of the kitchen."""
+    from videobert.kitchen.script import script
     from videobert.kitchen.video import render
 
-    return shared(f"kitchen-{number}", lambda folder: render(number, folder / "a video.mp4")) / "a video.mp4"
+    return shared(f"kitchen-{number}", lambda folder: render(script(number), folder / "a video.mp4")) / "a video.mp4"
 
 
 def short_video(shared: Shared) -> Path:

@@ -279,7 +279,7 @@ def _interrupt_second():
 
 @once
 def test_the_s3d_weights_must_be_those_of_the_training(model, short, tmp_path):
-    from videobert.vision.s3d_weights import KITCHEN
+    from videobert.vision.s3d_weights import SHIPPED
 
     def with_weights(name: str, digest: str) -> VideoBert:
         folder = Path(shutil.copytree(model.folder, tmp_path / digest[:6] / name))
@@ -296,10 +296,10 @@ def test_the_s3d_weights_must_be_those_of_the_training(model, short, tmp_path):
         UserError, match=r"kitchen\.safetensors has SHA-256 .*, but the model's visual words are of S3D"
     ):
         wrong.fill(TEXT, short)
-    own = with_weights("mine.safetensors", sha256(KITCHEN))
+    own = with_weights("mine.safetensors", sha256(SHIPPED["kitchen"]))
     with pytest.raises(UserError, match=r"mine\.safetensors is missing: put S3D's weights there"):
         own.clips(short)
-    shutil.copyfile(KITCHEN, own.folder / "mine.safetensors")
+    shutil.copyfile(SHIPPED["kitchen"], own.folder / "mine.safetensors")
     assert own.clips(short, start=0, end=3).words.tolist() == model.clips(short, start=0, end=3).words.tolist()
 
 

@@ -68,7 +68,7 @@ def test_the_configuration_for_own_videos_is_whole_and_inherits_nothing_from_the
 
 def test_every_overlay_is_valid_on_top_of_it():
     overlays = list((ROOT / "config").glob("*.yaml"))
-    assert len(overlays) == 3
+    assert len(overlays) == 4
     for overlay in overlays:
         check(overlaid(overlay))
 

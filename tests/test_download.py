@@ -20,10 +20,10 @@ SETTINGS = yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text(
 
 @pytest.mark.slow
 def test_kitchen_videos_are_rendered(tmp_path):
-    rows = run(tmp_path, {"k": "kitchen:3"})
-    row = rows["k"]
-    assert (row["status"], row["path"], row["has_audio"], row["width"]) == ("ok", "k.mp4", True, 320)
-    assert 30 < row["duration"] < 90
+    rows = run(tmp_path, {"k": "kitchen:3", "r": "kitchen:recipe-3"})
+    for name, row in rows.items():
+        assert (row["status"], row["path"], row["has_audio"], row["width"]) == ("ok", f"{name}.mp4", True, 320)
+        assert 30 < row["duration"] < 90
     assert "yt-dlp" not in read_provenance(tmp_path / "media" / "ledger.parquet")["packages"]
     with av.open(str(tmp_path / "media" / "k.mp4")) as container:
         assert next(container.decode(video=0)).width == 320

@@ -13,7 +13,7 @@ from videobert.data.provenance import read_provenance, read_table, write_table
 from videobert.errors import UserError
 from videobert.vision.embedding import batches, preprocess
 from videobert.vision.s3d import S3D
-from videobert.vision.s3d_weights import KITCHEN
+from videobert.vision.s3d_weights import SHIPPED
 
 # Weights of these tests: random, so that what is tested is the stage and not the training.
 SIZE = 64
@@ -173,7 +173,7 @@ def test_same_bytes_again_and_the_note_says_which_weights(tmp_path, weights):
     assert (note["dimension"], note["clip_seconds"]) == (256, 1.5)
     assert note["settings"]["weights"] == "random.safetensors"  # no folder of this machine
     run(frames, tmp_path / "kitchen" / "0000.parquet", "kitchen")
-    assert read_provenance(tmp_path / "kitchen" / "0000.parquet")["weights_sha256"] == sha256(KITCHEN)
+    assert read_provenance(tmp_path / "kitchen" / "0000.parquet")["weights_sha256"] == sha256(SHIPPED["kitchen"])
 
 
 def test_a_stopped_shard_goes_on_where_it_was(tmp_path, weights):

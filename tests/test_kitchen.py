@@ -159,8 +159,8 @@ RENDER = """if True:
     from pathlib import Path
     from videobert.kitchen import script, video
     whole = script.script(0)
-    video.script = lambda number: dataclasses.replace(whole, steps=whole.steps[:1], duration=whole.steps[0].end)
-    video.render(0, Path(sys.argv[1]))
+    first = dataclasses.replace(whole, steps=whole.steps[:1], duration=whole.steps[0].end)
+    video.render(first, Path(sys.argv[1]))
 """
 
 

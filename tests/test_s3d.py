@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from videobert.errors import UserError
+from videobert.kitchen.script import OBJECTS, VERBS
 from videobert.vision import s3d, s3d_weights
 from videobert.vision.s3d import S3D, load, optimise
 
@@ -127,13 +128,19 @@ def test_optimised_network_gives_the_same_features():
     assert torch.cosine_similarity(halved, expected).min() > 0.99
 
 
-def test_kitchen_weights_ship_with_the_project():
-    model, preprocessing, sha256 = load("kitchen")
-    assert sha256 == hashlib.sha256(s3d_weights.KITCHEN.read_bytes()).hexdigest()
-    assert s3d_weights.KITCHEN.stat().st_size < 3e6
+@pytest.mark.parametrize("name", s3d_weights.SHIPPED)
+def test_weights_ship_with_the_project(name):
+    model, preprocessing, sha256 = load(name)
+    assert sha256 == hashlib.sha256(s3d_weights.SHIPPED[name].read_bytes()).hexdigest()
+    assert s3d_weights.SHIPPED[name].stat().st_size < 3e6
     assert model.dimension == 256
     assert preprocessing["size"] == 64 and preprocessing["frames"] == 15
     assert len(preprocessing["classes"]) == model.classifier[1].out_channels
+
+
+def test_shapes_were_named_by_no_word_of_the_kitchen():
+    """These weights stand for those that were trained on something else."""
+    assert not {*load("shapes")[1]["classes"]} & {*VERBS, *OBJECTS}
 
 
 def test_a_path_loads_and_its_size_is_read_from_it(tmp_path):

@@ -33,6 +33,7 @@ from videobert.stages.frames import FramesSettings
 from videobert.stages.tokens import TokensSettings
 from videobert.stages.transcribe import TranscribeExecution, TranscribeSettings
 from videobert.stages.vocabulary import VocabularySettings
+from videobert.vision.s3d_weights import NAMED
 from videobert.web.options import DownloadExecution, DownloadSettings
 from videobert.workflow import snakefile
 
@@ -60,7 +61,6 @@ SECTIONS: dict[str, tuple[type[Settings]] | tuple[type[Settings], type[Execution
 }
 # Keys that have moved: what a configuration of an earlier version may still say.
 RENAMED = {"evaluate.template": "zero_shot.templates"}
-SHIPPED = ("kitchen", "kinetics400")  # weights by name, whatever lies in the working folder
 KITCHEN = Path(__file__).parent / "kitchen" / "config.yaml"
 
 
@@ -148,7 +148,7 @@ def check_files(config: Any) -> None:
     named = {
         "tokens.exclude": config.tokens.exclude,
         "evaluate.annotations": None if config.evaluate.annotations == "kitchen" else config.evaluate.annotations,
-        "features.weights": None if config.features.weights in SHIPPED else config.features.weights,
+        "features.weights": None if config.features.weights in NAMED else config.features.weights,
     }
     missing = [
         f"{key}: {path} does not exist; correct the path, or take it out"

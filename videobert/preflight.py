@@ -195,9 +195,9 @@ def _is_annotated(task: str) -> bool:
 
 
 def _kitchen_seconds(source: str) -> float:
-    from videobert.kitchen.script import script
+    from videobert.kitchen.sources import script_of
 
-    return script(int(source.removeprefix("kitchen:"))).duration
+    return script_of(source).duration
 
 
 def _fetch_weights(config: Any, stages: set[str]) -> None:

@@ -16,7 +16,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from videobert.config import SHIPPED, check, own_values, read
+from videobert.config import check, own_values, read
 from videobert.data.ledger import file_facts
 from videobert.data.plan import rows_of
 from videobert.data.provenance import FORMAT, OLD_KEY, DamagedFile, read_provenance, read_table, write_json, write_table
@@ -27,6 +27,7 @@ from videobert.pipeline import READS
 from videobert.process import acquire_lock
 from videobert.stages.download import write_steps
 from videobert.upstream import difference, list_changed, own_settings
+from videobert.vision.s3d_weights import NAMED
 from videobert.workflow import snakefile
 
 # Set for the Snakemake that the upgrade itself starts: it neither refuses the folder nor waits for its lock.
@@ -216,7 +217,7 @@ def _above(made: _Made, shards: list[str]) -> Iterator[tuple[str, str | None]]:
 
 
 def _names_a_path(value: Any) -> bool:
-    return isinstance(value, str) and value not in SHIPPED and Path(value).exists()
+    return isinstance(value, str) and value not in NAMED and Path(value).exists()
 
 
 def _accept(files: list[str], configfile: list[Path]) -> None:

@@ -8,13 +8,14 @@ file but the provenance that each output carries.
 from pathlib import Path
 from typing import Any
 
-from videobert.config import SECTIONS, SHIPPED, part
+from videobert.config import SECTIONS, part
 from videobert.data.manifest import plan
 from videobert.data.provenance import read_provenance, read_table
 from videobert.data.schemas import MANIFEST, names
 from videobert.errors import UserError
 from videobert.layout import Layout
 from videobert.pipeline import READS, version
+from videobert.vision.s3d_weights import NAMED
 from videobert.web.options import DownloadExecution
 
 SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
@@ -48,7 +49,7 @@ def _difference(config: Any, upstream: Layout, stage: str, shards: list[str]) ->
         return "tokens.exclude names a file, which may have changed"
     settings = own_settings(config, stage)
     for key, value in settings.items():
-        if isinstance(value, str) and value not in SHIPPED and Path(value).exists():
+        if isinstance(value, str) and value not in NAMED and Path(value).exists():
             return f"{key} names a path, and what lies there may have changed"
     return difference(stage, settings, Path(files[0]))
 

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from videobert.config import SHIPPED, check, read
+from videobert.config import check, read
 from videobert.data.provenance import sha256, write_json
 from videobert.doctor import hub_address, reaches
 from videobert.errors import UserError
 from videobert.process import OFFLINE, work_offline
 from videobert.speech.whisper import ENGINES
+from videobert.vision.s3d_weights import NAMED, SHIPPED
 
 
 class Weights(NamedTuple):
@@ -69,7 +70,7 @@ def weights(configfile: list[Path], stages: str = "all", record: Path | None = N
 
 def _ask_hub(wanted: list[Weights]) -> bool:
     """Whether some of these are names on the model hub."""
-    return any(not (one.is_here or one.name in SHIPPED or Path(one.name).exists()) for one in wanted)
+    return any(not (one.is_here or one.name in NAMED or Path(one.name).exists()) for one in wanted)
 
 
 def _hashes(place: Path) -> dict[str, str]:
@@ -106,7 +107,7 @@ def _features(config: Any) -> list[Weights]:
         load(name)
         return weights_file(name)
 
-    return [Weights("features.weights", name, find, name == "kitchen")]
+    return [Weights("features.weights", name, find, name in SHIPPED)]
 
 
 def _vocabulary(config: Any) -> list[Weights]:

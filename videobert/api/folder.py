@@ -9,12 +9,12 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from videobert.api.videos import SHIPPED
 from videobert.data.provenance import atomic, read_provenance, sha256, with_provenance
 from videobert.data.text import one_line
 from videobert.errors import UserError
 from videobert.layout import ModelFolder
 from videobert.model.predictor import check_whole, write_pretrained
+from videobert.vision.s3d_weights import NAMED
 
 if TYPE_CHECKING:
     from videobert.model.modeling_videobert import VideoBertForPreTraining
@@ -130,7 +130,7 @@ def _own_weights(source: ModelFolder, new: ModelFolder) -> dict[str, str]:
     """S3D's weights, where the user has put them into the folder."""
     weights = json.loads(Path(source.preprocessing).read_text("utf-8"))["weights"]
     name = Path(weights).name
-    return {} if weights in SHIPPED else {f"{source.folder}/{name}": f"{new.folder}/{name}"}
+    return {} if weights in NAMED else {f"{source.folder}/{name}": f"{new.folder}/{name}"}
 
 
 def _check_target(target: Path) -> None:

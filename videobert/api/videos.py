@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from videobert.vision.s3d import S3D
 
 
-SHIPPED = ("kitchen", "kinetics400")  # S3D's weights that lie in no model folder
-
-
 class VideoReader:
     """Reads videos as the model folder says. `preprocessing` holds its settings, `codebook` the visual words."""
 
@@ -91,10 +88,10 @@ class VideoReader:
     def _network(self) -> tuple["S3D", dict[str, Any]]:
         """S3D with the weights of the training, and what its input must look like; text alone needs none."""
         from videobert.vision.s3d import load
-        from videobert.vision.s3d_weights import weights_file
+        from videobert.vision.s3d_weights import NAMED, weights_file
 
         weights, wanted = self.preprocessing["weights"], self.preprocessing["weights_sha256"]
-        if weights not in SHIPPED:
+        if weights not in NAMED:  # those lie in no model folder
             path = self.folder / Path(weights).name  # of a stranger's model no file elsewhere
             if not path.is_file():
                 raise UserError(

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, unquote, urlparse
 
 from videobert.data.file_names import existing
 from videobert.data.human_tables import read_human_table
+from videobert.data.kitchen_sources import kitchen_source
 from videobert.data.limit import Listed, draw_videos
 from videobert.data.local_files import LocalFiles
 from videobert.data.provenance import DamagedFile, read_provenance, read_table
@@ -31,13 +32,13 @@ LONGEST_ID = 64
 RENAMED = "its id is another video's, too (capitals aside), or was given later"
 # What nearly all rows of a large list look like, known at a glance: urllib would take half a minute for 300,000 of them.
 PLAIN_URL = re.compile(r"https?://(?:[a-z0-9][a-z0-9-]{0,61}\.)+[a-z]{2,20}/[!-~]*")
-KITCHEN = re.compile(r"kitchen:\d{1,9}")
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")  # in an id
 WATCH = re.compile(r"https://www\.youtube\.com/watch\?v=([A-Za-z0-9_-]+)")
-# The built-in corpora by name: 72 and 240 rendered videos.
+# The built-in corpora by name: 72 rendered videos, 240, and 240 recipes.
 BUILT_IN = {
-    name: Path(__file__).parents[1] / "kitchen" / "corpora" / f"{name}.tsv" for name in ("kitchen", "kitchen-full")
+    name: Path(__file__).parents[1] / "kitchen" / "corpora" / f"{name}.tsv"
+    for name in ("kitchen", "kitchen-full", "recipes")
 }
 
 
@@ -142,7 +143,7 @@ def _limited(
 
 
 def list_file(videos: Path) -> Path:
-    """The file of a list: `kitchen` and `kitchen-full` are the built-in corpora."""
+    """The file of a list: `kitchen`, `kitchen-full` and `recipes` are the built-in corpora."""
     return BUILT_IN.get(str(videos), videos)
 
 
@@ -259,7 +260,7 @@ def _problem(source: str) -> str:
     if not source:
         return "source is empty"
     if source.startswith("kitchen:"):
-        return "" if KITCHEN.fullmatch(source) else "kitchen:N wants a number"
+        return "" if kitchen_source(source) else "kitchen:N and kitchen:recipe-N want a number"
     scheme = SCHEME.match(source)
     if scheme and scheme[1].lower() not in ("http", "https", "file"):
         return f"{scheme[1][:20]}: is not a kind of source that is known"
@@ -299,8 +300,8 @@ def identity_of(source: str) -> str:
     path = local_path(source)
     if path is not None:
         return os.path.normpath(path)
-    if re.fullmatch(r"kitchen:\d+", source):
-        return f"kitchen:{int(source.removeprefix('kitchen:'))}"
+    if kitchen := kitchen_source(source):
+        return str(kitchen)
     if "youtu" not in source.lower():
         return source
     try:

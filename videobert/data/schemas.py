@@ -211,7 +211,7 @@ FEATURES = (
     VIDEO_ID,
     CLIP,
     *CLIP_TIMES,
-    Column("feature", "float16[]", "S3D's vector: 1,024 numbers, 256 with the weights of the kitchen."),
+    Column("feature", "float16[]", "S3D's vector: 1,024 numbers, 256 with weights that are shipped."),
 )
 FEATURES_FACTS = (Column("clips", "int32", "Clips of the video."),)
 TOKENS = (

@@ -87,9 +87,17 @@ class Step:
 
     verb: str
     object: str
-    sentence: str  # "" in silent videos
+    sentence: str  # "" where nobody speaks of it
     start: float
     end: float
+    speech_start: float
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A sentence about what is not shown, and the second at which it starts."""
+
+    sentence: str
     speech_start: float
 
 
@@ -102,6 +110,12 @@ class Script:
     narrated: bool
     duration: float
     steps: tuple[Step, ...]
+    remarks: tuple[Remark, ...] = ()  # of recipes alone
+
+    @property
+    def spoken(self) -> tuple[Step | Remark, ...]:
+        """All that the voice says: the steps' sentences, then the remarks."""
+        return (*(step for step in self.steps if step.sentence), *self.remarks)
 
 
 def is_test(number: int) -> bool:

@@ -13,7 +13,7 @@ from PIL import Image
 from videobert.kitchen.look import background, random_look
 from videobert.kitchen.pen import OVERSAMPLE
 from videobert.kitchen.scene import scene
-from videobert.kitchen.script import FPS, OBJECTS, SHORTEST_STEP, VERBS, Script, script
+from videobert.kitchen.script import FPS, OBJECTS, SHORTEST_STEP, VERBS, Script
 from videobert.kitchen.voice import SAMPLE_RATE, sound
 
 # x264's code for AVX-512 reads memory that nobody wrote (seen with MALLOC_PERTURB_, whenever mbtree is on), so that its bytes
@@ -71,13 +71,12 @@ def clip(
     return out
 
 
-def render(number: int, path: Path) -> None:
-    """Writes video `number` as MP4: H.264 320x240 yuv420p, 20 frames a second; AAC, mono, 24 kHz.
+def render(script: Script, path: Path) -> None:
+    """Writes a video as MP4: H.264 320x240 yuv420p, 20 frames a second; AAC, mono, 24 kHz.
 
-    The bytes are a function of the number (and the versions of the encoders): one thread, no dates.
+    The bytes are a function of the script (and the versions of the encoders): one thread, no dates.
     """
-    play = script(number)
-    track = (sound(play) * 32767).astype("int16")[None]
+    track = (sound(script) * 32767).astype("int16")[None]
     with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact", "movflags": "+faststart"}) as file:
         video = file.add_stream("libx264", FPS, options=X264)
         video.width, video.height, video.pix_fmt, video.thread_count = 320, 240, "yuv420p", 1
@@ -85,7 +84,7 @@ def render(number: int, path: Path) -> None:
         for stream in (video, audio):
             stream.codec_context.flags |= av.codec.context.Flags.bitexact
         step = SAMPLE_RATE // FPS
-        for i, picture in enumerate(pictures(play)):
+        for i, picture in enumerate(pictures(script)):
             file.mux(video.encode(av.VideoFrame.from_image(picture)))
             samples = av.AudioFrame.from_ndarray(track[:, i * step : (i + 1) * step], format="s16", layout="mono")
             samples.sample_rate, samples.pts = SAMPLE_RATE, i * step

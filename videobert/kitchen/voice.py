@@ -32,11 +32,9 @@ def sound(script: Script) -> npt.NDArray[np.float32]:
     hiss = noise.standard_normal(count, np.float32)
     hum = np.convolve(hiss, np.ones(48, np.float32) / 48, "same")  # a room is duller than white noise
     track = noise.uniform(0.4, 1.6) * (0.0006 * hiss + 0.006 * hum)
-    for i, step in enumerate(script.steps):
-        if not step.sentence:
-            continue
-        speech = load_voice()(step.sentence, speed=speed(script.number), seed=1000 * script.number + i)
+    for i, spoken in enumerate(script.spoken):
+        speech = load_voice()(spoken.sentence, speed=speed(script.number), seed=1000 * script.number + i)
         speech = speech[int(0.3 * SAMPLE_RATE) : -int(0.5 * SAMPLE_RATE)]  # the model's own silence
-        start = round(step.speech_start * SAMPLE_RATE)
+        start = round(spoken.speech_start * SAMPLE_RATE)
         track[start : start + len(speech)] += 0.9 * speech[: count - start]
     return np.clip(track, -1, 1)

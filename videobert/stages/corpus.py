@@ -38,7 +38,8 @@ class CorpusSettings(Settings):
     videos: Text = "videos.tsv"
     """Your list of videos: a TSV, CSV or Parquet file with a column `source` (a URL, a local path, or kitchen:N).
     Optional columns: `id`, `split` (train, validation, test), `captions` (a .vtt or .srt file), `title`, `license`.
-    `kitchen` and `kitchen-full` are the built-in corpora of 72 and 240 videos."""
+    `kitchen` and `kitchen-full` are the built-in corpora of 72 and 240 videos; in the 240 of `recipes` steps follow from
+    each other."""
     shard_size: Count = 32
     """Videos in a shard, the unit of a job: a few hundred for a large corpus (aim at 100 to 2,000 shards), few for a
     small corpus, so that all cores have work. A change reruns everything."""

@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videobert.data.file_names import existing
+from videobert.data.kitchen_sources import kitchen_source
 from videobert.data.ledger import file_facts, process_videos, remove_journal
 from videobert.data.manifest import license_wanted, local_path
 from videobert.data.plan import DrawInputs, rows_of
@@ -114,13 +115,9 @@ def _provenance(rows: list[dict[str, Any]], settings: DownloadSettings, executio
 def _kind(source: str) -> str:
     if re.match(r"https?://", source, re.IGNORECASE):
         return "web"
-    if re.fullmatch(r"kitchen:\d+", source):
+    if kitchen_source(source):
         return "kitchen"
     return "unknown" if local_path(source) is None else "file"
-
-
-def _kitchen_number(source: str) -> int:
-    return int(source.removeprefix("kitchen:"))
 
 
 @dataclass(frozen=True)
@@ -239,12 +236,13 @@ class _Shard:
         if kind == "file":
             return _local(source, part), None, facts
         if kind == "kitchen":
-            from videobert.kitchen.script import script
+            from videobert.kitchen.sources import script_of
             from videobert.kitchen.video import render
 
-            render(_kitchen_number(source), part / "media.mp4")
-            return part / "media.mp4", None, facts | {"title": script(_kitchen_number(source)).title}
-        raise VideoError(Status.UNUSABLE, f"{source} is not an http(s) URL, a path or kitchen:NUMBER")
+            script = script_of(source)
+            render(script, part / "media.mp4")
+            return part / "media.mp4", None, facts | {"title": script.title}
+        raise VideoError(Status.UNUSABLE, f"{source} is not an http(s) URL, a path or kitchen:N")
 
 
 def write_steps(rows: list[dict[str, Any]], path: Path) -> None:
@@ -256,11 +254,11 @@ def write_steps(rows: list[dict[str, Any]], path: Path) -> None:
 
 
 def _kitchen_steps(rows: list[dict[str, Any]]) -> Iterator[tuple[Any, ...]]:
-    from videobert.kitchen.script import script
+    from videobert.kitchen.sources import script_of
 
     for row in rows:
         if _kind(row["source"]) == "kitchen":
-            for step in script(_kitchen_number(row["source"])).steps:
+            for step in script_of(row["source"]).steps:
                 yield row["video_id"], step.start, step.end, step.verb, step.object, step.sentence
 
 

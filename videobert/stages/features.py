@@ -34,8 +34,9 @@ class FeaturesSettings(Settings):
     """Frames to S3D features, one vector for each clip."""
 
     weights: Text = "kinetics400"
-    """Weights of S3D: kitchen (shipped, for the built-in corpus only), kinetics400 (torchvision's, fetched at first
-    use: take these for real videos), or the path of a state dict."""
+    """Weights of S3D: kitchen and shapes (shipped, for the built-in corpus only: one was trained on its actions and
+    objects, the other on moving shapes alone), kinetics400 (torchvision's, fetched at first use: take these for real
+    videos), or the path of a state dict."""
     clip_frames: Annotated[int, Field(ge=16)] = 30
     """Frames per clip: 30 at 20 fps are 1.5 s, as in the paper. Clips do not overlap."""
     precision: Literal["float32", "bfloat16"] = "float32"

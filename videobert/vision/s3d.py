@@ -5,8 +5,8 @@ are torchvision's, so that its Kinetics-400 file loads strictly and gives the sa
 channels, so that a net small enough to ship exists as well. VideoBERT takes "the feature activations before the final
 linear classifier" with "3D average pooling": `embed`, 1,024 numbers at full width.
 
-`load` gives the network of a `weights` setting, ready to embed, and what its input must look like: `kitchen` ships with
-the project, `kinetics400` is fetched once, anything else is a path.
+`load` gives the network of a `weights` setting, ready to embed, and what its input must look like: `kitchen` and
+`shapes` ship with the project, `kinetics400` is fetched once, anything else is a path.
 """
 
 import json
@@ -136,7 +136,7 @@ def load(
     """The network of a `weights` setting: the optimised model, its preprocessing, the SHA-256 of the file.
 
     Args:
-        weights: "kitchen", "kinetics400", or a path to a state dict with these names (.pth or .safetensors).
+        weights: "kitchen", "shapes", "kinetics400", or a path to a state dict with these names (.pth or .safetensors).
         device: "cpu" or "cuda".
         precision: of the computation.
 

@@ -1,4 +1,4 @@
-"""Where S3D's weights come from: `kitchen` ships with the project, `kinetics400` is fetched once, anything else is a path.
+"""Where S3D's weights come from: `kitchen` and `shapes` ship with the project, `kinetics400` is fetched once, all else is a path.
 
 torch is imported only to fetch: whether the weights are here is asked before the first job of a run.
 """
@@ -9,7 +9,8 @@ from pathlib import Path
 from videobert.data.cache import cache
 from videobert.errors import UserError
 
-KITCHEN = Path(__file__).parent / "weights" / "kitchen.safetensors"
+SHIPPED = {name: Path(__file__).parent / "weights" / f"{name}.safetensors" for name in ("kitchen", "shapes")}
+NAMED = (*SHIPPED, "kinetics400")  # by name, whatever lies in the working folder
 # torchvision's file; the start of its SHA-256 is in the name.
 KINETICS400 = "https://download.pytorch.org/models/s3d-d76dad2f.pth"
 
@@ -21,13 +22,14 @@ def cached_file() -> Path:
 
 def weights_file(weights: str) -> Path:
     """Where the file of a `weights` setting lies; fetches it when it must."""
-    if weights == "kitchen":
-        return KITCHEN
+    if weights in SHIPPED:
+        return SHIPPED[weights]
     if weights == "kinetics400":
         return _fetch()
     if not Path(weights).is_file():
         raise UserError(
-            f"features.weights: {weights} is no file; give kitchen, kinetics400 or a path to a .pth or .safetensors"
+            f"features.weights: {weights} is no file; "
+            "give kitchen, shapes, kinetics400 or a path to a .pth or .safetensors"
         )
     return Path(weights)
 
