@@ -8,7 +8,7 @@ and the stage pretrain takes the card of an earlier model away.
 from pathlib import Path
 from typing import Any
 
-from videobert.data.kitchen_notice import kitchen_notice
+from videobert.data.kitchen_notice import KNOWS, kitchen_notice
 from videobert.data.provenance import atomic, read_json, sha256
 from videobert.layout import ModelFolder
 
@@ -35,6 +35,7 @@ def write_card(model: ModelFolder, metrics: dict[str, Any], licenses: list[str],
     text = environment.get_template("card.md.jinja").render(
         license="apache-2.0" if kitchen else "other",
         kitchen=kitchen,
+        shipped=tuple(KNOWS),
         notice=kitchen_notice(how["weights"], corpus["videos"], corpus["kitchen_videos"]),
         corpus=corpus,
         licenses=licenses,
