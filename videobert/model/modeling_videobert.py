@@ -228,13 +228,13 @@ class FeatureEmbedding(nn.Module):
     """Clips' standardised features to vectors as large as a visual word's embedding.
 
     A projection that may grow drowns the positions that are added to it: after some thousand steps nothing would be left of the
-    clips' order. So each vector is normalised, and its size is one number, which is learnt.
+    clips' order. So each vector is normalised, and as large as a visual word's is at the start. (A size that is learnt triples.)
     """
 
     def __init__(self, config: VideoBertConfig):
         super().__init__()
         self.projection = nn.Linear(config.feature_size, config.hidden_size, bias=False)
-        self.size = nn.Parameter(torch.tensor(config.initializer_range))
+        self.size = config.initializer_range
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """(clips, feature_size) to (clips, hidden_size)."""
@@ -262,8 +262,6 @@ class VideoBertPreTrainedModel(PreTrainedModel):
             init.zeros_(module.video_bias)
             if module.config.contrastive_weight:
                 init.constant_(module.logit_scale, LOGIT_SCALE)
-        if isinstance(module, FeatureEmbedding):
-            init.constant_(module.size, self.config.initializer_range)
 
 
 class VideoBertModel(VideoBertPreTrainedModel):
