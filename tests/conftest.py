@@ -112,6 +112,10 @@ SMALL = {
         "learning_rate": 0.003,
         "max_length": 40,
         "threads": 1,
+        # As the paper has it; test_visual_input.py has what the built-in corpus uses besides.
+        "visual_input": "words",
+        "hard_negatives": 0.0,
+        "contrastive_weight": 0.0,
     },
     "scaling": {"shares": [0.5, 1.0], "seeds": [0]},  # one model beside the main one
     "captioning": {"hidden_size": 32, "intermediate_size": 64, "max_steps": 20},

@@ -18,6 +18,7 @@ from videobert.config import (
     config_as_yaml,
     flags,
     for_videos,
+    read,
     settings_as_markdown,
     tracked,
     untracked,
@@ -113,7 +114,7 @@ def test_every_overlay_is_valid_on_top_of_it():
         (
             "pretrain.gradient_accumulation_steps",
             3,
-            "pretrain.batch_size is 32, but must be a multiple of 3 (processes of all nodes 1, gradient_accumulation_steps 3)",
+            "pretrain.batch_size is 32, but must be a multiple of 6 (processes of all nodes 1, gradient_accumulation_steps 3",
         ),
         ("captioning.hidden_size", 130, "captioning.hidden_size is 130, but must be a multiple of"),
         ("captioning.template", "cut it", "must hold [MASK] at least once"),
@@ -241,3 +242,14 @@ def test_the_kitchens_annotations_are_those_of_kitchen_videos_alone():
     assert for_videos(config, has_kitchen=False).evaluate.annotations is None
     own = check({"evaluate": {"annotations": "mine.tsv"}})
     assert for_videos(own, has_kitchen=False).evaluate.annotations == "mine.tsv"
+
+
+def test_the_papers_configuration_has_nothing_that_the_paper_has_not():
+    """Over config.yaml, which is the built-in corpus's: its model reads visual words, with the paper's four objectives."""
+    config = check(read([ROOT / "config.yaml", ROOT / "config/paper.yaml"]))
+    later = {"visual_input": "words", "hard_negatives": 0, "contrastive_weight": 0, "regression_weight": 0}
+    found = config.pretrain.model_dump()
+    assert {name: found[name] for name in later} == later and found["video_mask_span"] == 1
+    assert (config.codebook.branching, config.codebook.depth, found["lookahead"]) == (12, 4, 0)
+    built_in = check(read([ROOT / "config.yaml"])).pretrain
+    assert built_in.visual_input == "both" and built_in.contrastive_weight > 0  # so the four lines above say something

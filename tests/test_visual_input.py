@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 from calls import forecasting, objectives, only, pretrain, probe, retrieval, shards, zero_shot
-from conftest import LEARN
+from conftest import LEARN, SMALL, configure, copy, jobs, snakemake
 from safetensors.torch import load_file
 from small_model import SETTINGS
 from synthetic import world
 from transformers import AutoModelForPreTraining
 
+from videobert import VideoBert
 from videobert.data.tables import open_features
 from videobert.errors import UserError
 from videobert.model.configuration_videobert import VideoBertConfig
@@ -204,3 +205,29 @@ def test_clips_are_masked_in_a_row():
         runs += [len(run) for run in np.split(chosen, np.flatnonzero(np.diff(chosen) > 1) + 1) if run[-1] < 29]
     assert min(runs) >= 3
     assert abs(np.mean([run > 3 for run in runs]) - 0.2) < 0.15
+
+
+@pytest.mark.slow
+def test_a_results_folder_becomes_a_model_of_features_that_finds_its_videos(finished, short, tmp_path):
+    """As the built-in corpus has it: read beside the words, searched by the model's own vectors, in files and in results."""
+    folder = copy(finished, tmp_path / "project")
+    settings = {"visual_input": "both", "contrastive_weight": 1.0, "hard_negatives": 0.5, "max_steps": 20}
+    configure(folder, pretrain={**SMALL["pretrain"], **settings})
+    said = snakemake(folder, "retrieval", "objectives", "forecasting", "captioning").stdout
+    assert "features_shard" not in said and "tokens" not in jobs(said)
+    model = VideoBert.from_pretrained(folder / "results/pretrain", device="cpu", threads=1)
+    assert model.fill("now we [MASK] it", short)[0][0].probability > 0
+    assert len(model.forecast(short, top_k=3)) == 3
+    assert model.caption(short, end=6)
+    assert model.index([short], tmp_path / "files") == model.index(
+        [short], tmp_path / "files"
+    )  # the second from its notes
+    found = model.search("slice the tomato", tmp_path / "files", 3)
+    seen = model.embed(short, start=found[0].start, end=found[0].end)
+    assert found[0].score == pytest.approx(float(model.embed_text("slice the tomato") @ seen.vector), abs=1e-4)
+    assert np.linalg.norm(seen.vector) == pytest.approx(1, abs=1e-5)
+    texts = ["slice the tomato", "stir the soup"]
+    assert model.similarity(texts, short).shape == model.alignment(texts, short).shape == (2, 1)
+    assert model.index([folder / "results"], tmp_path / "all") > len(found)
+    (best,) = model.search("stir the soup", tmp_path / "all", 1)
+    assert -1 <= best.score <= 1 and best.end > best.start

@@ -419,7 +419,7 @@ class VideoBert:
         with one that was fitted to another model (which gives a message), the alignment head reads every segment with the
         text, and the score is its logit: this is slow in a large index, and finds less. On the kitchen, 0.86 of the first 5
         hits for 40 actions show verb and object with the projection, and 0.28 without. (Re-ranking the hits of the projection
-        by the alignment head gave 0.35.) """
+        by the alignment head gave 0.35.)"""
         check_whole("top_k", top_k)
         check_query(text)
         found = read_index(Path(index), ModelFolder(self.folder), self.config.hidden_size)
