@@ -14,7 +14,7 @@ from synthetic import visual_words
 
 from videobert.data.provenance import read_provenance, read_table, write_table
 from videobert.errors import UserError
-from videobert.evaluation.forecasting import _best, _followers
+from videobert.evaluation.forecasting import _followers, _most_frequent
 from videobert.kitchen import script as kitchen
 from videobert.model.predictor import Predictor
 
@@ -136,9 +136,9 @@ def test_the_same_bytes_twice(measured, learnt, tmp_path):
     assert (tmp_path / "forecasting.json").read_bytes() == measured.read_bytes()
 
 
-def test_best_first_and_with_few_words():
-    words, shares = _best(np.log(np.array([[0.1, 0.4, 0.2, 0.3]])))
-    assert words.tolist() == [[1, 3, 2, 0]] and shares[0] == pytest.approx([0.4, 0.3, 0.2, 0.1])
+def test_the_lowest_words_follow_those_that_were_seen():
+    assert _most_frequent([np.array([7, 1, 7])], 96).tolist() == [7, 1, 0, 2, 3]
+    assert _most_frequent([np.array([1, 1])], 3).tolist() == [1, 0, 2]
 
 
 def test_words_that_nothing_followed_get_the_most_frequent():

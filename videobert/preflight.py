@@ -147,15 +147,16 @@ class Preflight:
         if self._is_made(settings):
             return
         clip = self.config.features.clip_frames / self.config.frames.fps
-        seconds = self._train_seconds(settings.branching**settings.depth * clip)
+        seconds = self._train_seconds(settings.needed_clips * clip)
         if seconds is not None:
             check_words(int(seconds / clip), settings)
 
     def _is_made(self, settings: CodebookSettings) -> bool:
-        """Whether there is a codebook of this size: then it is known to fit."""
+        """Whether there is a codebook of this kind and size: then it is known to fit."""
         statistics = Path(self.layout.statistics)
         made = read_provenance(statistics).get("settings", {}) if statistics.exists() else {}
-        return all(made.get(name) == getattr(settings, name) for name in ("branching", "depth"))
+        made = {"kind": "tree", **made}  # earlier versions knew nothing else
+        return all(made.get(name) == getattr(settings, name) for name in ("branching", "depth", "kind"))
 
     def _train_seconds(self, enough: float) -> float | None:
         """Length of all train videos, or of so many that it is enough; None when one is not known before the download."""

@@ -206,7 +206,7 @@ class VideoBert:
             sequences.append(self.predictor.sequence(ids, seen[:room]))
         filled = [
             [self.predictor.best_words(mask, top_k) for mask in answer]
-            for answer in self.predictor.log_probabilities(sequences, 0)
+            for answer in self.predictor.log_probabilities(sequences)
         ]
         return filled[0] if isinstance(text, str) else filled
 
@@ -236,21 +236,15 @@ class VideoBert:
             self.predictor.sequence(NO_TEXT, clips.video[-length:].and_masks(1))
             for clips in self._seen(cuts(video, start, end))
         ]
-        answers = [answer for (answer,) in self.predictor.log_probabilities(sequences, 1)]
-        best = [np.argsort(-answer, kind="stable")[:top_k] for answer in answers]
-        called = self._called(np.unique(np.concatenate([NO_TEXT, *best])))
-        depth, branching = len(self.reader.codebook.centroids), self.reader.codebook.branching
+        answers = [answer.best(top_k) for answer in self.predictor.visual_answers(sequences)]
+        best = [(words[0], scores[0]) for words, scores in answers]  # of the one mask
+        called = self._called(np.unique(np.concatenate([NO_TEXT, *(words for words, _ in best)])))
         forecasts = [
             [
-                NextWord(
-                    int(word),
-                    float(np.exp(answer[word])),
-                    [int(word) // branching**level % branching for level in reversed(range(depth))],
-                    called[int(word)],
-                )
-                for word in words
+                NextWord(int(word), float(np.exp(score)), path, called[int(word)])
+                for word, score, path in zip(words, scores, self.reader.codebook.digits(words).tolist(), strict=True)
             ]
-            for words, answer in zip(best, answers, strict=True)
+            for words, scores in best
         ]
         return forecasts[0] if isinstance(video, str | PathLike) else forecasts
 
@@ -473,14 +467,15 @@ class VideoBert:
         )
 
     def _typical(self, word: int) -> Video:
-        """A clip of a visual word, whose feature is the word's centroid."""
-        return Video(np.array([word]), self.reader.codebook.centroids[-1][[word]])
+        """A clip of a visual word, whose feature is what the codebook has for the word."""
+        words = np.array([word])
+        return Video(words, self.reader.codebook.vectors(words))
 
     def _called(self, words: Ids) -> dict[int, str]:
         """The template's words for a video that shows one of these visual words alone: "stir the soup"."""
         template = self.predictor.masked(TEMPLATE)
         sequences = [self.predictor.sequence(template, self._typical(word)) for word in words]
-        answers = self.predictor.log_probabilities(sequences, 0)
+        answers = self.predictor.log_probabilities(sequences)
         return {
             int(word): " the ".join(self.predictor.best_words(mask, 1)[0][0] for mask in answer)
             for word, answer in zip(words, answers, strict=True)

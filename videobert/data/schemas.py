@@ -222,7 +222,7 @@ TOKENS = (
     END,
     Column("text", "string", 'The sentence; "" in rows of the kind video.'),
     Column("text_ids", "list<int32>", "Word pieces of the text, without special tokens."),
-    Column("video_ids", "list<int32>", "Visual words: numbers of the codebook's lowest level, without offset."),
+    Column("video_ids", "list<int32>", "Visual words: numbers of the codebook, without offset."),
     Column("clips", "list<int32>", "The clips they come from: the column `clip` of the features."),
 )
 TOKENS_FACTS = (
@@ -243,18 +243,29 @@ ATLAS = (
     Column("distance", "float32", "Distance of the clip's feature to the centroid."),
 )
 CENTROIDS = (
-    Column("centroids.{level}", "float32 (branching ** level, dimension)", "Centroids of a level, from 1 to depth."),
+    Column(
+        "centroids.{level}",
+        "float32 (branching ** level, dimension)",
+        "Centroids of a level, from 1 to depth; in a residual codebook (branching, dimension).",
+    ),
     Column("alive.{level}", "uint8 (branching ** level,)", "1 where train clips were assigned to the centroid."),
+    Column("residual", "uint8 (1,)", "The mark of a residual codebook.", optional=True),
 )
 PROVENANCE = Column("provenance", "object", "How the file was made; see below.")
 STATISTICS = (
     Column("words", "integer", "Visual words of the codebook."),
-    Column("living_words", "integer", "Words that have a centroid of their own."),
+    Column("living_words", "integer", "Words that have a centroid of their own, or are made of living ones."),
     Column("used_words", "integer", "Words that a train clip has."),
-    Column("counts", "list", "Train clips of each word."),
+    Column("counts", "list", "Train clips of each word; of a tree.", optional=True),
+    Column(
+        "levels",
+        "list",
+        "Of a residual codebook, for each level: living, used, perplexity, counts, and the quantisation_error down to it.",
+        optional=True,
+    ),
     Column("entropy_bits", "number", "Entropy of the words among train clips."),
     Column("perplexity", "number", "2 ** entropy_bits: as many words used equally often would be as varied."),
-    Column("fitted_on", "integer", "Train clips that the tree was fitted on."),
+    Column("fitted_on", "integer", "Train clips that the codebook was fitted on."),
     Column("clips", "object", "Clips by split."),
     Column("quantisation_error", "object", "By split, the share of the features' variance that the words leave over."),
     PROVENANCE,

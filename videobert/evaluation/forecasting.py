@@ -9,7 +9,7 @@ Of a text: a sentence of a test video, [>], and a mask for each of its clips. Th
 sentence of another video: what is better than those was in the words.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -31,7 +31,7 @@ from videobert.evaluation.task import (
     write_task,
 )
 from videobert.model.predictor import Predictor
-from videobert.model.processing_videobert import NO_TEXT, NO_VIDEO, Ids, Input, Video, shorten
+from videobert.model.processing_videobert import NO_TEXT, NO_VIDEO, Ids, Video, shorten
 from videobert.model.sequences import Neighbours, Segments
 from videobert.settings import Count, Settings
 
@@ -68,13 +68,19 @@ def forecasting(
             f"but the model has {predictor.model.config.max_position_embeddings}: lower them, or raise pretrain.max_length"
         )
     train = [track.words for track in _tracks(task.tokens.segments("train"))]
-    seen = np.bincount(np.concatenate([np.empty(0, np.int64), *train]), minlength=predictor.vocabulary.visual_words)
-    frequent = np.argsort(-seen, kind="stable")[:TOP]
+    frequent = _most_frequent(train, predictor.vocabulary.visual_words)
     next_, next_examples = _next(task, train, frequent, settings, shared.seed)
     of_text, text_examples = _of_text(predictor, task.test, frequent, shared.seed)
     provenance = task.provenance("forecasting", VERSION, used_settings(settings, shared))
     summary = {"forecasting": {"next": next_, "of_text": of_text}}
     write_task(outputs.figures, provenance, summary, {"examples": {"next": next_examples, "of_text": text_examples}})
+
+
+def _most_frequent(train: Sequence[Ids], visual_words: int) -> Ids:
+    """The words that are in the train videos most often, best first; where there are fewer than TOP, the lowest others follow."""
+    words, counts = np.unique(np.concatenate([np.empty(0, np.int64), *train]), return_counts=True)
+    others = np.setdiff1d(np.arange(min(visual_words, 2 * TOP)), words)
+    return np.append(words[np.argsort(-counts, kind="stable")], others)[:TOP]
 
 
 def _tracks(segments: Segments) -> list[Video]:
@@ -102,7 +108,7 @@ def _next(
         truth[row, : len(ahead)] = ahead
     # All masks every time: who looks ahead does not know when the video ends.
     sequences = [predictor.sequence(NO_TEXT, video.and_masks(horizon)) for video in given]
-    answers = [_best(answer) for answer in _answers(predictor, sequences)]
+    answers = [answer.best(TOP) for answer in predictor.visual_answers(sequences)]
     last = np.array([video.words[-1] for video in given])
     ways = {
         "most_frequent": np.broadcast_to(frequent, (*truth.shape, len(frequent))),
@@ -189,10 +195,10 @@ def _of_text(
     for name in ("no_text", "shuffled_text", "videobert"):
         if name in texts:
             asked = [predictor.sequence(text, mask) for text, mask in zip(texts[name], masks, strict=True)]
-            ranked = np.concatenate([_best(answer)[0] for answer in _answers(predictor, asked)])
+            ranked = np.concatenate([answer.best(TOP)[0] for answer in predictor.visual_answers(asked)])
             figures[name] = _accuracies(ranked, truth, groups, seed)
     chosen = _evenly(len(rows))
-    answers = _answers(predictor, [predictor.sequence(both[index][0], masks[index]) for index in chosen])
+    answers = predictor.visual_answers([predictor.sequence(both[index][0], masks[index]) for index in chosen])
     examples = [
         {
             "video_id": test.videos[test.group[rows[index]]],
@@ -200,7 +206,7 @@ def _of_text(
             "clips": test.clips_of(rows[index])[: len(videos[index])].tolist(),
             "truth": videos[index].tolist(),
             # Of the whole sentence: the mean over its masks.
-            "predicted": _with_shares(*_best(np.log(np.exp(answer).mean(0, keepdims=True))))[0],
+            "predicted": _with_shares(*answer.best_on_average(TOP))[0],
         }
         for index, answer in zip(chosen, answers, strict=True)
     ]
@@ -210,22 +216,9 @@ def _of_text(
 # Both ------------------------------------------------------------------------------------------------------------------
 
 
-def _answers(predictor: Predictor, sequences: list[Input]) -> Iterator[npt.NDArray[np.float32]]:
-    """For each sequence, (its masks, visual words) log-probabilities; a batch at a time, since all would take memory."""
-    for first in range(0, len(sequences), predictor.batch_size):
-        yield from predictor.log_probabilities(sequences[first : first + predictor.batch_size], 1)
-
-
-def _best(answer: npt.NDArray[np.floating]) -> tuple[Ids, npt.NDArray[np.floating]]:
-    """(the best visual words, their probabilities), each (masks, TOP), best first, of (masks, visual words)."""
-    count = min(TOP, answer.shape[1])
-    best = np.argpartition(-answer, count - 1, axis=1)[:, :count]
-    best = np.take_along_axis(best, np.argsort(-np.take_along_axis(answer, best, 1), axis=1, kind="stable"), 1)
-    return best, np.exp(np.take_along_axis(answer, best, 1))
-
-
-def _with_shares(words: Ids, shares: npt.NDArray[np.floating]) -> list[list[tuple[int, float]]]:
-    return [list(zip(row.tolist(), share.tolist())) for row, share in zip(words, shares, strict=True)]
+def _with_shares(words: Ids, scores: npt.NDArray[np.floating]) -> list[list[tuple[int, float]]]:
+    """Of each mask (word, probability), from log-probabilities."""
+    return [list(zip(row.tolist(), share.tolist())) for row, share in zip(words, np.exp(scores), strict=True)]
 
 
 def _accuracies(ranked: Ids, truth: Ids, groups: npt.NDArray[np.integer], seed: int) -> dict[str, Any]:

@@ -103,8 +103,11 @@ def _masked(
         else:
             text = np.where(chosen, predictor.vocabulary.mask, text)
         sequences.append(predictor.sequence(text, video))
-    answers = predictor.log_probabilities(sequences, type_)
-    found = [answer.argmax(-1) == truth for answer, truth in zip(answers, truths, strict=True)]
+    if type_:
+        answers = [answer.best(1)[0][:, 0] for answer in predictor.visual_answers(sequences)]
+    else:
+        answers = [answer.argmax(-1) for answer in predictor.log_probabilities(sequences)]
+    found = [answer == truth for answer, truth in zip(answers, truths, strict=True)]
     if not found:
         return {"accuracy": None, "count": 0}
     right, videos_of_masks = np.concatenate(found), np.repeat(groups, [len(row) for row in found])

@@ -23,7 +23,7 @@ def rank_labels(predictor: Predictor, template: str, labels: dict[str, list[str]
         scores = np.empty((len(videos), len(names)))
         for count in sorted({len(piece) for piece in pieces}):
             text = _fill(predictor, template, slot, count)
-            answers = predictor.log_probabilities([predictor.sequence(text, video) for video in videos], 0)
+            answers = predictor.log_probabilities([predictor.sequence(text, video) for video in videos])
             # The masks of this slot: the other slot always has one, before or after.
             masked = np.stack([answer[:count] if slot == 0 else answer[-count:] for answer in answers])
             for index, piece in enumerate(pieces):

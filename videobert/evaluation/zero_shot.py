@@ -10,7 +10,7 @@ moves the figures, so several templates can be asked: the first one's are the fi
 spread over all.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -224,7 +224,7 @@ def _guesses(task: Task, template: str) -> list[dict[str, Any]]:
     predictor = task.predictor
     words = predictor.masked(template)
     sequences = [predictor.sequence(words, task.test.video_of(row)) for row in rows]
-    answers = predictor.log_probabilities(sequences, 0)
+    answers = predictor.log_probabilities(sequences)
     return [
         {
             "video_id": task.test.videos[task.test.group[row]],
@@ -256,8 +256,9 @@ class TextBert(Predictor):
         self.vocabulary = Vocabulary(*ids, video=tokenizer.sep_token_id, vocab_size=len(tokenizer), visual_words=0)
         self.batch_size = batch_size
 
-    def head(self, type_: int) -> "Callable[[torch.Tensor], torch.Tensor]":
-        return self.masked_words
+    def word_logits(self, hidden: "torch.Tensor") -> "torch.Tensor":
+        scores: torch.Tensor = self.masked_words(hidden)
+        return scores
 
 
 def _over_templates(rows: list[dict[str, Any]]) -> dict[str, Any]:

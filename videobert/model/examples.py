@@ -54,6 +54,11 @@ class Examples:
         self.segments = segments
         self.vocabulary = vocabulary
         self.choices = vocabulary.choices()  # for words
+        # For visual words: any of a tree's. Most combinations of a residual codebook's centroids are nothing that is ever seen,
+        # and there may be millions: those of the clips stand in.
+        self.visual_choices: Ids = (
+            np.arange(vocabulary.visual_words) if vocabulary.visual_levels == 1 else segments.video
+        )
         self.settings = settings
         has_text = np.diff(segments.text_offsets) > 0
         has_video = np.diff(segments.video_offsets) > 0
@@ -164,9 +169,8 @@ class Examples:
 
     def _masked(self, video: Video, random: np.random.Generator) -> tuple[Video, Ids]:
         """The video with some clips hidden or exchanged, and the labels: the true joint ids of those, IGNORE elsewhere."""
-        probability, every = self.settings.video_mask_probability, np.arange(self.vocabulary.visual_words)
-        span = self.settings.video_mask_span
-        words, labels = mask_tokens(video.words, probability, every, MASKED, random, span)
+        probability, span = self.settings.video_mask_probability, self.settings.video_mask_span
+        words, labels = mask_tokens(video.words, probability, self.visual_choices, MASKED, random, span)
         features = video.features
         if features is not None and self.segments.features is not None:
             # A clip in the place of another, its word and its feature, in proportion to how often they are there.

@@ -7,9 +7,10 @@ shared and are BERT's, taken from transformers. On top stand a head for masked w
 (separate transforms, decoders tied to the two tables, each a softmax over its own modality) and an alignment head on
 [CLS]. The paper leaves the weights of its objectives open; here they are settings of the config.
 
-What the paper does not have is off by default. With `visual_input` "features" or "both" a clip's S3D feature is read in place of
-its visual word, or beside it. A `contrastive_weight` above 0 adds vectors of texts and of videos that are read apart, a
-`regression_weight` a head that predicts the features of masked clips.
+What the paper does not have is off by default. Of a residual codebook (`visual_levels` above 1) a visual word is a combination of
+centroids, one of each level: its embedding is the sum of theirs, and each level is predicted by itself. With `visual_input`
+"features" or "both" a clip's S3D feature is read in place of its visual word, or beside it. A `contrastive_weight` above 0 adds
+vectors of texts and of videos that are read apart, a `regression_weight` a head that predicts the features of masked clips.
 
 Nothing is computed twice or for nothing. Logits are computed at masked positions only: with 20,736 visual words the full
 logits would cost more than the encoder. Padding is taken out before the embeddings and put back after the encoder (as in
@@ -18,6 +19,7 @@ ModernBERT, Warner et al. 2024): the batch's tokens stand in one row, and sequen
 Importing this module registers the classes with transformers' AutoConfig, AutoModel and AutoModelForPreTraining.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -64,7 +66,8 @@ class VideoBertForPreTrainingOutput(ModelOutput):
         contrastive_loss: which text of the batch belongs to which video, read apart from each other?
         regression_loss: the squared error of the features of masked clips, as a share of their variance.
         text_logits: (masked words of the batch in row-major order, vocab_size).
-        video_logits: (masked visual words of the batch in row-major order, visual_words).
+        video_logits: (masked visual words of the batch in row-major order, visual_words); of a residual codebook
+            (…, visual_levels * visual_branching), as `VideoBertForPreTraining.video_logits` gives them.
         alignment_logits: (batch,), positive when text and video belong together.
         last_hidden_state: (batch, length, hidden_size).
         hidden_states: with output_hidden_states, what each layer reads and what the last gives, shaped as
@@ -170,7 +173,8 @@ class VideoBertEmbeddings(nn.Module):
     def __init__(self, config: VideoBertConfig):
         super().__init__()
         self.text = nn.Embedding(config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id)
-        self.video = nn.Embedding(config.visual_words, config.hidden_size)
+        self.levels, self.branching = config.visual_levels, config.visual_branching
+        self.video = nn.Embedding(self.levels * self.branching, config.hidden_size)
         self.position = nn.Embedding(config.max_position_embeddings, config.hidden_size)
         self.token_type = nn.Embedding(config.type_vocab_size, config.hidden_size)
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
@@ -199,7 +203,10 @@ class VideoBertEmbeddings(nn.Module):
         words = self.text.num_embeddings
         visual = (input_ids >= words).unsqueeze(-1)
         text = self.text(input_ids.clamp(max=words - 1))
-        video = self.video((input_ids - words).clamp(min=0))
+        digits = digits_of((input_ids - words).clamp(min=0), self.levels, self.branching)
+        video = functools.reduce(
+            torch.add, [self.video(level * self.branching + digit) for level, digit in enumerate(digits)]
+        )
         if self.features is not None and self.standardise is not None:
             if features is None:  # no clip is shown, but distributed training waits for each parameter's gradient
                 features = text.new_zeros(0, self.features.projection.in_features)
@@ -207,6 +214,15 @@ class VideoBertEmbeddings(nn.Module):
             placed = torch.zeros_like(text).masked_scatter(visual, seen)
             video = video + placed if self.reads_words else placed
         return torch.where(visual, video, text)
+
+
+def digits_of(words: torch.Tensor, levels: int, branching: int) -> list[torch.Tensor]:
+    """Visual words, of any shape, as numbers of so many digits: the digits, each of that shape, the first level's first."""
+    digits = []
+    for _ in range(levels - 1):
+        digits.append(words % branching)
+        words = words // branching
+    return [words, *reversed(digits)]
 
 
 class Standardise(nn.Module):
@@ -349,9 +365,10 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
         self.text_transform = BertPredictionHeadTransform(config)
         self.video_transform = BertPredictionHeadTransform(config)
         self.text_decoder = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
-        self.video_decoder = nn.Linear(config.hidden_size, config.visual_words, bias=False)
+        centroids = config.visual_levels * config.visual_branching  # of a tree the leaves
+        self.video_decoder = nn.Linear(config.hidden_size, centroids, bias=False)
         self.text_bias = nn.Parameter(torch.zeros(config.vocab_size))
-        self.video_bias = nn.Parameter(torch.zeros(config.visual_words))
+        self.video_bias = nn.Parameter(torch.zeros(centroids))
         self.alignment = nn.Linear(config.hidden_size, 1)
         if config.contrastive_weight:
             self.text_projection = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
@@ -385,7 +402,8 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
         return scores
 
     def video_logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Hidden states (..., hidden_size) to scores of the visual words (..., visual_words)."""
+        """Hidden states (..., hidden_size) to scores of the visual words (..., visual_words); of a residual codebook to those of
+        each level's centroids, one level after the other, (..., visual_levels * visual_branching)."""
         scores: torch.Tensor = self.video_decoder(self.video_transform(hidden)) + self.video_bias
         return scores
 
@@ -554,7 +572,9 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
 
         masked = labels >= words
         output.video_logits = video_logits = self.video_logits(hidden[masked])
-        video = F.cross_entropy(video_logits.float(), labels[masked] - words, reduction="none")
+        digits = digits_of(labels[masked] - words, self.config.visual_levels, self.config.visual_branching)
+        levels = video_logits.float().chunk(len(digits), -1)
+        video = functools.reduce(torch.add, [F.cross_entropy(*pair, reduction="none") for pair in zip(levels, digits)])
         video_paired = has_text[rows[masked]]
 
         parts = {
@@ -584,18 +604,26 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
         The centroids are centred, rotated by a random orthonormal projection to the hidden size (which keeps distances
         when it is at least the centroids' dimension, and nearly so below), and scaled to the initialiser's range.
 
+        Of a residual codebook only the first level is centred: the others are differences already, and lie around 0. All levels
+        are rotated and scaled alike, so that their sums are like the clips; the sums are in the initialiser's range.
+
         Args:
-            centroids: (visual_words, dimension) float; dead leaves hold their parent's.
+            centroids: (visual_words, dimension) float; dead leaves hold their parent's. Of a residual codebook those of all
+                levels, one level after the other.
             seed: seed of the projection.
         """
         centroids = centroids.double()
         alive = centroids.isfinite().all(1)
-        centroids = torch.where(alive.unsqueeze(1), centroids - centroids[alive].mean(0), 0.0)
+        first = torch.arange(len(centroids)) < self.config.visual_branching
+        middle = torch.where(first.unsqueeze(1), centroids[first & alive].mean(0), 0.0)
+        centroids = torch.where(alive.unsqueeze(1), centroids - middle, 0.0)
         generator = torch.Generator().manual_seed(seed)
         size = max(centroids.shape[1], self.config.hidden_size)
         rotation, _ = torch.linalg.qr(torch.randn(size, size, generator=generator, dtype=torch.float64))
         table = centroids @ rotation[: centroids.shape[1], : self.config.hidden_size]
-        table *= self.config.initializer_range / table[alive].std().clamp(min=1e-12)
+        levels = zip(table.chunk(self.config.visual_levels), alive.chunk(self.config.visual_levels))
+        spread = torch.stack([level[there].std() for level, there in levels]).square().sum().sqrt()
+        table *= self.config.initializer_range / spread.clamp(min=1e-12)
         self.videobert.embeddings.video.weight.copy_(table)
 
     @torch.no_grad()

@@ -25,6 +25,7 @@ from videobert.model.processing_videobert import (
 )
 from videobert.model.quiet import quiet
 from videobert.model.sequences import read_tokenizer, read_vocabulary
+from videobert.model.visual_answers import VisualAnswer
 
 if TYPE_CHECKING:
     import torch
@@ -50,11 +51,12 @@ class Predictor:
         self.to(device)
         self.tokenizer = read_tokenizer(Path(files.tokenizer))
         self.tokenizer.encode_special_tokens = True  # a "[SEP]" that somebody writes is text, as in the tokens
-        self.vocabulary = read_vocabulary(Path(files.tokenizer), self.model.config.visual_words)
-        if self.vocabulary.vocab_size != self.model.config.vocab_size:
+        config = self.model.config
+        self.vocabulary = read_vocabulary(Path(files.tokenizer), config.visual_words, config.visual_levels)
+        if self.vocabulary.vocab_size != config.vocab_size:
             raise UserError(
                 f"{files.tokenizer} has {self.vocabulary.vocab_size} word pieces, but {files.config} says "
-                f"{self.model.config.vocab_size}: {COPY_ANEW}"
+                f"{config.vocab_size}: {COPY_ANEW}"
             )
         self.unknown = self.tokenizer.token_to_id("[UNK]")
         self.batch_size = batch_size
@@ -157,23 +159,35 @@ class Predictor:
                 found.append(project(output.last_hidden_state).float().cpu().numpy())
         return np.concatenate(found)
 
-    def head(self, type_: int) -> "Callable[[torch.Tensor], torch.Tensor]":
-        """Hidden states to logits, of the words or of the visual words."""
-        return self.model.video_logits if type_ else self.model.text_logits
+    def word_logits(self, hidden: "torch.Tensor") -> "torch.Tensor":
+        """Hidden states (..., hidden_size) to scores of the words (..., V)."""
+        return self.model.text_logits(hidden)
 
-    def log_probabilities(self, sequences: list[Input], type_: int) -> list[npt.NDArray[np.float32]]:
-        """For each sequence, (its masks of this token type, words or visual words) log-probabilities."""
+    def log_probabilities(self, sequences: list[Input]) -> list[npt.NDArray[np.float32]]:
+        """For each sequence, (its masks among the words, V) log-probabilities."""
+        logits = self._at_masks(sequences, 0, self.word_logits)
+        return [scores.log_softmax(-1).cpu().numpy() for scores in logits]
+
+    def visual_answers(self, sequences: list[Input]) -> Iterator[VisualAnswer]:
+        """For each sequence, the answer at its masks among the visual words; one at a time, since all would take memory."""
+        levels = self.model.config.visual_levels
+        for scores in self._at_masks(sequences, 1, self.model.video_logits):
+            by_level = scores.unflatten(-1, (levels, -1)).log_softmax(-1)
+            yield VisualAnswer(by_level.transpose(0, 1).cpu().numpy())
+
+    def _at_masks(
+        self, sequences: list[Input], type_: int, head: "Callable[[torch.Tensor], torch.Tensor]"
+    ) -> "Iterator[torch.Tensor]":
+        """For each sequence, the head's scores at its masks of this token type, (masks, scores) float."""
         import torch
 
-        head = self.head(type_)
-        answers = []
         for first, output in self.read(sequences):
             for hidden, sequence in zip(output.last_hidden_state, sequences[first:], strict=False):
                 is_asked = (sequence.ids == self.vocabulary.mask) & (sequence.types == type_)
                 where = torch.from_numpy(np.flatnonzero(is_asked)).to(self.device)
                 with torch.inference_mode():
-                    answers.append(head(hidden[where]).float().log_softmax(-1).cpu().numpy())
-        return answers
+                    logits = head(hidden[where]).float()
+                yield logits
 
     def best_words(self, answer: npt.NDArray[np.floating], top: int) -> list[tuple[str, float]]:
         """The `top` word pieces of a mask's log-probabilities (V,), best first, with probabilities; special tokens left out."""

@@ -88,6 +88,7 @@ class Vocabulary:
     video: int  # [>], which opens the video
     vocab_size: int  # V, size of the text vocabulary with its special tokens
     visual_words: int  # K
+    visual_levels: int = 1  # digits of a visual word that are predicted by themselves
 
     def choices(self) -> Ids:
         """The ids that may stand in for a word: no special tokens."""

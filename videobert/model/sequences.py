@@ -40,7 +40,7 @@ def read_tokenizer(tokenizer: Path) -> "Tokenizer":
     return table
 
 
-def read_vocabulary(tokenizer: Path, visual_words: int) -> Vocabulary:
+def read_vocabulary(tokenizer: Path, visual_words: int, visual_levels: int = 1) -> Vocabulary:
     """Reads the special ids from a tokenizer.json. Raises UserError when one is missing."""
     table = read_tokenizer(tokenizer)
 
@@ -58,6 +58,7 @@ def read_vocabulary(tokenizer: Path, visual_words: int) -> Vocabulary:
         video=identity("[>]"),
         vocab_size=table.get_vocab_size(),
         visual_words=visual_words,
+        visual_levels=visual_levels,
     )
 
 

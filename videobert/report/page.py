@@ -113,6 +113,7 @@ def render(facts: dict[str, Any], layout: Layout, page: Path) -> str:
             "cards": headlines.cards(facts["evaluation"]["metrics"], facts["corpus"]["splits"]["test"]),
             "answer": headlines.uses_video(facts["evaluation"]["metrics"], facts["corpus"]["splits"]["test"]),
             "codebook": _codebook(facts["codebook"]),
+            "used": _used(facts["codebook"]),
             "collapse": collapse(facts["codebook"]),
             "guessed": any(example["guesses"] for example in facts["examples"]),
             "true_known": any(truth for example in facts["examples"] for _, truth, _ in example["guesses"]),
@@ -158,7 +159,9 @@ def _numbers(facts: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _visual_words(statistics: dict[str, Any]) -> str:
-    """How many live stands beside them where not all do."""
+    """How many live stands beside them where not all do; how many are used, where there are far more than clips."""
+    if "levels" in statistics:
+        return f"visual words ({number(statistics['used_words'])} used)"
     living = statistics.get("living_words", statistics.get("words"))
     return "visual words" if living == statistics.get("words") else f"visual words ({number(living)} live)"
 
@@ -166,7 +169,7 @@ def _visual_words(statistics: dict[str, Any]) -> str:
 def _codebook(statistics: dict[str, Any]) -> list[tuple[str, str]]:
     if not statistics:
         return []
-    errors = statistics.get("quantisation_error", {})
+    errors, levels = statistics.get("quantisation_error", {}), statistics.get("levels", [])
     return [
         ("words", number(statistics["words"])),
         ("living", number(statistics.get("living_words"))),
@@ -175,6 +178,17 @@ def _codebook(statistics: dict[str, Any]) -> list[tuple[str, str]]:
         *[
             (f"error, {split} (share of the variance)", percent(share))
             for split, share in sorted(errors.items(), reverse=True)
+        ],
+        *[
+            (
+                f"perplexity of level {number_} ({level['used']} of {len(level['counts'])} used)",
+                f"{level['perplexity']:.0f}",
+            )
+            for number_, level in enumerate(levels, 1)
+        ],
+        *[
+            (f"error after level {number_}, train", percent(level["quantisation_error"]["train"]))
+            for number_, level in enumerate(levels[:-1], 1)
         ],
     ]
 
@@ -186,7 +200,7 @@ def _plots(facts: dict[str, Any]) -> dict[str, Any]:
     with matplotlib.rc_context(STYLE):
         return {
             "curve": _curve_plot(facts["curve"], facts["validation"]),
-            "use": _use_plot(facts["codebook"].get("counts", [])),
+            "use": _use_plot(facts["codebook"]),
         }
 
 
@@ -213,18 +227,31 @@ def _curve_plot(curve: list[dict[str, Any]], validation: dict[str, Any]) -> "Mar
     return svg(axes, "Training loss of each objective")
 
 
-def _use_plot(counts: list[int]) -> "Markup | None":
-    """How evenly the visual words are used."""
+def _used(statistics: dict[str, Any]) -> str:
+    """What the plot of the use counts the clips of."""
+    return "centroid of a level" if "levels" in statistics else "visual word"
+
+
+def _use_plot(statistics: dict[str, Any]) -> "Markup | None":
+    """How evenly the visual words are used, or the centroids of each level of a residual codebook."""
     from matplotlib.ticker import MaxNLocator
 
+    levels = [level["counts"] for level in statistics.get("levels", [])]
+    counts = levels[0] if levels else statistics.get("counts", [])
     if not sum(counts):
         return None
     axes = axes_of(1.9)
-    axes.stairs(sorted(counts, reverse=True), range(1, len(counts) + 2), fill=True, color=BLUE)
+    axes.stairs(sorted(counts, reverse=True), range(1, len(counts) + 2), fill=True, color=BLUE, label="level 1")
+    for level, lower in enumerate(levels[1:], 2):
+        colour = (ORANGE, GREEN, PURPLE)[(level - 2) % 3]
+        axes.stairs(sorted(lower, reverse=True), range(1, len(lower) + 2), color=colour, label=f"level {level}")
     axes.axhline(sum(counts) / len(counts), color=GREY, linestyle="--", linewidth=1)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set(xlabel="visual word, by use", ylabel="train clips", xlim=(1, len(counts) + 1))
-    return svg(axes, "Train clips of each visual word, most used first")
+    what = _used(statistics)
+    axes.set(xlabel=f"{what}, by use", ylabel="train clips", xlim=(1, len(counts) + 1))
+    if levels:
+        axes.legend()
+    return svg(axes, f"Train clips of each {what}, most used first")
 
 
 def summarise(facts: dict[str, Any], layout: Layout, page: Path) -> str:

@@ -68,6 +68,8 @@ from videobert.settings import Inputs, Outputs
 from videobert.vision.quantizer import Codebook, load
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from videobert.model.modeling_videobert import VideoBertForPreTraining
     from videobert.model.trainer import ByObjective
     from videobert.model.validation import Validation
@@ -226,7 +228,9 @@ def _open(inputs: PretrainInputs, settings: PretrainSettings) -> _Data:
         tokens=tokens,
         features=open_features(inputs.features),
         codebook=codebook,
-        vocabulary=read_vocabulary(inputs.tokenizer, codebook.words),
+        vocabulary=read_vocabulary(
+            inputs.tokenizer, codebook.words, codebook.depth if codebook.kind == "residual" else 1
+        ),
         manifest={row["video_id"]: row for row in read_table(inputs.manifest).to_pylist()},
         preprocessing=_preprocessing(inputs, tokens),
         files={path.name: path.read_bytes() for path in [inputs.centroids, *carried]},
@@ -303,6 +307,7 @@ def _build_model(data: _Data, start: _Start, segments: Segments) -> "VideoBertFo
     config = VideoBertConfig(
         vocab_size=data.vocabulary.vocab_size,
         visual_words=data.vocabulary.visual_words,
+        visual_levels=data.vocabulary.visual_levels,
         max_position_embeddings=settings.max_length,
         hidden_dropout_prob=settings.dropout,
         attention_probs_dropout_prob=settings.dropout,
@@ -315,13 +320,19 @@ def _build_model(data: _Data, start: _Start, segments: Segments) -> "VideoBertFo
     )
     model = VideoBertForPreTraining(config)
     if settings.visual_embeddings == "centroids":
-        model.start_from_centroids(torch.from_numpy(data.codebook.centroids[-1]), settings.seed)
+        model.start_from_centroids(torch.from_numpy(_embedded(data.codebook)), settings.seed)
     if segments.features is not None:
         model.start_from_features(segments.features)
     if bert:
         checkpoint.start(model, bert, start.has_head, data.vocabulary)
     model.videobert.embeddings.video.requires_grad_(not settings.freeze_visual_embeddings)
     return model
+
+
+def _embedded(codebook: Codebook) -> "npt.NDArray[np.float32]":
+    """The centroids that have an embedding, (embeddings, dimension): the leaves of a tree, or all levels of a residual
+    codebook."""
+    return np.concatenate(codebook.centroids) if codebook.kind == "residual" else codebook.centroids[-1]
 
 
 # What it writes -------------------------------------------------------------------------------------------------------

@@ -20,10 +20,10 @@ def nearest_clips(
     before: "pa.Table | None",
     table: "pa.Table",
     words: "npt.NDArray[np.integer]",
-    error: "npt.NDArray[np.floating]",
-    train: "npt.NDArray[np.bool_]",
+    distance: "npt.NDArray[np.float32]",
+    shown: "npt.NDArray[np.bool_]",
 ) -> "pa.Table":
-    """The ATLAS_CLIPS train clips nearest to each word, of this shard and those before."""
+    """The ATLAS_CLIPS clips nearest to each word, of this shard and those before; of this one only the rows that are `shown`."""
     import numpy as np
     import pyarrow as pa
 
@@ -34,9 +34,9 @@ def nearest_clips(
         "clip": table["clip"],
         "start": table["start"],
         "end": table["end"],
-        "distance": pa.array(np.sqrt(error), pa.float32()),
+        "distance": pa.array(distance, pa.float32()),
     }
-    both = pa.table(columns).filter(pa.array(train))
+    both = pa.table(columns).filter(pa.array(shown))
     both = pa.concat_tables([before, both]) if before is not None else both
     both = both.sort_by([(name, "ascending") for name in ("word", "distance", "video_id", "clip")])
     word = both["word"].to_numpy()
@@ -44,17 +44,23 @@ def nearest_clips(
     return both.filter(pa.array(rank < ATLAS_CLIPS))
 
 
-def atlas_table(nearest: "pa.Table", counts: "npt.NDArray[np.integer]") -> "pa.Table":
-    """Rows of the words used most, most used first; `rank` is 0 for the nearest clip."""
+def most_used(words: "npt.NDArray[np.integer]", counts: "npt.NDArray[np.integer]") -> "npt.NDArray[np.intp]":
+    """The places of the words that the atlas shows among `words`, which occur `counts` times; most used first."""
+    import numpy as np
+
+    return np.lexsort((words, -counts))[:ATLAS_WORDS]
+
+
+def atlas_table(nearest: "pa.Table", words: "npt.NDArray[np.integer]", counts: "npt.NDArray[np.integer]") -> "pa.Table":
+    """Rows of these words, in their order, which occur `counts` times; `rank` is 0 for the nearest clip."""
     import numpy as np
     import pyarrow as pa
 
     word = nearest["word"].to_numpy()
     rank = np.arange(len(word)) - np.searchsorted(word, word)
-    place = np.empty(len(counts), np.int64)
-    place[np.lexsort((np.arange(len(counts)), -counts))] = np.arange(len(counts))
-    order = np.lexsort((rank, place[word]))
-    order = order[place[word[order]] < ATLAS_WORDS]
+    by_word = np.argsort(words)
+    place = by_word[np.searchsorted(words[by_word], word)]
+    order = np.lexsort((rank, place))
     nearest = nearest.append_column("rank", pa.array(rank, pa.int32()))
-    nearest = nearest.append_column("count", pa.array(counts[word], pa.int64()))
+    nearest = nearest.append_column("count", pa.array(counts[place], pa.int64()))
     return nearest.select(names(ATLAS)).cast(arrow(ATLAS)).take(pa.array(order))
