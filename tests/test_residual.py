@@ -15,7 +15,7 @@ from synthetic import world
 from test_codebook import DIMENSION, FILE, VIDEOS, digests, planted, run
 from torch.nn import functional as F
 
-from videobert.data.provenance import read_provenance, read_table, sha256, write_table
+from videobert.data.provenance import read_provenance, read_table, sha256, write_json, write_table
 from videobert.errors import UserError
 from videobert.model.configuration_videobert import VideoBertConfig
 from videobert.model.examples import Examples
@@ -25,7 +25,9 @@ from videobert.model.sequences import read_segments, read_vocabulary
 from videobert.model.settings import PretrainSettings
 from videobert.model.visual_answers import VisualAnswer, best_of
 from videobert.report.page import _codebook, _visual_words
+from videobert.stages import codebook as stage
 from videobert.stages.codebook import CodebookSettings, check_words
+from videobert.upstream import difference
 from videobert.vision.collapse import collapse
 from videobert.vision.quantizer import assign, fit, fit_residual, load
 
@@ -136,6 +138,14 @@ def test_the_file_says_the_kind_and_one_without_is_a_tree(tmp_path):
         f"{name}.{level}": (3, *size) for name, size in (("centroids", (DIMENSION,)), ("alive", ())) for level in (1, 2)
     }
     assert "residual" not in load_file(tree)
+
+
+def test_a_tree_of_an_earlier_version_is_not_taken_for_a_residual_codebook(tmp_path):
+    settings = CodebookSettings(kind="residual", branching=4, depth=3).fingerprint()
+    recorded = {key: value for key, value in settings.items() if key != "kind"}
+    write_json({}, tmp_path / "statistics.json", {"version": stage.VERSION, "settings": recorded})
+    assert difference("codebook", settings, tmp_path / "statistics.json") == "kind differs"
+    assert difference("codebook", settings | {"kind": "tree"}, tmp_path / "statistics.json") == ""
 
 
 def test_many_combinations_take_no_room(tmp_path):

@@ -84,6 +84,8 @@ def difference(stage: str, settings: dict[str, Any], file: Path) -> str:
             # What did not matter is not recorded (a size beside a tokenizer that is taken, a model beside captions).
             if key == "tokenizer" and value is not None:
                 return f"{key} differs"
+            if key == "kind" and value != "tree":  # earlier versions made trees only
+                return f"{key} differs"
         elif recorded[key] != value and value != "auto" and (own_sizes or key not in SIZES):
             return f"{key} differs: {recorded[key]!r} there, {value!r} here"
     return ""
