@@ -13,7 +13,7 @@ from docstring_parser import parse
 
 import videobert
 from videobert.cli import parts
-from videobert.data.schemas import INDEX_MODEL, INDEXED, SEGMENTS, Columns, File, files
+from videobert.data.schemas import INDEX_MODEL, INDEXED, SEGMENTS_WITH_FEATURES, Columns, File, files
 from videobert.errors import Status
 from videobert.layout import Layout
 from videobert.pipeline import READS, RECORDS, STAGES, TASKS, TOOLS, function
@@ -134,7 +134,7 @@ def files_page() -> str:
         if stage == "scaling":
             text += f"`{scaling_folder()}/`: for each model beside the main one, the files that `pretrain` writes.\n\n"
     text += "## Index of videobert search\n\n`videobert index` writes it.\n\n"
-    text += file_section(File("index/segments.parquet", "A row for each segment.", SEGMENTS), shown)
+    text += file_section(File("index/segments.parquet", "A row for each segment.", SEGMENTS_WITH_FEATURES), shown)
     text += file_section(File("index/videos.parquet", "A row for each video, also for those left out.", INDEXED), shown)
     text += file_section(File("index/model.json", "Where the model lies.", INDEX_MODEL), shown)
     rows = [f"| `{word}` | {STATUSES[word]} |" for word in Status]

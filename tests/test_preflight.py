@@ -196,7 +196,7 @@ def test_the_configuration_of_a_run_is_handed_on_whole(tmp_path):
 
 def test_the_kitchens_s3d_on_real_videos_is_said(tmp_path, capsys):
     mixed = [*ROWS, row("k", "kitchen:1")]
-    for rows, said in ((ROWS, "but the videos are not of that corpus"), (mixed, "but 2 of 3 videos are not")):
+    for rows, said in ((ROWS, "but the videos are not of the built-in corpus"), (mixed, "but 2 of 3 videos are not")):
         checks = preflight(tmp_path, rows, features={"weights": "kitchen"})
         checks.check("features")
         checks.check("features")

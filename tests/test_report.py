@@ -778,7 +778,7 @@ def test_the_kitchens_s3d_on_real_videos_is_a_banner(outline, strange):
     page, summary = strange
     assert "Not a result. features.weights is kitchen" in Outline(page).text
     assert page.index("Not a result.") < page.index("Does it use the video?")
-    assert "2 of 9 videos are not of that corpus" in Outline(page).text
+    assert "2 of 9 videos are not of the built-in corpus" in Outline(page).text
     assert "warning     features.weights is kitchen" in summary
 
 

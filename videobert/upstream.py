@@ -18,6 +18,16 @@ from videobert.pipeline import READS, version
 from videobert.vision.s3d_weights import NAMED
 from videobert.web.options import DownloadExecution
 
+# Settings that earlier versions did not have, and so did not record: they did what the defaults do.
+LATER = (
+    "kind",
+    "visual_input",
+    "hard_negatives",
+    "contrastive_weight",
+    "regression_weight",
+    "video_mask_span",
+    "eval_steps",
+)
 SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
 
 
@@ -84,7 +94,7 @@ def difference(stage: str, settings: dict[str, Any], file: Path) -> str:
             # What did not matter is not recorded (a size beside a tokenizer that is taken, a model beside captions).
             if key == "tokenizer" and value is not None:
                 return f"{key} differs"
-            if key == "kind" and value != "tree":  # earlier versions made trees only
+            if key in LATER and value != SECTIONS[stage][0].model_fields[key].default:
                 return f"{key} differs"
         elif recorded[key] != value and value != "auto" and (own_sizes or key not in SIZES):
             return f"{key} differs: {recorded[key]!r} there, {value!r} here"

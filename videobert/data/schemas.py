@@ -393,11 +393,12 @@ SEGMENTS = (
     END,
     Column("words", "list<int32>", "Visual words of the segment."),
     Column("vector", "float32[]", "Mean of the model's outputs: hidden_size numbers."),
+)
+# Of an index for a model that reads features.
+SEGMENTS_WITH_FEATURES = (
+    *SEGMENTS,
     Column(
-        "features",
-        "list<float16>",
-        "S3D's features of the clips, one after the other; only for a model that reads them.",
-        optional=True,
+        "features", "list<float16>", "S3D's features of the clips, one after the other; for a model that reads them."
     ),
 )
 
