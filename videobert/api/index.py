@@ -180,17 +180,18 @@ def _titles_and_paths(layout: Layout, shards: list[str]) -> dict[str, tuple[str,
 class Index:
     """The segments of an index: their table, what `Matcher.summarise` gave of them (n, hidden_size), and the videos by name."""
 
+    path: Path
     table: "pa.Table"
     summaries: npt.NDArray[np.float32]
     videos: dict[str, dict[str, Any]]
 
-    @property
-    def segments(self) -> list[Video]:
-        """The clips of each segment."""
-        words = [np.array(row) for row in self.table["words"].to_pylist()]
-        if "features" not in self.table.column_names:
+    def clips(self) -> list[Video]:
+        """The clips of each segment, read when they are asked for: a search by vectors needs none."""
+        table = read_table(self.path, ["words", "features"])
+        words = [np.array(row) for row in table["words"].to_pylist()]
+        if "features" not in table.column_names:
             return [Video(row) for row in words]
-        features = [np.array(row, np.float16) for row in self.table["features"].to_pylist()]
+        features = [np.array(row, np.float16) for row in table["features"].to_pylist()]
         return [Video(row, part.reshape(len(row), -1)) for row, part in zip(words, features, strict=True)]
 
     def segment(self, row: int) -> dict[str, Any]:
@@ -210,14 +211,14 @@ def read_index(index: Path, model: ModelFolder, size: int) -> Index:
     """
     check_index(index, model)
     path = index / SEGMENTS
-    table = read_table(path)
-    if not {*names(COLUMNS)} <= {*table.column_names, "features"} or not len(table):
+    table = read_table(path, list(names(COLUMNS)))
+    if tuple(table.column_names) != names(COLUMNS) or not len(table):
         raise UserError(f"{path} does not have the columns of an index: make it again")
     vectors = table["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
     if len(vectors) != size * len(table) or not np.isfinite(vectors).all():
         raise UserError(f"{path} is damaged: make it again")
     videos = {row["video"]: row for row in read_table(index / VIDEOS).to_pylist()} if (index / VIDEOS).exists() else {}
-    return Index(table, vectors.reshape(len(table), size), videos)
+    return Index(path, table, vectors.reshape(len(table), size), videos)
 
 
 def check_results(results: Path) -> Layout:

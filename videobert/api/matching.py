@@ -2,7 +2,7 @@
 retrieval fitted, or by the alignment head."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -118,20 +118,22 @@ class Matcher:
         pieces = [self.predictor.pieces(text) for text in texts]
         return alignments(self.predictor, pieces, videos, pairs).reshape(len(texts), len(videos))
 
-    def search(self, text: str, summaries: Vectors, videos: Sequence[Video], top_k: int) -> tuple[Vectors, Ids]:
+    def search(
+        self, text: str, summaries: Vectors, clips: Callable[[], Sequence[Video]], top_k: int
+    ) -> tuple[Vectors, Ids]:
         """(scores, rows) of the videos that the text fits best, best first.
 
         Args:
             text: what to look for.
             summaries: of the videos, (n, hidden_size).
-            videos: the videos.
+            clips: gives the videos themselves, where their vectors cannot be compared.
             top_k: how many.
         """
         if self.has_vectors:
             scores = self.project(summaries) @ self.embed(text)
         else:
             self._warn()
-            (scores,) = self.alignments([text], videos)
+            (scores,) = self.alignments([text], clips())
         rows = np.argsort(-scores, kind="stable")[:top_k]
         return scores[rows], rows
 

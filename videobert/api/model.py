@@ -417,7 +417,7 @@ class VideoBert:
         check_whole("top_k", top_k)
         check_query(text)
         found = read_index(Path(index), ModelFolder(self.folder), self.config.hidden_size)
-        scores, rows = self.matcher.search(text, found.summaries, found.segments, top_k)
+        scores, rows = self.matcher.search(text, found.summaries, found.clips, top_k)
         return [Found(**found.segment(int(row)), score=float(score)) for score, row in zip(scores, rows, strict=True)]
 
     # Parts of answers -----------------------------------------------------------------------------------------------------
