@@ -241,7 +241,13 @@ def _use_plot(statistics: dict[str, Any]) -> "Markup | None":
     if not sum(counts):
         return None
     axes = axes_of(1.9)
-    axes.stairs(sorted(counts, reverse=True), range(1, len(counts) + 2), fill=True, color=BLUE, label="level 1")
+    axes.stairs(
+        sorted(counts, reverse=True),
+        range(1, len(counts) + 2),
+        fill=True,
+        color=BLUE,
+        label="level 1" if levels else None,
+    )
     for level, lower in enumerate(levels[1:], 2):
         colour = (ORANGE, GREEN, PURPLE)[(level - 2) % 3]
         axes.stairs(sorted(lower, reverse=True), range(1, len(lower) + 2), color=colour, label=f"level {level}")
