@@ -4,8 +4,8 @@
 
 `results` is a finished run (of `make demo`, say), whose tokens and features are read; each further word is an overlay of
 config.yaml, or `base` for config.yaml itself. Each model goes to build/objectives/OVERLAY-SEED with the figures of all tasks;
-what is there is not made again. An overlay with a section `codebook` or `tokens` has its own codebook and tokens made first.
-Two models are trained side by side, each on one thread. The table has the mean over the seeds, and their spread in brackets.
+what is there is not made again. An overlay with a section `codebook` or `tokens` has its own codebook and tokens made first. Two
+models are trained side by side, each on one thread. The table has the mean over the seeds, and their spread in brackets.
 """
 
 import argparse
@@ -14,6 +14,8 @@ import multiprocessing
 import os
 import shutil
 import sys
+from copy import copy
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ from videobert.pipeline import function
 
 TASKS = ("zero_shot", "objectives", "probe", "retrieval", "forecasting", "captioning")
 OUTPUT = Path("build/objectives")
+ONE_THREAD = {"threads": 1, "device": "cpu"}
 
 # Column: the task, and where its figure lies in the summary.
 COLUMNS = {
@@ -71,8 +74,10 @@ def main() -> None:
     parser.add_argument("--columns", nargs="+", default=list(COLUMNS), choices=list(COLUMNS), metavar="COLUMN")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
+    wanted = [Wanted(options, overlay, seed) for overlay, seed in product(options.overlays, options.seeds)]
+    for one in wanted:
+        one.check_same()
     with multiprocessing.get_context("spawn").Pool(options.processes, maxtasksperchild=1) as pool:
-        wanted = [(options, overlay, seed) for overlay, seed in product(options.overlays, options.seeds)]
         pool.map(make, wanted, chunksize=1)
     print("| variant | " + " | ".join(options.columns) + " |")
     print("| --- |" + " --- |" * len(options.columns))
@@ -80,89 +85,134 @@ def main() -> None:
         print(f"| {Path(overlay).stem} | " + " | ".join(cells(options, overlay)) + " |")
 
 
-def make(wanted: tuple[argparse.Namespace, str, int]) -> None:
+@dataclass(frozen=True)
+class Wanted:
+    """A model that is wanted: what the command line says, the overlay, and the seed."""
+
+    options: argparse.Namespace
+    overlay: str
+    seed: int
+
+    @property
+    def overlays(self) -> list[Path]:
+        return [] if self.overlay == "base" else [Path(self.overlay)]
+
+    @property
+    def config(self) -> Any:
+        return configuration.check(configuration.read([self.options.config, *self.overlays]))
+
+    def folder(self, what: int | str) -> Path:
+        folder: Path = self.options.output / f"{Path(self.overlay).stem}-{what}"
+        return folder
+
+    def check_same(self) -> None:
+        """Ends where the folder holds what was made with other settings: the overlay has changed since."""
+        settings = {stage: configuration.own_values(self.config, stage) for stage in ("codebook", "tokens", "pretrain")}
+        noted, file = json.dumps(settings, sort_keys=True), self.folder(self.seed) / "settings.json"
+        if file.exists() and file.read_text(encoding="utf-8") != noted:
+            raise SystemExit(f"{file.parent} was made with other settings: delete it and {self.folder('codes')}")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(noted, encoding="utf-8")
+
+
+def make(wanted: Wanted) -> None:
     """Trains and measures one model."""
-    options, overlay, seed = wanted
-    folder = options.output / f"{Path(overlay).stem}-{seed}"
-    files = [options.config] if overlay == "base" else [options.config, Path(overlay)]
-    config = configuration.check(configuration.read(files))
-    source = Layout(options.results)
-    shards = sorted(set(read_table(Path(source.manifest), ["shard"])["shard"].to_pylist()))
-    features = [Path(source.table("features", shard)) for shard in shards]
-    steps = [Path(source.steps(shard)) for shard in shards]
-    centroids, tokens = Path(source.centroids), [Path(source.table("tokens", shard)) for shard in shards]
-    given = {} if overlay == "base" else yaml.safe_load(Path(overlay).read_text(encoding="utf-8"))
-    if "codebook" in given or "tokens" in given:
-        centroids, tokens = codes(config, source, shards, options.output / f"{Path(overlay).stem}-codes")
-    model = folder / "pretrain" / "model.safetensors"
-    common = {"tokens": tokens, "manifest": Path(source.manifest)}
-    own = configuration.own_values(config, "pretrain") | {"seed": seed, "threads": 1, "device": "cpu"}
-    if not model.exists():
-        began = os.times()
-        call(
-            function("pretrain"),
-            **common,
-            **own,
-            centroids=centroids,
-            tokenizer=Path(source.tokenizer),
-            features=features,
-            frames=Path(source.shard_ledger("frames", shards[0])),
-            model=model,
-        )
-        ended = os.times()
-        seconds = ended.user + ended.system - began.user - began.system
-        (folder / "pretrain.json").write_text(json.dumps({"summary": {"seconds": seconds}}), encoding="utf-8")
+    config, source, folder = wanted.config, Source(wanted.options.results), wanted.folder(wanted.seed)
+    changed = {name for file in wanted.overlays for name in yaml.safe_load(file.read_text(encoding="utf-8"))}
+    if changed & {"codebook", "tokens"}:
+        source = with_own_codes(config, source, wanted.folder("codes"))
+    pretrain(configuration.own_values(config, "pretrain") | {"seed": wanted.seed}, source, folder)
     for task in TASKS:
-        figures = folder / f"{task}.json"
-        if figures.exists():
-            continue
-        files = {"model": model, **common, "figures": figures, "features": features}
-        if task in ("zero_shot", "probe", "retrieval", "captioning"):
-            files["steps"] = steps
-        parts = Parts(folder / "pretrain")
-        files |= {
-            "retrieval": {"projection": Path(parts.projection)},
-            "captioning": {"decoder": Path(parts.decoder)},
-        }.get(task, {})
-        call(function(task), **files, **configuration.own_values(config, task) | {"threads": 1, "device": "cpu"})
+        if not (folder / f"{task}.json").exists():
+            measure(task, configuration.own_values(config, task), source, folder)
 
 
-def codes(config: Any, source: Layout, shards: list[str], folder: Path) -> tuple[Path, list[Path]]:
-    """Codebook and tokens of a configuration, made from another run's features and transcripts."""
-    centroids = folder / "codebook" / "centroids.safetensors"
-    tokens = [folder / "tokens" / f"{shard}.parquet" for shard in shards]
-    if (folder / "done").exists():
-        return centroids, tokens
-    unfinished = folder.with_name(f"{folder.name}-{os.getpid()}")
-    centroids_ = unfinished / "codebook" / "centroids.safetensors"
+class Source:
+    """The files of a finished run that are read, as the commands name them; `centroids` and `tokens` may be others."""
+
+    def __init__(self, results: Path) -> None:
+        self.run = Layout(results)
+        self.shards = sorted(set(read_table(Path(self.run.manifest), ["shard"])["shard"].to_pylist()))
+        self.features = [Path(self.run.table("features", shard)) for shard in self.shards]
+        self.centroids = Path(self.run.centroids)
+        self.tokens = [Path(self.run.table("tokens", shard)) for shard in self.shards]
+
+    @property
+    def common(self) -> dict[str, Any]:
+        """What pretraining and each task read."""
+        return {"tokens": self.tokens, "manifest": Path(self.run.manifest), "features": self.features}
+
+
+def pretrain(settings: dict[str, Any], source: Source, folder: Path) -> None:
+    """Trains the model, unless it is there, and notes the processor seconds that it took."""
+    model = folder / "pretrain" / "model.safetensors"
+    if model.exists():
+        return
+    files = {
+        "centroids": source.centroids,
+        "tokenizer": Path(source.run.tokenizer),
+        "frames": Path(source.run.shard_ledger("frames", source.shards[0])),
+        "model": model,
+    }
+    began = os.times()
+    call(function("pretrain"), **source.common, **files, **settings, **ONE_THREAD)
+    ended = os.times()
+    seconds = ended.user + ended.system - began.user - began.system
+    (folder / "pretrain.json").write_text(json.dumps({"summary": {"seconds": seconds}}), encoding="utf-8")
+
+
+def measure(task: str, settings: dict[str, Any], source: Source, folder: Path) -> None:
+    """Writes a task's figures."""
+    files: dict[str, Any] = {"model": folder / "pretrain" / "model.safetensors", "figures": folder / f"{task}.json"}
+    parts = Parts(folder / "pretrain")
+    if task in ("zero_shot", "probe", "retrieval", "captioning"):
+        files["steps"] = [Path(source.run.steps(shard)) for shard in source.shards]
+    if task == "retrieval":
+        files["projection"] = Path(parts.projection)
+    if task == "captioning":
+        files["decoder"] = Path(parts.decoder)
+    call(function(task), **source.common, **files, **settings, **ONE_THREAD)
+
+
+def with_own_codes(config: Any, source: Source, folder: Path) -> Source:
+    """The source with a codebook and tokens of this configuration, made of its features and transcripts."""
+    if not folder.exists():
+        unfinished = folder.with_name(f"{folder.name}-{os.getpid()}")
+        make_codes(config, source, unfinished)
+        try:
+            unfinished.rename(folder)
+        except OSError:  # another process was faster, with the same bytes
+            shutil.rmtree(unfinished)
+    changed = copy(source)
+    changed.centroids = folder / "centroids.safetensors"
+    changed.tokens = [folder / "tokens" / f"{shard}.parquet" for shard in source.shards]
+    return changed
+
+
+def make_codes(config: Any, source: Source, folder: Path) -> None:
+    manifest = Path(source.run.manifest)
     call(
         function("codebook"),
-        features=[Path(source.table("features", shard)) for shard in shards],
-        manifest=Path(source.manifest),
-        centroids=centroids_,
-        statistics=centroids_.with_name("statistics.json"),
-        atlas=centroids_.with_name("atlas.parquet"),
+        features=source.features,
+        manifest=manifest,
+        centroids=folder / "centroids.safetensors",
+        statistics=folder / "statistics.json",
+        atlas=folder / "atlas.parquet",
         **configuration.own_values(config, "codebook"),
     )
-    for shard in shards:
+    for shard, features in zip(source.shards, source.features, strict=True):
         call(
             function("tokens"),
-            transcripts=Path(source.table("transcribe", shard)),
-            features=Path(source.table("features", shard)),
-            centroids=centroids_,
-            tokenizer=Path(source.tokenizer),
-            manifest=Path(source.manifest),
+            transcripts=Path(source.run.table("transcribe", shard)),
+            features=features,
+            centroids=folder / "centroids.safetensors",
+            tokenizer=Path(source.run.tokenizer),
+            manifest=manifest,
             shard=shard,
-            table=unfinished / "tokens" / f"{shard}.parquet",
-            ledger=unfinished / "tokens" / f".{shard}.ledger.parquet",
+            table=folder / "tokens" / f"{shard}.parquet",
+            ledger=folder / "tokens" / f".{shard}.ledger.parquet",
             **configuration.own_values(config, "tokens"),
         )
-    (unfinished / "done").touch()
-    try:
-        unfinished.rename(folder)
-    except OSError:  # another process was faster, with the same bytes
-        shutil.rmtree(unfinished)
-    return centroids, tokens
 
 
 def cells(options: argparse.Namespace, overlay: str) -> list[str]:

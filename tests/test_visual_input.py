@@ -23,7 +23,7 @@ from videobert.model.examples import OTHER, Examples
 from videobert.model.modeling_videobert import VideoBertForPreTraining
 from videobert.model.predictor import Predictor
 from videobert.model.processing_videobert import IGNORE, MASKED, NO_TEXT, Video, lay_out, pad_inputs
-from videobert.model.sequences import mask_tokens, open_tokens, read_vocabulary, track_of, with_features
+from videobert.model.sequences import mask_tokens, open_tokens, read_vocabulary, with_features
 from videobert.model.settings import PretrainSettings
 from videobert.upstream import difference
 
@@ -88,7 +88,6 @@ def test_a_clip_of_a_batch_gets_its_own_feature(paths, trained):
 def test_what_a_masked_clip_shows_is_nowhere_in_the_input(paths):
     """Neither its word nor its feature; and what is predicted is the feature of just these clips."""
     data = examples(paths, **PLACES, video_mask_probability=0.4)
-    track, _ = track_of(data.segments)
     for index in range(200):
         example, _ = data[index]
         row = int(data.rows[data._visit(index)])
@@ -103,7 +102,9 @@ def test_what_a_masked_clip_shows_is_nowhere_in_the_input(paths):
         assert np.array_equal(shown[untouched], whole.features[untouched])
         # One that was exchanged shows another clip of the corpus, its word with its feature.
         for place in np.flatnonzero(chosen & ~hidden & (ids != labels)):
-            same = (track == ids[place] - data.vocabulary.vocab_size) & (data.segments.features == shown[place]).all(1)
+            same = (data.segments.track == ids[place] - data.vocabulary.vocab_size) & (
+                data.segments.features == shown[place]
+            ).all(1)
             assert same.any()
 
 

@@ -3,7 +3,7 @@
     from videobert import VideoBert
 
     model = VideoBert.from_pretrained("results/pretrain")    # a folder, or user/model on the hub
-    model.fill("now let me show you how to [MASK] the [MASK]", "clip.mp4", start=12, end=18)
+    model.fill("now let me show you how to [MASK] the [MASK].", "clip.mp4", start=12, end=18)
     model.similarity(["slice the onion", "stir the soup"], ["a.mp4", "b.mp4"])
     model.index(["a.mp4", "b.mp4"], "index")
     model.search("slice the onion", "index")

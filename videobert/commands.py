@@ -42,10 +42,11 @@ def fill(
 ) -> None:
     """Fill the [MASK]s of a sentence with what a video shows.
 
-    videobert fill "now let me show you how to [MASK] the [MASK]" --video clip.mp4 --start 12 --end 18
+    videobert fill "now let me show you how to [MASK] the [MASK]." --video clip.mp4 --start 12 --end 18
 
     Args:
-        text: a sentence with one [MASK] or more; - reads sentences from the standard input, one per line.
+        text: a sentence with one [MASK] or more and a full stop, as people speak; - reads sentences from the standard
+            input, one per line.
         video: a video file; without one, the model sees the text alone.
         start: begin at this second.
         end: end at this second.

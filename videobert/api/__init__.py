@@ -3,7 +3,7 @@
     from videobert import VideoBert
 
     model = VideoBert.from_pretrained("results/pretrain")
-    model.fill("now let me show you how to [MASK] the [MASK]", "clip.mp4")
+    model.fill("now let me show you how to [MASK] the [MASK].", "clip.mp4")
 
     arguments.py   what a caller may give, checked before anything slow begins
     folder.py      the folder of a model: found here or on the hub, and written anew

@@ -13,7 +13,8 @@ from videobert.errors import Status, UserError, VideoError
 from videobert.layout import ModelFolder
 from videobert.media.decoding import LONGEST
 
-TEMPLATE = "now let me show you how to [MASK] the [MASK]"  # the paper's
+# The paper's, as a whole sentence: without the full stop a model may take the last [MASK] for it.
+TEMPLATE = "now let me show you how to [MASK] the [MASK]."
 
 VideoPath = str | PathLike[str]
 Seconds = float | None

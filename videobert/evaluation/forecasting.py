@@ -32,7 +32,7 @@ from videobert.evaluation.task import (
 )
 from videobert.model.predictor import Predictor
 from videobert.model.processing_videobert import NO_TEXT, NO_VIDEO, Ids, Video, shorten
-from videobert.model.sequences import Neighbours, Segments
+from videobert.model.sequences import Segments
 from videobert.settings import Count, Settings
 
 VERSION = 1
@@ -85,8 +85,7 @@ def _most_frequent(train: Sequence[Ids], visual_words: int) -> Ids:
 
 def _tracks(segments: Segments) -> list[Video]:
     """All clips of each video, in order."""
-    whole = Neighbours(segments)
-    return [whole.between(start, end) for start, end in pairwise(whole.first)]
+    return [segments.between(start, end) for start, end in pairwise(segments.first)]
 
 
 # The next --------------------------------------------------------------------------------------------------------------

@@ -222,7 +222,8 @@ def _guesses(task: Task, template: str) -> list[dict[str, Any]]:
     rows = np.flatnonzero(both)
     rows = rows[np.linspace(0, len(rows) - 1, min(GUESSES, len(rows))).round().astype(int)]
     predictor = task.predictor
-    words = predictor.masked(template)
+    # A whole sentence: of all words the full stop may fit the last mask best, where the sentence has none.
+    words = predictor.masked(f"{template.removesuffix('.')}.")
     sequences = [predictor.sequence(words, task.test.video_of(row)) for row in rows]
     answers = predictor.log_probabilities(sequences)
     return [

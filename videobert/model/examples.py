@@ -28,7 +28,7 @@ from videobert.model.processing_videobert import (
     pad_examples,
     shorten,
 )
-from videobert.model.sequences import Neighbours, Segments, mask_tokens, track_of
+from videobert.model.sequences import Neighbours, Segments, mask_tokens
 
 PAIR, OWN, OTHER, TEXT_ONLY, VIDEO_ONLY = range(5)
 SEGMENTS = 4  # of each video, in the pairs of a batch: the others are the hardest wrong partners
@@ -89,8 +89,6 @@ class Examples:
                 "no train row serves an objective of weight above 0: raise one of pretrain.text_weight, video_weight, "
                 "text_video_weight, or give videos with speech"
             )
-        if segments.features is not None:
-            self.track, _ = track_of(segments)
         self._epoch, self._order = -1, np.empty(0, np.int64)
         self._batch, self._drawn = -1, np.empty(0, np.int64)
         # The pairs by video: those of video v are by_video[starts[v]:starts[v + 1]].
@@ -175,8 +173,8 @@ class Examples:
         if features is not None and self.segments.features is not None:
             # A clip in the place of another, its word and its feature, in proportion to how often they are there.
             swapped = (words != MASKED) & (labels != IGNORE) & (words != labels)
-            others = random.integers(len(self.track), size=swapped.sum())
-            words[swapped] = self.track[others]
+            others = random.integers(len(self.segments.features), size=swapped.sum())
+            words[swapped] = self.segments.track[others]
             features = features.copy()
             features[swapped] = self.segments.features[others]
         return Video(words, features), np.where(labels == IGNORE, IGNORE, labels + np.int64(self.vocabulary.vocab_size))

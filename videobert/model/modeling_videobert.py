@@ -180,7 +180,7 @@ class VideoBertEmbeddings(nn.Module):
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.standardise = Standardise(config.feature_size) if config.feature_size else None
-        self.features = FeatureEmbedding(config) if config.visual_input != "words" else None
+        self.feature = FeatureEmbedding(config) if config.visual_input != "words" else None
         self.reads_words = config.visual_input != "features"
 
     def forward(
@@ -207,10 +207,10 @@ class VideoBertEmbeddings(nn.Module):
         video = functools.reduce(
             torch.add, [self.video(level * self.branching + digit) for level, digit in enumerate(digits)]
         )
-        if self.features is not None and self.standardise is not None:
+        if self.feature is not None and self.standardise is not None:
             if features is None:  # no clip is shown, but distributed training waits for each parameter's gradient
-                features = text.new_zeros(0, self.features.projection.in_features)
-            seen = self.features(self.standardise(features)).to(text.dtype)
+                features = text.new_zeros(0, self.feature.projection.in_features)
+            seen = self.feature(self.standardise(features)).to(text.dtype)
             placed = torch.zeros_like(text).masked_scatter(visual, seen)
             video = video + placed if self.reads_words else placed
         return torch.where(visual, video, text)
@@ -549,8 +549,8 @@ class VideoBertForPreTraining(VideoBertPreTrainedModel):
         has_text, has_video = _modalities(attention_mask, token_type_ids)
         masked = (labels != IGNORE).sum(1)
         counts = [masked[~has_video], masked[~has_text], masked[has_text & has_video], alignment != IGNORE]
-        others_ = [masked.new_tensor(0 if part is None else len(part)) for part in (pairs, feature_labels)]
-        return torch.stack([*(count.sum() for count in counts), *others_]).float()
+        apart = [masked.new_tensor(0 if part is None else len(part)) for part in (pairs, feature_labels)]
+        return torch.stack([*(count.sum() for count in counts), *apart]).float()
 
     def _masked_losses(
         self,

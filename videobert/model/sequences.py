@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,11 +77,9 @@ class Segments:
     group: npt.NDArray[np.int32]  # number of the row's video in `videos`
     start: npt.NDArray[np.float64]  # seconds
     end: npt.NDArray[np.float64]
-    first: npt.NDArray[
-        np.int64
-    ]  # where the clips of each video begin among the clips of all of them, in order; (videos + 1)
+    first: npt.NDArray[np.int64]  # (videos + 1): clip c of video g is the (first[g] + c)-th of all videos' clips
     videos: list[str]
-    features: npt.NDArray[np.float16] | None = None  # of the clips of all videos, in order, where the model reads them
+    features: npt.NDArray[np.float16] | None = None  # of all videos' clips in order, where the model reads them
 
     def __len__(self) -> int:
         return len(self.paired)
@@ -96,6 +95,15 @@ class Segments:
 
     def clips_of(self, row: Row) -> npt.NDArray[np.int32]:
         return self.clips[self.video_offsets[row] : self.video_offsets[row + 1]]
+
+    @cached_property
+    def track(self) -> npt.NDArray[np.int32]:
+        """The visual words of all videos' clips in order."""
+        return _track(self.video, self.video_offsets, self.clips, self.paired, self.group)
+
+    def between(self, start: Row, end: Row) -> Video:
+        """Of all videos' clips in order, those from `start` to `end`."""
+        return Video(self.track[start:end], None if self.features is None else self.features[start:end])
 
 
 @dataclass(frozen=True)
@@ -174,9 +182,12 @@ def read_segments(
     group = np.array([number[name] for name in names], np.int32)
     paired = pc.equal(table["kind"], "text-video").to_numpy()
     own = np.diff(video_offsets)
-    _, first = _track(video, video_offsets, clips, paired, group)
+    # From the rows that cover each video once.
+    counts = np.bincount(group[~paired], np.diff(video_offsets)[~paired], len(number))
+    first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     if lookahead:
-        video, video_offsets, clips = _look_ahead(video, video_offsets, clips, paired, group, lookahead)
+        track = _track(video, video_offsets, clips, paired, group)
+        video, video_offsets, clips = _look_ahead(track, first, video_offsets, clips, paired, group, lookahead)
     return Segments(
         text,
         text_offsets,
@@ -248,7 +259,8 @@ def memory_mapped(folder: Path) -> Segments:
 
 
 def _look_ahead(
-    video: npt.NDArray[np.int32],
+    track: npt.NDArray[np.int32],
+    first: npt.NDArray[np.int64],
     offsets: npt.NDArray[np.int64],
     clips: npt.NDArray[np.int32],
     paired: npt.NDArray[np.bool_],
@@ -257,7 +269,6 @@ def _look_ahead(
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.int32]]:
     """(video, offsets, clips) with the clips that follow each sentence, up to the next sentence of its video."""
     lengths = np.diff(offsets)
-    track, first = _track(video, offsets, clips, paired, group)
     sentences = np.flatnonzero(paired & (lengths > 0))
     sentences = sentences[np.lexsort((clips[offsets[sentences]], group[sentences]))]
     starts, ends = clips[offsets[sentences]], clips[offsets[sentences + 1] - 1] + 1
@@ -279,19 +290,13 @@ def _track(
     clips: npt.NDArray[np.int32],
     paired: npt.NDArray[np.bool_],
     group: npt.NDArray[np.int32],
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-    """(track, first): all clips of all videos in order, so that clip c of video g is word track[first[g] + c]."""
-    # From the rows that cover each video once.
+) -> npt.NDArray[np.int32]:
+    """The visual words of all videos' clips in order, from the rows that cover each video once."""
     lengths = np.diff(offsets)
     windows = np.repeat(~paired, lengths)
     groups = np.repeat(group, lengths)[windows]
-    track = video[windows][np.lexsort((clips[windows], groups))]
-    return track, np.concatenate([[0], np.cumsum(np.bincount(groups, minlength=group.max(initial=-1) + 1))])
-
-
-def track_of(segments: Segments) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-    """(track, first): all clips of all videos in order, so that clip c of video g is word track[first[g] + c]."""
-    return _track(segments.video, segments.video_offsets, segments.clips, segments.paired, segments.group)
+    track: npt.NDArray[np.int32] = video[windows][np.lexsort((clips[windows], groups))]
+    return track
 
 
 class Neighbours:
@@ -304,8 +309,6 @@ class Neighbours:
     def __init__(self, segments: Segments):
         self.segments = segments
         offsets = segments.video_offsets
-        self.first = segments.first
-        self.track, _ = track_of(segments)
         # The next sentence with clips; one without, too short for any, is said on the way.
         pairs = np.flatnonzero(segments.paired & (np.diff(segments.text_offsets) > 0) & (np.diff(offsets) > 0))
         follows = segments.group[pairs][1:] == segments.group[pairs][:-1]
@@ -323,13 +326,8 @@ class Neighbours:
         # Sentences may overlap, and the second may even end before the first.
         own = max(begin + segments.own[last], start + segments.own[row])
         end = max(begin + len(segments.clips_of(last)), own)
-        first = self.first[segments.group[row]]
-        return self.between(first + start, first + end), int(own - start)
-
-    def between(self, start: Row, end: Row) -> Video:
-        """The clips from `start` to `end` of the track of all videos."""
-        features = self.segments.features
-        return Video(self.track[start:end], None if features is None else features[start:end])
+        first = segments.first[segments.group[row]]
+        return segments.between(first + start, first + end), int(own - start)
 
 
 def mask_tokens(

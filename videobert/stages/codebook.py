@@ -62,8 +62,9 @@ class CodebookSettings(Settings):
     kind: Kind = "tree"
     """What words are made of. tree: k-means within k-means, the paper's; each leaf is a word, with an embedding of its own.
     residual: `depth` codebooks of `branching` centroids, each fitted on what the ones before left over; a word is one
-    centroid of each, so 3 times 64 make 262,144 words. It says more of a clip with fewer numbers to learn: the model adds up
-    the embeddings of the centroids, each of which many clips share, and predicts each level by itself."""
+    centroid of each, so 3 times 64 make 262,144 words. It says more of a clip with fewer numbers to learn (docs/objectives.md
+    has figures): the model adds up the embeddings of the centroids, each of which many clips share, and predicts each level by
+    itself."""
     branching: Annotated[int, Field(ge=2, le=1024)] = 12
     """Children of each node of the tree, or centroids of each level of a residual codebook. There are branching ** depth visual
     words; in a tree they must be fewer than the train clips. The paper: 12 and 4, 20,736 words, for 23,000 hours. As a rule,
